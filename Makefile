@@ -1,0 +1,45 @@
+# make run    the demo on port 3000, seed 1, two workers
+# make test   everything that must hold before a commit
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+# Rooms that decide and do no I/O.
+PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py
+
+.PHONY: run test lint unit trial pytest-twisted clean
+
+run: $(STAMP)
+	$(BIN)/twistd -n --pidfile= stickyd --workers 2 --seed 1 --listen tcp:3000
+
+test: $(STAMP) lint unit pytest-twisted trial
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --strict $(PURE)
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -p no:twisted -q tests --ignore tests/pytest_twisted
+
+# pytest-twisted runs the reactor itself, so its tests have a process of their own.
+pytest-twisted: $(STAMP)
+	$(BIN)/python -m pytest -q tests/pytest_twisted
+
+trial: $(STAMP)
+	$(BIN)/python -W error -m twisted.trial tests
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stickyd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) 2>/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); } || \
+	  { echo "stickyd needs Python's venv: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=68' wheel
+	$(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --config-settings editable_mode=compat -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info twisted/plugins/dropin.cache

@@ -1,0 +1,18 @@
+# Run with: twistd -ny stickyd.tac
+# The command line `twistd -n stickyd --workers 2`, said in Python.
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from twisted.application.service import Application
+
+from stickyd.options import Options
+from stickyd.service import makeService
+
+options = Options()
+options.parseOptions(["--workers", "2", "--listen", os.environ.get("STICKYD_LISTEN", "tcp:3000")])
+
+application = Application("stickyd")
+makeService(options).setServiceParent(application)

@@ -1,0 +1,60 @@
+"""The ``stickyd`` console command."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from twisted.python import usage
+
+from stickyd.explain import ExplainOptions, explain
+from stickyd.options import Options
+
+_USAGE = """Usage: stickyd COMMAND [options]
+
+Commands:
+  run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
+  explain  Say which slot serves a key, and why. Needs no server.
+
+'stickyd COMMAND --help' tells the options of a command."""
+
+
+def _run(arguments: Sequence[str]) -> int:
+    # Checked here too, so that a wrong option says 'stickyd' and not 'twistd'.
+    Options().parseOptions(list(arguments))
+    from twisted.scripts import twistd
+
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "stickyd", *arguments]
+    twistd.run()
+    return 0
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    options = ExplainOptions()
+    try:
+        options.parseOptions(list(arguments))
+    except usage.UsageError as error:
+        sys.stderr.write(f"stickyd explain: {error}\n")
+        return 2
+    print("\n".join(explain(options)))
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "explain": _explain}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0
+    if arguments[0] == "--version":
+        Options().opt_version()
+    command = _COMMANDS.get(arguments[0])
+    if command is None:
+        sys.stderr.write(f"stickyd: no command {arguments[0]!r} (try: stickyd --help)\n")
+        return 2
+    return command(arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

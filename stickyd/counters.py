@@ -1,0 +1,74 @@
+"""The counters, with the names that ``--control`` gives; docs/counters.md explains each."""
+
+from collections import Counter
+from typing import Any
+
+
+class MasterCounters:
+    """What the master has done since it started."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.handed_off: dict[int, Counter[str]] = {}
+        self.refused: Counter[int] = Counter()
+        self.vanished = 0
+        self.failed = 0
+
+    def hand_off(self, slot: int, reason: str) -> None:
+        """A connection went into the inbox of ``slot`` because of ``reason``."""
+        self.handed_off.setdefault(slot, Counter())[reason] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "accepted": self.accepted,
+            "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
+            "refused": {str(status): n for status, n in sorted(self.refused.items())},
+            "vanished": self.vanished,
+            "failed": self.failed,
+        }
+
+
+WORKER_TOTALS = ("adopted", "requests", "moved", "arrived", "misrouted", "lost", "pinned")
+
+
+class WorkerCounters:
+    """What a worker has done since it started."""
+
+    def __init__(self) -> None:
+        self.adopted = 0
+        self.requests = 0
+        self.moved: Counter[int] = Counter()
+        self.arrived = 0
+        self.misrouted = 0
+        self.refused: Counter[int] = Counter()
+        self.lost = 0
+        self.pinned = 0
+        self.open = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "adopted": self.adopted,
+            "requests": self.requests,
+            "moved": {str(slot): n for slot, n in sorted(self.moved.items())},
+            "arrived": self.arrived,
+            "misrouted": self.misrouted,
+            "refused": {str(status): n for status, n in sorted(self.refused.items())},
+            "lost": self.lost,
+            "pinned": self.pinned,
+            "open": self.open,
+        }
+
+
+def add_up(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of several reports of workers."""
+    total: dict[str, Any] = WorkerCounters().as_json()
+    for report in reports:
+        for name, value in report.items():
+            if isinstance(value, dict):
+                for key, number in value.items():
+                    total[name][key] = total[name].get(key, 0) + number
+            else:
+                total[name] += value
+    return total

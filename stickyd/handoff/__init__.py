@@ -1,0 +1,1 @@
+"""How a connection changes hands: the frame that describes it, and the inbox it travels through."""

@@ -1,0 +1,146 @@
+"""The frame: what travels with a connection's descriptor. Pure; one codec for every sender.
+
+A frame is complete in itself, so that any reader of an inbox can take any
+frame: a replacement after a crash, a second reader during a reload. The layout
+is fixed by ``VERSION`` (network byte order)::
+
+    u8  version        u8  kind           u16 hops
+    u64 connection id  u32 table version  u32 head deadline, ms still to go
+    u16 listener id    u8  family         u8  length of the addresses
+    addresses          peer and local, as `_ADDRESSES` or text
+    rest               unread bytes of the connection
+"""
+
+import enum
+import struct
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+import attrs
+
+VERSION = 1
+_FIXED = struct.Struct("!BBHQIIHBB")
+_V4 = struct.Struct("!4sH4sH")
+_V6 = struct.Struct("!16sH16sH")
+_NO_ADDRESS = 0
+
+Address = tuple[str, int]
+"""Canonical host text and port."""
+
+
+class Kind(enum.IntEnum):
+    """Why a connection travels."""
+
+    PLACED = 1
+    """New, from the master: its first request belongs to this slot."""
+    MOVED = 2
+    """From another slot: its next request belongs to this slot."""
+    RETURNED = 3
+    """Idle, put back by a worker that retires: no request has arrived."""
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame of this version."""
+
+
+@attrs.frozen
+class Frame:
+    """A connection on its way.
+
+    :ivar connection: unique among the connections of one daemon.
+    :ivar peer: the client's end as the PROXY header or the kernel names it,
+        None on a Unix socket.
+    :ivar local: our end, None on a Unix socket.
+    :ivar listener: which of the daemon's listeners accepted it, from 0.
+    :ivar head_left: milliseconds until the head must be complete, 0 if the
+        deadline begins with the next head.
+    :ivar table: version of the slot table the sender decided by.
+    :ivar hops: how many workers had it before.
+    :ivar unread: bytes read from the socket and not yet served.
+    """
+
+    kind: Kind
+    connection: int
+    peer: Address | None
+    local: Address | None
+    listener: int = 0
+    head_left: int = 0
+    table: int = 1
+    hops: int = 0
+    unread: bytes = b""
+
+    def encode(self) -> bytes:
+        """The frame as one message."""
+        family, addresses = _pack_addresses(self.peer, self.local)
+        fixed = _FIXED.pack(
+            VERSION,
+            self.kind,
+            min(self.hops, 0xFFFF),
+            self.connection,
+            self.table,
+            self.head_left,
+            self.listener,
+            family,
+            len(addresses),
+        )
+        return fixed + addresses + self.unread
+
+
+def decode(message: bytes) -> Frame:
+    """Read a message.
+
+    :raise FrameError: if it is no frame of this version.
+    """
+    try:
+        version, kind, hops, connection, table, head_left, listener, family, length = (
+            _FIXED.unpack_from(message)
+        )
+    except struct.error:
+        raise FrameError("message shorter than a frame") from None
+    if version != VERSION:
+        raise FrameError(f"frame version {version}, expected {VERSION}")
+    start = _FIXED.size
+    end = start + length
+    if len(message) < end:
+        raise FrameError("message shorter than its addresses")
+    try:
+        peer, local = _unpack_addresses(family, message[start:end])
+        return Frame(
+            Kind(kind), connection, peer, local, listener, head_left, table, hops, message[end:]
+        )
+    except (struct.error, ValueError) as error:
+        raise FrameError(f"malformed frame: {error}") from None
+
+
+def _pack_addresses(peer: Address | None, local: Address | None) -> tuple[int, bytes]:
+    if peer is None or local is None:
+        return _NO_ADDRESS, b""
+    if ":" in peer[0] or ":" in local[0]:
+        ends = (_as_v6(peer[0]), peer[1], _as_v6(local[0]), local[1])
+        return AF_INET6, _V6.pack(*ends)
+    return AF_INET, _V4.pack(
+        inet_pton(AF_INET, peer[0]), peer[1], inet_pton(AF_INET, local[0]), local[1]
+    )
+
+
+def _as_v6(host: str) -> bytes:
+    if ":" in host:
+        return inet_pton(AF_INET6, host)
+    return bytes(10) + b"\xff\xff" + inet_pton(AF_INET, host)
+
+
+def _from_v6(packed: bytes) -> str:
+    if packed.startswith(bytes(10) + b"\xff\xff"):
+        return inet_ntop(AF_INET, packed[12:])
+    return inet_ntop(AF_INET6, packed)
+
+
+def _unpack_addresses(family: int, packed: bytes) -> tuple[Address | None, Address | None]:
+    if family == _NO_ADDRESS:
+        return None, None
+    if family == AF_INET:
+        peer, peer_port, local, local_port = _V4.unpack(packed)
+        return (inet_ntop(AF_INET, peer), peer_port), (inet_ntop(AF_INET, local), local_port)
+    if family == AF_INET6:
+        peer, peer_port, local, local_port = _V6.unpack(packed)
+        return (_from_v6(peer), peer_port), (_from_v6(local), local_port)
+    raise ValueError(f"address family {family}")

@@ -1,0 +1,215 @@
+"""The inbox of a slot: the only place that calls sendmsg and recvmsg.
+
+An ``AF_UNIX SOCK_SEQPACKET`` pair (unix(7)) made by the master. Anyone may put
+a connection in; the slot's worker takes them out. The master keeps both ends
+open, so what a killed worker had not taken waits for its replacement.
+"""
+
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+MESSAGE_MOST = 160 * 1024
+"""Bytes of one message; below the default send buffer of unix(7), 212,992."""
+
+RETRY_AFTER = 0.005
+"""Seconds between attempts at a full inbox: EPOLLOUT would come only after
+three quarters of it have drained."""
+
+SEND_BUFFER = 4 * 1024 * 1024
+"""Bytes asked for; the kernel grants up to net.core.wmem_max unless we are root."""
+
+_FD = struct.Struct("i")
+_PASSING = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+_CONTROL_SPACE = socket.CMSG_SPACE(_FD.size)
+
+# Linux values that the socket module does not name.
+_SO_SNDBUFFORCE = 32
+
+# The inbox is full, or the kernel is short of something for the moment; the
+# channel itself is sound (unix(7): ETOOMANYREFS, too many descriptors in flight).
+_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS, errno.ENOMEM})
+
+
+def make_inbox() -> tuple[socket.socket, socket.socket]:
+    """The sending and the receiving end of a new inbox, both non-blocking."""
+    sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sender.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER)
+    except PermissionError:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    for end in (sender, receiver):
+        end.setblocking(False)
+    return sender, receiver
+
+
+def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
+    """Put one connection in; False if there is no room now.
+
+    The caller still holds its own copy of the descriptor and closes it.
+
+    :raise OSError: the inbox is gone, or the message can never fit.
+    """
+    try:
+        sender.sendmsg([message], [(*_PASSING, _FD.pack(descriptor))])
+    except OSError as error:
+        if error.errno in _FULL:
+            return False
+        raise
+    return True
+
+
+@attrs.define
+class _Waiting:
+    message: bytes
+    descriptor: int
+    until: float
+    done: Callable[[bool], None]
+
+
+class InboxSender:
+    """Puts connections into one inbox; those that find it full wait in order, not for ever."""
+
+    def __init__(self, reactor: Any, sender: socket.socket) -> None:
+        self._reactor = reactor
+        self._sender = sender
+        self._waiting: deque[_Waiting] = deque()
+        self._retry: Any = None
+
+    def put(
+        self, message: bytes, descriptor: int, patience: float, done: Callable[[bool], None]
+    ) -> None:
+        """Put a connection in, now or within ``patience`` seconds.
+
+        ``done`` is called once, at once where possible: with True when the
+        inbox has it (the caller closes its copy), with False when time is up
+        or the inbox is gone (the caller still owns it).
+        """
+        if not self._waiting:
+            sent = self._attempt(message, descriptor)
+            if sent is not None:
+                done(sent)
+                return
+        until = self._reactor.seconds() + patience
+        self._waiting.append(_Waiting(message, descriptor, until, done))
+        if self._retry is None:
+            self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
+
+    def waiting(self) -> int:
+        """How many connections wait for room."""
+        return len(self._waiting)
+
+    def give_up(self) -> None:
+        """Tell everyone who waits that the inbox will not have room."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        while self._waiting:
+            self._waiting.popleft().done(False)
+
+    def _attempt(self, message: bytes, descriptor: int) -> bool | None:
+        """True: sent. False: never. None: full."""
+        try:
+            return True if try_put(self._sender, message, descriptor) else None
+        except OSError:
+            return False
+
+    def _drain(self) -> None:
+        self._retry = None
+        now = self._reactor.seconds()
+        while self._waiting:
+            first = self._waiting[0]
+            sent = self._attempt(first.message, first.descriptor)
+            if sent is None:
+                if now < first.until:
+                    break
+                sent = False
+            self._waiting.popleft()
+            first.done(sent)
+        if self._waiting and self._retry is None:
+            self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
+
+
+class InboxReader:
+    """Takes connections out of an inbox, a batch at a time, and gives them to ``adopt``.
+
+    ``adopt(message, descriptor)`` owns the descriptor from then on. ``lost()``
+    is told when the kernel could not install a descriptor (EMFILE; recvmsg(2),
+    MSG_CTRUNC): that connection is gone.
+    """
+
+    BATCH = 32
+
+    def __init__(
+        self,
+        reactor: Any,
+        receiver: socket.socket,
+        adopt: Callable[[bytes, int], None],
+        lost: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._receiver = receiver
+        self._adopt = adopt
+        self._lost = lost
+        self._reading = False
+        self._buffer = bytearray(MESSAGE_MOST)
+        self._view = memoryview(self._buffer)
+
+    def start(self) -> None:
+        """Begin, or go on, taking connections out."""
+        self._reading = True
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Leave what comes in the inbox."""
+        self._reading = False
+        self._reactor.removeReader(self)
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._receiver.fileno()
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "inbox"
+
+    def doRead(self) -> None:
+        """For the reactor: take a batch out."""
+        for _ in range(self.BATCH):
+            if not self._reading or not self.take():
+                return
+
+    def take(self) -> bool:
+        """Take one connection out; False if there is none."""
+        try:
+            size, control, flags, _ = self._receiver.recvmsg_into(
+                [self._buffer], _CONTROL_SPACE, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EINTR):
+                return False
+            raise
+        if not size:
+            # Nobody holds a sending end any more: the whole family is ending.
+            self.stop()
+            return False
+        descriptor = -1
+        for level, kind, data in control:
+            if (level, kind) == _PASSING and len(data) >= _FD.size:
+                descriptor = _FD.unpack_from(data)[0]
+        if descriptor < 0 or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+            if descriptor >= 0:
+                socket.close(descriptor)
+            self._lost()
+            return True
+        self._adopt(bytes(self._view[:size]), descriptor)
+        return True
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor: the master holds the other end, so this comes only at the end."""
+        self.stop()

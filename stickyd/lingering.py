@@ -1,0 +1,99 @@
+"""Say a last word and leave without a reset (RFC 9112, 9.6).
+
+Closing a socket that still has unread bytes makes the kernel send RST, which
+can destroy the answer before the client reads it. So: write, shut down our
+direction, read on for a while, then close.
+"""
+
+import socket
+from typing import Any
+
+from stickyd.deadlines import Sweeper
+
+LINGER_SILENCE = 2.0
+"""Seconds a client may stay silent before we close."""
+
+LINGER_MOST = 10.0
+"""Seconds after which we close whatever the client does."""
+
+_READS_A_TURN = 16
+
+
+class LingeringClose:
+    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed."""
+
+    def __init__(self, reactor: Any, sweeper: Sweeper, sock: socket.socket, last: bytes) -> None:
+        self._reactor = reactor
+        self._sweeper = sweeper
+        self._socket = sock
+        self._last = last
+        self._said = False
+        self._until = reactor.seconds() + LINGER_MOST
+        self.deadline: float | None = reactor.seconds() + LINGER_SILENCE
+        sweeper.add(self)
+        self._go_on()
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "closing"
+
+    def doWrite(self) -> None:
+        """For the reactor."""
+        self._go_on()
+
+    def doRead(self) -> None:
+        """For the reactor."""
+        self._go_on()
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor: the client is gone."""
+        self._close()
+
+    def expired(self) -> None:
+        """For the sweeper: the client has had its time."""
+        self._close()
+
+    def _go_on(self) -> None:
+        try:
+            if self._said or self._say_last():
+                self._drain()
+        except OSError:
+            self._close()
+
+    def _say_last(self) -> bool:
+        try:
+            self._last = self._last[self._socket.send(self._last) :]
+        except BlockingIOError:
+            pass
+        if self._last:
+            self._reactor.addWriter(self)
+            return False
+        self._reactor.removeWriter(self)
+        self._socket.shutdown(socket.SHUT_WR)
+        self._said = True
+        return True
+
+    def _drain(self) -> None:
+        for _ in range(_READS_A_TURN):
+            try:
+                data = self._socket.recv(65536)
+            except BlockingIOError:
+                break
+            if not data:
+                self._close()
+                return
+            self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
+        self._reactor.addReader(self)
+
+    def _close(self) -> None:
+        if self.deadline is None:
+            return
+        self.deadline = None
+        self._sweeper.discard(self)
+        self._reactor.removeReader(self)
+        self._reactor.removeWriter(self)
+        self._socket.close()

@@ -1,0 +1,1 @@
+"""The process that accepts connections and decides where they go."""

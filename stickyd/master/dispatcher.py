@@ -1,0 +1,54 @@
+"""From a head to the inbox of the slot it names."""
+
+import attrs
+
+from stickyd.counters import MasterCounters
+from stickyd.handoff.frame import Frame, Kind
+from stickyd.master.listener import Arrival
+from stickyd.master.slots import Slots
+from stickyd.routing.policy import Policy
+from stickyd.wire.head import Head
+from stickyd.wire.refusal import Refusal
+
+BUSY = Refusal(503, "the worker of this client takes no connections for now")
+
+
+@attrs.frozen
+class Dispatcher:
+    """Puts each arrival into an inbox within ``patience`` seconds, or refuses it."""
+
+    policy: Policy
+    slots: Slots
+    counters: MasterCounters
+    patience: float
+
+    def dispatch(self, arrival: Arrival, head: Head) -> None:
+        """Place an arrival whose head is complete."""
+        placement = self.policy.place(head, arrival.peer[0] if arrival.peer else None)
+        # Without a key any slot will do; the connection's number spreads them evenly.
+        numbers = self.policy.table.slots
+        slot = placement.slot or numbers[arrival.connection % len(numbers)]
+        try:
+            local = arrival.local()
+        except OSError:
+            arrival.release()
+            return
+        frame = Frame(
+            Kind.PLACED,
+            arrival.connection,
+            arrival.peer,
+            local,
+            listener=arrival.index,
+            head_left=arrival.head_left(),
+            table=self.policy.table.version,
+            unread=arrival.unread,
+        )
+
+        def done(sent: bool) -> None:
+            if sent:
+                self.counters.hand_off(slot, placement.reason)
+                arrival.release()
+            else:
+                arrival.refuse(BUSY)
+
+        self.slots[slot].outbox.put(frame.encode(), arrival.fileno(), self.patience, done)

@@ -1,0 +1,205 @@
+"""The command line, for twistd, twist and ``stickyd run`` alike."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
+from twisted.python import usage
+
+from stickyd import __version__
+from stickyd.routing.address import TrustedPeers, TrustError
+from stickyd.routing.key import AffinityError, parse_chain
+from stickyd.routing.policy import HASHES
+from stickyd.settings import Settings
+from stickyd.wire.limits import Limits
+
+SCOPES = ("connection", "request")
+DEFAULT_HEADER = "X-Stickyd-Worker"
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class Options(usage.Options):
+    """What a daemon is told to do."""
+
+    synopsis = "[options]"
+    longdesc = "Keep every client with its own worker process."
+
+    optParameters = [
+        ["workers", "w", None, "worker processes [default: $WEB_CONCURRENCY, else CPU count]"],
+        ["seed", None, None, "keys the hash: INT or @FILE [default: $STICKYD_SEED, else 1]"],
+        ["affinity", None, "xff,src", "sources of the affinity key, in order"],
+        ["affinity-scope", None, "connection", "what is placed: connection or request"],
+        ["hash", None, "rendezvous", "rendezvous or sticky-session"],
+        [
+            "forwarded-allow-ips",
+            None,
+            None,
+            "peers whose forwarding headers count: IPs, networks or *"
+            " [default: $FORWARDED_ALLOW_IPS, else 127.0.0.1,::1]",
+        ],
+        ["class", None, None, "the twisted.web resource that workers serve [default: demo page]"],
+        ["keep-alive", None, "75", "seconds an idle connection is kept"],
+        ["head-timeout", None, "10", "seconds for one request head"],
+        ["inbox-timeout", None, "10", "seconds to wait for room in a full inbox, then 503"],
+        ["graceful-timeout", None, "30", "seconds a retiring worker may finish what it answers"],
+        ["limit-request-line", None, "8190", "bytes of a request line"],
+        ["limit-request-fields", None, "100", "header fields of a request"],
+        ["limit-request-field-size", None, "8190", "bytes of a header field"],
+        ["limit-request-head", None, "32768", "bytes of a whole request head"],
+        ["control", None, None, "path of a local socket that answers with counters as JSON"],
+    ]
+
+    compData = usage.Completions()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, description: str) -> None:
+        """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
+        self["listen"].append(description)
+
+    def opt_worker_header(self, name: str) -> None:
+        """Name of a response header that tells the slot, for example X-Stickyd-Worker"""
+        self["worker-header"] = name
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"stickyd {__version__}")
+        raise SystemExit(0)
+
+    def parseOptions(self, options: Any = None) -> None:
+        """As the parent; what is wrong is one line on stderr and exit status 2."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            sys.stderr.write(f"stickyd: {error}\n")
+            raise SystemExit(2) from None
+
+    def postOptions(self) -> None:
+        """Check everything before anything is bound or spawned."""
+        self["listen"] = self["listen"] or ["tcp:3000"]
+        for description in self["listen"]:
+            _check_endpoint(description)
+        self.settings = self._settings()
+
+    def _settings(self) -> Settings:
+        limits = Limits(
+            request_line=_whole("--limit-request-line", self["limit-request-line"], 64),
+            fields=_whole("--limit-request-fields", self["limit-request-fields"], 1),
+            field_size=_whole("--limit-request-field-size", self["limit-request-field-size"], 64),
+            head=_whole("--limit-request-head", self["limit-request-head"], 128, 32768),
+        )
+        if limits.head < limits.request_line + 16:
+            raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
+        return Settings(
+            workers=_workers(self["workers"]),
+            seed=_seed(self["seed"]),
+            affinity=_checked("--affinity", self["affinity"], parse_chain, AffinityError),
+            scope=_one_of("--affinity-scope", self["affinity-scope"], SCOPES),
+            hash=_one_of("--hash", self["hash"], tuple(HASHES)),
+            trusted=_trusted(self["forwarded-allow-ips"]),
+            app=("class", self["class"]) if self["class"] else ("demo", ""),
+            worker_header=_header_name(self.get("worker-header", "")),
+            keep_alive=_seconds("--keep-alive", self["keep-alive"]),
+            head_timeout=_seconds("--head-timeout", self["head-timeout"]),
+            inbox_timeout=_seconds("--inbox-timeout", self["inbox-timeout"]),
+            graceful_timeout=_seconds("--graceful-timeout", self["graceful-timeout"]),
+            limits=limits,
+        )
+
+
+def _checked(option: str, text: str, parse: Any, error: type[ValueError]) -> str:
+    try:
+        parse(text)
+    except error as wrong:
+        raise usage.UsageError(f"{option}: {wrong}") from None
+    return text
+
+
+def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise usage.UsageError(f"{option}: {text!r} is none of {', '.join(known)}")
+    return text
+
+
+def _whole(option: str, text: str, least: int, most: int = 2**31) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise usage.UsageError(f"{option}: {text!r} is not a whole number") from None
+    if not least <= number <= most:
+        raise usage.UsageError(f"{option}: {number} is not within {least} to {most}")
+    return number
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise usage.UsageError(f"{option}: {text!r} is not a number of seconds") from None
+    if not 0 < number <= 86400:
+        raise usage.UsageError(f"{option}: {text} s is not within 0 to 86400")
+    return number
+
+
+def _workers(text: str | None) -> int:
+    if text is None:
+        text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
+    return _whole("--workers", text, 1, 512)
+
+
+def read_seed(text: str | None) -> int:
+    """A seed from ``INT``, ``@FILE`` or the environment.
+
+    :raise ValueError: with one line that says what to change.
+    """
+    if text is None:
+        text = os.environ.get("STICKYD_SEED") or "1"
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text("ascii").strip()
+        except (OSError, UnicodeError) as error:
+            raise ValueError(f"cannot read the seed file: {error}") from None
+    try:
+        seed = int(text)
+    except ValueError:
+        raise ValueError("the seed is not a whole number") from None
+    if not 0 <= seed < 2**128:
+        raise ValueError("the seed is not within 0 to 2**128 - 1")
+    return seed
+
+
+def _seed(text: str | None) -> int:
+    try:
+        return read_seed(text)
+    except ValueError as error:
+        raise usage.UsageError(f"--seed: {error}") from None
+
+
+def _trusted(text: str | None) -> str:
+    if text is None:
+        text = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
+    return _checked("--forwarded-allow-ips", text, TrustedPeers.parse, TrustError)
+
+
+def _header_name(name: str) -> str:
+    if name and not _TOKEN.fullmatch(name):
+        raise usage.UsageError(f"--worker-header: {name!r} is not a header name")
+    return name
+
+
+def _check_endpoint(description: str) -> None:
+    kind = description.partition(":")[0]
+    if kind in ("ssl", "tls"):
+        raise usage.UsageError(f"--listen: {kind}: is not supported; let a proxy end TLS")
+    from twisted.internet import reactor
+
+    try:
+        serverFromString(reactor, description)
+    except Exception as error:
+        # Endpoint parsers are plugins and raise what they like.
+        raise usage.UsageError(f"--listen: {description!r}: {error}") from None

@@ -1,0 +1,119 @@
+"""Client addresses: one canonical text each, and which peers are believed.
+
+Source of the walk: rightmost-untrusted, as RFC 7239 section 8.1 suggests for
+lists of forwarders of which only the last ones are known.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+import attrs
+
+_V4_MAPPED = bytes(10) + b"\xff\xff"
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+
+
+@lru_cache(maxsize=8192)
+def canonical(text: str) -> str | None:
+    """The one text of an IP address, or None if ``text`` is none.
+
+    IPv4 as dotted quad, IPv6 in lower case and compressed (RFC 5952), an
+    IPv4-mapped IPv6 address as the IPv4 address it stands for.
+    """
+    try:
+        if ":" not in text:
+            return inet_ntop(AF_INET, inet_pton(AF_INET, text))
+        packed = inet_pton(AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+    if packed.startswith(_V4_MAPPED):
+        return inet_ntop(AF_INET, packed[12:])
+    return inet_ntop(AF_INET6, packed)
+
+
+def without_port(text: str) -> str:
+    """``[v6]:port``, ``[v6]`` and ``v4:port`` without brackets and port; other text as it is."""
+    match = _WITH_PORT.fullmatch(text)
+    return (match[1] or match[2]) if match else text
+
+
+class TrustError(ValueError):
+    """A list of trusted peers that cannot be read; the text says what to change."""
+
+
+@attrs.frozen
+class TrustedPeers:
+    """The peers whose word about the client counts.
+
+    A peer without an address (a Unix socket) is always trusted: whoever can
+    open the socket was let in by its permissions.
+    """
+
+    everyone: bool
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    _memo: dict[str, bool] = attrs.field(factory=dict, eq=False, repr=False)
+
+    @classmethod
+    def parse(cls, spec: str) -> "TrustedPeers":
+        """Read ``10.0.0.0/8,::1`` or ``*``.
+
+        :raise TrustError: for a member that is neither address, network nor ``*``.
+        """
+        members = [member.strip() for member in spec.split(",") if member.strip()]
+        networks = []
+        for member in members:
+            if member == "*":
+                continue
+            try:
+                networks.append(ipaddress.ip_network(member))
+            except ValueError as error:
+                raise TrustError(f"{error} (give addresses, networks or *)") from None
+        return cls("*" in members, tuple(networks))
+
+    def __contains__(self, host: str | None) -> bool:
+        """Whether ``host``, a canonical text or None for a Unix peer, is trusted."""
+        if self.everyone or host is None:
+            return True
+        known = self._memo.get(host)
+        if known is None:
+            address = ipaddress.ip_address(host)
+            known = any(address in network for network in self.networks)
+            if len(self._memo) < 4096:
+                self._memo[host] = known
+        return known
+
+
+@attrs.frozen
+class Missing:
+    """A source yields nothing, and why."""
+
+    why: str
+
+
+def walk(hops: Iterable[str], trusted: TrustedPeers) -> str | Missing:
+    """The client among ``hops``, which stand from the nearest to the farthest.
+
+    The first hop that is no trusted peer; the farthest one if all are trusted.
+    A hop that is no address ends the walk: nobody vouches for what lies
+    beyond it.
+    """
+    farthest: str | None = None
+    for hop in hops:
+        host = canonical(without_port(hop))
+        if host is None:
+            return Missing(f"{hop!r} is no IP address")
+        if host not in trusted:
+            return host
+        farthest = host
+    return farthest if farthest is not None else Missing("empty list")
+
+
+def client_of_xff(values: list[bytes], trusted: TrustedPeers) -> str | Missing:
+    """The client named by X-Forwarded-For lines that came from a trusted peer."""
+    if len(values) == 1 and b"," not in values[0]:
+        return walk((values[0].decode("latin-1"),), trusted)
+    joined = b",".join(values).decode("latin-1")
+    return walk((hop.strip(" \t") for hop in reversed(joined.split(","))), trusted)

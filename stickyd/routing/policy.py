@@ -1,0 +1,55 @@
+"""The decision master and workers share: head and peer in, slot out."""
+
+from collections.abc import Sequence
+
+import attrs
+
+from stickyd.routing.address import TrustedPeers
+from stickyd.routing.key import Asked, Key, Source, find_key, parse_chain
+from stickyd.routing.selection import SlotTable, StickySessionTable, Table
+from stickyd.wire.head import Head
+
+HASHES: dict[str, type[SlotTable] | type[StickySessionTable]] = {
+    "rendezvous": SlotTable,
+    "sticky-session": StickySessionTable,
+}
+
+
+@attrs.frozen
+class Placement:
+    """Where a request belongs. ``slot`` is None if no source gave a key: any slot will do."""
+
+    slot: int | None
+    key: Key | None
+
+    @property
+    def reason(self) -> str:
+        """The source of the key, as the counters name it."""
+        return self.key.source if self.key is not None else "none"
+
+
+ANYWHERE = Placement(None, None)
+
+
+@attrs.frozen
+class Policy:
+    """Affinity chain, trust and slot table; equal in every process of one daemon."""
+
+    chain: tuple[Source, ...]
+    trusted: TrustedPeers
+    table: Table
+
+    @classmethod
+    def build(
+        cls, affinity: str, trusted: str, hash_name: str, seed: int, slots: Sequence[int]
+    ) -> "Policy":
+        """A policy from the texts of the command line."""
+        table = HASHES[hash_name](seed, slots)
+        return cls(parse_chain(affinity), TrustedPeers.parse(trusted), table)
+
+    def place(self, head: Head, peer: str | None) -> Placement:
+        """The slot of a request that came from ``peer`` (canonical text, None for Unix)."""
+        key = find_key(self.chain, Asked(head, peer, self.trusted))
+        if key is None:
+            return ANYWHERE
+        return Placement(self.table.slot_of(key.text.encode("utf-8", "surrogateescape")), key)

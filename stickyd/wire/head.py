@@ -1,0 +1,294 @@
+"""One strict reader of request heads, for master and worker alike (RFC 9112, 2 to 6).
+
+The verdict on a request does not depend on how its bytes were split: lines are
+judged strictly in order, each one for its length before its content, so the
+first fault in the order of the bytes is the one that is answered.
+"""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import attrs
+
+from stickyd.wire.limits import Limits
+from stickyd.wire.refusal import Refusal
+
+CHUNKED = -1
+"""The value of `Head.length` when the body is chunked."""
+
+_TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
+_TOKEN = re.compile(rb"[" + _TCHAR + rb"]+")
+_REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#@]+)(.*)", re.IGNORECASE | re.DOTALL)
+_HOST = re.compile(
+    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
+    rb"(?::[0-9]*)?"
+)
+_VALUE_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+# What a request may begin with: a token (RFC 9110, 5.6.2), or one empty line
+# (RFC 9112, 2.2). Anything else, a TLS record say, is answered at once.
+_FIRST = frozenset(b for b in range(256) if _TOKEN.match(bytes([b]))) | {0x0D, 0x0A}
+
+# Names repeat from request to request: each is checked and lowered once.
+_lowered: dict[bytes, bytes] = {}
+_LOWERED_MOST = 1024
+
+Field = tuple[bytes, bytes]
+
+
+@attrs.frozen
+class Head:
+    """A whole, valid request head.
+
+    ``fields`` holds (name in lower case, value without surrounding blanks) in
+    the order of arrival; names with an underscore are left out, since CGI-like
+    environments cannot tell them from the same name with a dash.
+    ``length`` is the body's length in bytes, or `CHUNKED`.
+    ``size`` is the number of bytes the head took, its empty line included.
+    """
+
+    method: bytes
+    target: bytes
+    minor: int
+    fields: Sequence[Field]
+    length: int
+    size: int
+    keep_alive: bool
+    connection: frozenset[bytes]
+    expects_continue: bool
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of every field line called ``name`` (in lower case), in order."""
+        return [value for field, value in self.fields if field == name]
+
+    @property
+    def version(self) -> bytes:
+        """The protocol version as it stands in a status line."""
+        return b"HTTP/1.1" if self.minor else b"HTTP/1.0"
+
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether the client offers another protocol on this connection (RFC 9110, 7.8)."""
+        return b"upgrade" in self.connection and bool(self.values(b"upgrade"))
+
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, why: str) -> None:
+        self.refusal = Refusal(int(status), why)
+
+
+def _bad(why: str) -> _Refused:
+    return _Refused(HTTPStatus.BAD_REQUEST, why)
+
+
+def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal | None:
+    """Read the request head at the start of ``data``.
+
+    :param scanned: how many of the bytes an earlier call has seen; what has
+        been seen is not searched again, so that a head arriving byte by byte
+        costs a linear number of steps.
+    :return: the head; or why it is refused; or None while it may still become
+        a head when more bytes arrive.
+    """
+    if not data:
+        return None
+    if scanned == 0 and data[0] not in _FIRST:
+        return Refusal(400, "not an HTTP request")
+    end = _end_of_head(data, max(scanned - 2, 0))
+    if end is None and not _worth_judging(data, limits, scanned):
+        return None
+    try:
+        return _judge(data, limits, end)
+    except _Refused as refused:
+        return refused.refusal
+
+
+def _end_of_head(data: bytes, start: int) -> int | None:
+    """The index behind the empty line that ends the head, whichever line ending it uses."""
+    if start == 0:
+        # The empty line before a request line ends no head.
+        start = 2 if data.startswith(b"\r\n") else 1
+    crlf = data.find(b"\n\r\n", start)
+    lf = data.find(b"\n\n", start, crlf + 1 if crlf >= 0 else len(data))
+    if lf >= 0:
+        return lf + 2
+    return crlf + 3 if crlf >= 0 else None
+
+
+def _worth_judging(data: bytes, limits: Limits, scanned: int) -> bool:
+    """Whether an incomplete head may already be refused: a bound crossed, or a new request line."""
+    newline = data.find(b"\n", scanned)
+    if newline >= 0 and data.find(b"\n", 2, newline) < 0:
+        return True
+    if len(data) > limits.head:
+        return True
+    unfinished = len(data) - data.rfind(b"\n") - 1
+    return unfinished > min(limits.request_line, limits.field_size)
+
+
+def _judge(data: bytes, limits: Limits, end: int | None) -> Head | None:
+    """Walk the lines in order; None if the head is incomplete and faultless so far."""
+    lines = data[: end if end is not None else len(data)].split(b"\n")
+    # Behind the last line ending stands nothing, or the beginning of a line.
+    unfinished = lines.pop()
+    crlf = lines[0].endswith(b"\r") if lines else None
+    at = 0
+    position = 0
+    if lines and lines[0] in (b"", b"\r"):
+        position = len(lines[0]) + 1
+        at = 1
+    request: re.Match[bytes] | None = None
+    fields: list[Field] = []
+    count = 0
+    for raw in lines[at:]:
+        position += len(raw) + 1
+        line = raw[:-1] if crlf and raw.endswith(b"\r") else raw
+        if request is None:
+            if len(line) > limits.request_line:
+                raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
+        elif len(line) > limits.field_size:
+            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
+        if position > limits.head:
+            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long")
+        if crlf and line is raw:
+            raise _bad("line ends in LF where an earlier one ended in CRLF")
+        if request is None:
+            request = _request_line(line)
+        elif line:
+            count += 1
+            if count > limits.fields:
+                raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
+            field = _field(line)
+            if b"_" not in field[0]:
+                fields.append(field)
+    if end is None:
+        _judge_unfinished(unfinished, limits, position, request is None)
+        return None
+    if request is None:
+        raise _bad("empty request")
+    return _head(request, fields, end)
+
+
+def _judge_unfinished(line: bytes, limits: Limits, position: int, first: bool) -> None:
+    """Refuse a line that is already too long, whatever follows."""
+    # A CR at its end may be the first half of the line ending.
+    length = len(line) - line.endswith(b"\r")
+    if first and length > limits.request_line:
+        raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
+    if not first and length > limits.field_size:
+        raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
+    # The line ending to come counts, so the head is too long one byte early.
+    if position + len(line) >= limits.head:
+        raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long")
+
+
+def _request_line(line: bytes) -> re.Match[bytes]:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise _bad("malformed request line")
+    method, target, major, minor = match.groups()
+    if line == b"PRI * HTTP/2.0":
+        raise _bad("HTTP/2 is not spoken on this port")
+    if major != b"1" or minor not in b"01":
+        raise _Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1")
+    if method == b"CONNECT":
+        raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not implemented")
+    if target.startswith(b"/"):
+        return match
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise _bad("* is a target of OPTIONS only")
+    else:
+        absolute = _ABSOLUTE_FORM.fullmatch(target)
+        if absolute is None or not _HOST.fullmatch(absolute[1]):
+            raise _bad("malformed request target")
+    return match
+
+
+def _field(line: bytes) -> Field:
+    name, colon, value = line.partition(b":")
+    lower = _lowered.get(name)
+    if lower is None:
+        if name[:1] in (b" ", b"\t"):
+            raise _bad("folded header line")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise _bad("malformed header name")
+        lower = name.lower()
+        if len(_lowered) < _LOWERED_MOST and len(name) <= 64:
+            _lowered[name] = lower
+    elif not colon:
+        raise _bad("malformed header name")
+    value = value.strip(b" \t")
+    if _VALUE_FORBIDDEN.search(value):
+        raise _bad("control character in a header value")
+    return lower, value
+
+
+def _head(request: re.Match[bytes], fields: list[Field], end: int) -> Head:
+    method, target, _, minor_text = request.groups()
+    minor = int(minor_text)
+    hosts: list[bytes] = []
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    expectations: list[bytes] = []
+    options: frozenset[bytes] = frozenset()
+    for name, value in fields:
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"connection":
+            options |= {option.strip(b" \t").lower() for option in value.split(b",")}
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+        elif name == b"expect":
+            expectations.append(value)
+    if len(hosts) > 1:
+        raise _bad("more than one Host")
+    if not hosts and minor:
+        raise _bad("no Host")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise _bad("malformed Host")
+    length = _body_length(lengths, codings, minor)
+    expects = False
+    if expectations and minor:
+        if any(value.lower() != b"100-continue" for value in expectations):
+            raise _Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
+        expects = True
+    keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    return Head(method, target, minor, fields, length, end, keep_alive, options, expects)
+
+
+def _body_length(lengths: list[bytes], codings: list[bytes], minor: int) -> int:
+    """The framing of the body (RFC 9112, 6.3), refused wherever two readers could differ."""
+    if codings:
+        if lengths:
+            raise _bad("both Content-Length and Transfer-Encoding")
+        if not minor:
+            raise _bad("Transfer-Encoding on HTTP/1.0")
+        if len(codings) > 1 or codings[0].lower() != b"chunked":
+            raise _bad("a transfer coding other than chunked")
+        return CHUNKED
+    if not lengths:
+        return 0
+    if len(lengths) > 1:
+        raise _bad("more than one Content-Length")
+    if not _LENGTH.fullmatch(lengths[0]):
+        raise _bad("malformed Content-Length")
+    return int(lengths[0])
+
+
+def origin_form(head: Head) -> tuple[bytes, bytes | None]:
+    """The target as path and query, and the authority if the target named one.
+
+    An authority in the target replaces the Host field (RFC 9112, 3.2.2).
+    """
+    if head.target[:1] in (b"/", b"*"):
+        return head.target, None
+    absolute = _ABSOLUTE_FORM.fullmatch(head.target)
+    assert absolute is not None, "read_head admits no other target"
+    rest = absolute[2].partition(b"#")[0]
+    return rest if rest.startswith(b"/") else b"/" + rest, absolute[1]

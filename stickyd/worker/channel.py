@@ -1,0 +1,357 @@
+"""The way of one connection through a worker: head, gate, body, answer, and again.
+
+Reads top to bottom in the order in which things happen to a connection. What
+an answer looks like is the exchange's business (`stickyd.worker.web`), where
+a request belongs is the policy's, what happens next is the gate's.
+"""
+
+import enum
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from stickyd.handoff.frame import Frame, Kind
+from stickyd.lingering import LingeringClose
+from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
+from stickyd.wire.head import Head, read_head
+from stickyd.wire.refusal import Refusal
+from stickyd.worker import gate
+from stickyd.worker.exchange import Exchange
+from stickyd.worker.gate import Step
+from stickyd.worker.transport import ClientTransport
+
+READ_AHEAD = 32768
+"""Bytes read behind the request that is being answered before reading stops."""
+
+BUSY = Refusal(503, "the worker of this client takes no connections for now")
+
+_log = Logger("stickyd")
+
+
+class State(enum.Enum):
+    """What a connection is waiting for."""
+
+    HEAD = "a request head"
+    BODY = "the rest of a request body"
+    ANSWER = "the app's answer"
+    ROOM = "room in another slot's inbox"
+    PINNED = "nothing of ours: the app has taken the connection over"
+    OVER = "nothing: it has moved or ended"
+
+
+class Channel:
+    """One connection, from its adoption until it moves or ends."""
+
+    def __init__(self, worker: Any, frame: Frame, sock: Any) -> None:
+        self.worker = worker
+        self.frame = frame
+        self.transport = ClientTransport(worker.reactor, sock, frame, self)
+        self.state = State.HEAD
+        self.ending = False
+        self.deadline: float | None = None
+        self.client_done = False
+        self._buffer = b""
+        self._scanned = 0
+        self._came_with = frame.kind is not Kind.RETURNED
+        self._head_until: float | None = None
+        self._reader: LengthReader | ChunkedReader | None = None
+        self._exchange: Exchange | None = None
+        self._advancing = False
+
+    # ---- adoption
+
+    def begin(self) -> None:
+        """Take up where the sender left off."""
+        frame = self.frame
+        if frame.head_left:
+            self._head_until = self.worker.reactor.seconds() + frame.head_left / 1000
+        if frame.unread:
+            self.dataReceived(frame.unread)
+        else:
+            failed = self.transport.doRead()
+            if failed is not None:
+                self.transport.end(failed)
+        if self.state is State.HEAD and self.deadline is None:
+            self._arm()
+        self._read_on()
+
+    # ---- bytes
+
+    def dataReceived(self, data: bytes) -> None:
+        """For the transport: bytes of the client."""
+        if self.state is State.BODY:
+            self._body(data)
+        else:
+            self._buffer += data
+            if self.state is State.HEAD:
+                self.advance()
+            elif len(self._buffer) >= READ_AHEAD:
+                self.transport.stopReading()
+
+    def clientDone(self) -> None:
+        """For the transport: the client has finished sending; it may still wait for answers."""
+        self.client_done = True
+        if self.state is State.HEAD:
+            self.advance()
+        elif self.state is State.BODY:
+            self.transport.end(ConnectionDone("the request body is cut off"))
+        else:
+            self._arm()
+
+    def bytesSent(self, flushed: bool) -> None:
+        """For the transport: the client has taken something."""
+        if flushed and self.state is State.HEAD:
+            self.advance()
+        else:
+            self._arm()
+
+    def _read_on(self) -> None:
+        if (
+            not self.client_done
+            and self.state not in (State.ROOM, State.OVER)
+            and len(self._buffer) < READ_AHEAD
+        ):
+            self.transport.startReading()
+
+    # ---- the seam between two requests
+
+    def advance(self) -> None:
+        """Serve what has arrived whole; then wait for more, move, or end."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self.state is State.HEAD and self._step():
+                pass
+        finally:
+            self._advancing = False
+        if self.state is not State.OVER:
+            self.transport.flush()
+            self._arm()
+
+    def _step(self) -> bool:
+        """Take one step; whether another may follow at once."""
+        worker = self.worker
+        head = read_head(self._buffer, worker.limits, self._scanned)
+        if isinstance(head, Refusal):
+            self.refuse(head)
+            return False
+        if head is None:
+            self._scanned = len(self._buffer)
+            step = gate.without_head(ending=self.ending, client_done=self.client_done)
+            if step is Step.CLOSE:
+                self.close()
+            return False
+        placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
+        step = gate.with_head(
+            ending=self.ending,
+            came_with=self._came_with,
+            moves=worker.moves,
+            own=worker.slot,
+            named=placement.slot,
+            flushed=self.transport.flushed(),
+        )
+        if step is Step.FLUSH:
+            self.transport.flush()
+            if not self.transport.flushed():
+                return False
+            step = Step.MOVE
+        if step is Step.MOVE:
+            self._move(placement.slot)
+            return False
+        if step is Step.CLOSE:
+            self.close()
+            return False
+        if step is Step.MISROUTE:
+            worker.misrouted(placement)
+        self._serve(head)
+        return True
+
+    # ---- a request
+
+    def _serve(self, head: Head) -> None:
+        self._buffer = self._buffer[head.size :]
+        self._scanned = 0
+        self._came_with = False
+        self._head_until = None
+        reader = body_reader(head.length, self.worker.limits)
+        if isinstance(reader, Refusal):
+            self.refuse(reader)
+            return
+        self._exchange = exchange = self.worker.begin(self, head)
+        if not head.length:
+            self._deliver(exchange)
+            return
+        self.state = State.BODY
+        self._reader = reader
+        if head.expects_continue and not self._buffer:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        held, self._buffer = self._buffer, b""
+        self._body(held)
+
+    def _body(self, data: bytes) -> None:
+        assert self._reader is not None
+        assert self._exchange is not None
+        part = self._reader.read(data)
+        if isinstance(part, Refusal):
+            self.refuse(part)
+            return
+        assert isinstance(part, BodyPart)
+        if part.data:
+            self._exchange.bodyReceived(part.data)
+        if part.rest is None:
+            self._arm()
+            return
+        self._buffer = part.rest
+        self._reader = None
+        self._deliver(self._exchange)
+
+    def _deliver(self, exchange: Exchange) -> None:
+        self.state = State.ANSWER
+        self.worker.counters.requests += 1
+        try:
+            exchange.requestReceived()
+        except Exception:
+            _log.failure("the app failed on a request")
+            if self._exchange is exchange:
+                self.refuse(Refusal(500, "the request could not be processed"))
+            return
+        if self.state is State.ANSWER and not self._advancing:
+            self._arm()
+
+    # ---- what the exchange says
+
+    def answered(self, exchange: Exchange, last: bool) -> None:
+        """The answer is written whole; ``last`` if no further one can follow."""
+        if exchange is not self._exchange:
+            return
+        self._exchange = None
+        self.ending = self.ending or last
+        self.state = State.HEAD
+        self._read_on()
+        self.advance()
+
+    def pin(self) -> None:
+        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8)."""
+        self.state = State.PINNED
+        self.deadline = None
+        self.worker.counters.pinned += 1
+        # What arrived behind the request is for the new protocol, once it is set up.
+        self.worker.reactor.callLater(0, self._hand_over)
+
+    def _hand_over(self) -> None:
+        held, self._buffer = self._buffer, b""
+        if held and self.state is State.PINNED:
+            self.transport.protocol.dataReceived(held)
+
+    # ---- moving
+
+    def _move(self, slot: int) -> None:
+        self.state = State.ROOM
+        self.deadline = None
+        self.transport.stopReading()
+        frame = self.frame
+        message = Frame(
+            Kind.MOVED,
+            frame.connection,
+            frame.peer,
+            frame.local,
+            frame.listener,
+            0,
+            self.worker.policy.table.version,
+            frame.hops + 1,
+            self._buffer,
+        ).encode()
+
+        def done(sent: bool) -> None:
+            if self.state is not State.ROOM:
+                return
+            if sent:
+                self.worker.counters.moved[slot] += 1
+                self._let_go().close()
+            else:
+                self.refuse(BUSY)
+
+        self.worker.send_to(slot, message, self.transport.fileno(), done)
+
+    # ---- the end
+
+    def retire(self) -> None:
+        """The worker ends: answer what has arrived, then close."""
+        if self.state is State.HEAD and not self._buffer:
+            self.ending = True
+            self.advance()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal and end; what lies behind it is never read as a request."""
+        self.worker.counters.refused[refusal.status] += 1
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
+        begun = exchange is not None and exchange.begun
+        self._linger(b"" if begun else refusal.response())
+
+    def close(self) -> None:
+        """End in order: everything written still goes out."""
+        if self._buffer or not self.transport.flushed():
+            self._linger(b"")
+        else:
+            self._let_go().close()
+
+    def _linger(self, last: bytes) -> None:
+        last = self.transport.unsent() + last
+        LingeringClose(self.worker.reactor, self.worker.sweeper, self._let_go(), last)
+
+    def _let_go(self) -> Any:
+        """Forget the connection; the socket is the caller's."""
+        self.state = State.OVER
+        self._buffer = b""
+        self.deadline = None
+        sock = self.transport.detach()
+        self.worker.forget(self)
+        return sock
+
+    def connectionLost(self, reason: Failure) -> None:
+        """For the transport: the connection has ended."""
+        self.state = State.OVER
+        self.deadline = None
+        self.worker.forget(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            self.worker.counters.lost += 1
+            exchange.connectionLost(reason)
+
+    # ---- deadlines
+
+    def _arm(self) -> None:
+        """Set the deadline that belongs to what the connection is waiting for."""
+        settings = self.worker.settings
+        now = self.worker.reactor.seconds()
+        if self.state in (State.ROOM, State.PINNED, State.OVER):
+            self.deadline = None
+        elif not self.transport.flushed():
+            self.deadline = now + settings.send_timeout
+        elif self.state is State.BODY:
+            self.deadline = now + settings.body_timeout
+        elif self.state is State.ANSWER:
+            self.deadline = now + settings.half_close_timeout if self.client_done else None
+        elif self._buffer or self._came_with:
+            # The time for a head is absolute: more bytes do not extend it.
+            if self._head_until is None:
+                self._head_until = now + settings.head_timeout
+            self.deadline = self._head_until
+        else:
+            self.deadline = now + settings.keep_alive
+
+    def expired(self) -> None:
+        """For the sweeper: the deadline has passed."""
+        if not self.transport.flushed() or self.state is State.ANSWER:
+            self.transport.abortConnection()
+        elif self.state is State.BODY:
+            self.refuse(Refusal(408, "request body not complete in time"))
+        elif self._buffer or self._came_with:
+            self.refuse(Refusal(408, "request head not complete in time"))
+        else:
+            self.close()

@@ -1,0 +1,156 @@
+"""What the connections of one worker process share."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+from stickyd.counters import WorkerCounters
+from stickyd.deadlines import Sweeper
+from stickyd.handoff.frame import FrameError, Kind, decode
+from stickyd.handoff.inbox import InboxReader, InboxSender
+from stickyd.routing.policy import Placement
+from stickyd.settings import Settings
+from stickyd.wire.head import Head
+from stickyd.worker.channel import Channel
+from stickyd.worker.exchange import Exchange
+from stickyd.worker.web import WebExchange
+
+_log = Logger("stickyd")
+
+
+class Worker:
+    """Adopts the connections of one slot, and sends those that belong elsewhere on."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        slot: int,
+        site: Site,
+        inbox: socket.socket,
+        senders: dict[int, socket.socket],
+        on_misrouted: Callable[[int, Placement], None],
+    ) -> None:
+        self.reactor = reactor
+        self.settings = settings
+        self.slot = slot
+        self.site = site
+        self.policy = settings.policy()
+        self.limits = settings.limits
+        self.moves = settings.scope == "request"
+        self.counters = WorkerCounters()
+        self.sweeper = Sweeper(reactor)
+        self.retiring = False
+        self.header_line = b""
+        if settings.worker_header:
+            self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
+        self._senders = {number: InboxSender(reactor, sender) for number, sender in senders.items()}
+        self._reader = InboxReader(reactor, inbox, self._adopt, self._lost)
+        self._on_misrouted = on_misrouted
+        self._empty: defer.Deferred[None] | None = None
+        self._channels: set[Channel] = set()
+
+    # ---- connections come
+
+    def start(self) -> None:
+        """Begin to take connections out of the inbox."""
+        self._reader.start()
+
+    def _adopt(self, message: bytes, descriptor: int) -> None:
+        try:
+            frame = decode(message)
+        except FrameError as error:
+            _log.error("a message that is no frame: {error}", error=error)
+            socket.close(descriptor)
+            return
+        family = socket.AF_UNIX if frame.peer is None else socket.AF_INET
+        if frame.peer is not None and ":" in frame.peer[0]:
+            family = socket.AF_INET6
+        sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
+        sock.setblocking(False)
+        counters = self.counters
+        counters.adopted += 1
+        if frame.kind is Kind.MOVED:
+            counters.arrived += 1
+        channel = Channel(self, frame, sock)
+        self._channels.add(channel)
+        self.sweeper.add(channel)
+        try:
+            channel.begin()
+        except Exception:
+            # One connection's fault must not cost the others their inbox.
+            _log.failure("a connection failed at its adoption")
+            channel.transport.abortConnection()
+
+    def _lost(self) -> None:
+        self.counters.lost += 1
+        _log.error("a connection was lost on its way: this process is out of descriptors")
+
+    # ---- what channels ask
+
+    def begin(self, channel: Channel, head: Head) -> Exchange:
+        """An exchange for a new request."""
+        return WebExchange(channel, head, self.site)
+
+    def send_to(
+        self, slot: int, message: bytes, descriptor: int, done: Callable[[bool], None]
+    ) -> None:
+        """Put a connection into another slot's inbox, within the set time."""
+        self._senders[slot].put(message, descriptor, self.settings.inbox_timeout, done)
+
+    def misrouted(self, placement: Placement) -> None:
+        """A request is served here though its key names another slot."""
+        self.counters.misrouted += 1
+        if self.counters.misrouted == 1:
+            self._on_misrouted(self.slot, placement)
+
+    def forget(self, channel: Channel) -> None:
+        """The channel has moved or ended."""
+        self._channels.discard(channel)
+        self.sweeper.discard(channel)
+        self._check_empty()
+
+    # ---- counters
+
+    def report(self) -> dict[str, Any]:
+        """The counters, JSON-ready."""
+        self.counters.open = len(self._channels)
+        return self.counters.as_json()
+
+    # ---- the end
+
+    def retire(self, grace: float) -> "defer.Deferred[None]":
+        """Serve what is here, end what is idle; fires when nothing is left or ``grace`` is over."""
+        if self._empty is not None:
+            return defer.succeed(None)
+        while self._reader.take():
+            pass
+        self._reader.stop()
+        self.retiring = True
+        self._empty = defer.Deferred()
+        over = self._empty
+        for channel in list(self._channels):
+            channel.retire()
+        self._check_empty()
+        if not over.called:
+            over.addTimeout(grace, self.reactor)
+            over.addErrback(self._abort)
+        return over
+
+    def _check_empty(self) -> None:
+        if self._empty is not None and not self._empty.called and not self._channels:
+            if self.sweeper.members:
+                # Last words are still on their way.
+                self.reactor.callLater(0.02, self._check_empty)
+            else:
+                self._empty.callback(None)
+
+    def _abort(self, failure: Failure) -> None:
+        failure.trap(defer.TimeoutError)
+        for channel in list(self._channels):
+            channel.transport.abortConnection()

@@ -1,0 +1,10 @@
+"""Lets twistd and twist know stickyd."""
+
+from twisted.application.service import ServiceMaker
+
+stickyd = ServiceMaker(
+    "stickyd",
+    "stickyd.service",
+    "Keep every client with its own worker process.",
+    "stickyd",
+)
