@@ -13,6 +13,7 @@ _USAGE = """Usage: stickyd COMMAND [options]
 Commands:
   run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
   explain  Say which slot serves a key, and why. Needs no server.
+  verify   Ask any server whether every request reaches its client's own worker.
 
 'stickyd COMMAND --help' tells the options of a command."""
 
@@ -38,7 +39,17 @@ def _explain(arguments: Sequence[str]) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "explain": _explain}
+def _verify(arguments: Sequence[str]) -> int:
+    from stickyd.verify.command import verify
+
+    return verify(arguments)
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "run": _run,
+    "explain": _explain,
+    "verify": _verify,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -128,6 +128,16 @@ class Daemon:
         """Open descriptors of every process, by pid."""
         return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in self.family()}
 
+    def settled_descriptors(self) -> dict[int, int]:
+        """As `descriptors`, once they do not change: a control connection may be just closing."""
+        last = self.descriptors()
+        while True:
+            time.sleep(0.1)
+            now = self.descriptors()
+            if now == last:
+                return now
+            last = now
+
     def connect(self, source: str | None = None) -> socket.socket:
         """A new client connection."""
         address = (source, 0) if source else None

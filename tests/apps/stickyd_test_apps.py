@@ -1,0 +1,125 @@
+"""Resources that tests run in the workers."""
+
+import hashlib
+import os
+import time
+
+from twisted.internet import reactor
+from twisted.internet.task import LoopingCall
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site  # noqa: F401
+
+SLOT = os.environ.get("STICKYD_SLOT", "-").encode()
+
+
+class Page(Resource):
+    isLeaf = True
+
+    def render(self, request):
+        return getattr(self, request.path.strip(b"/").decode() or "hello")(request)
+
+    def hello(self, request):
+        client = request.getHeader("x-forwarded-for") or "-"
+        request.setHeader("X-Echo", request.getHeader("x-number") or "-")
+        return b"From worker %b for %b " % (SLOT, client.encode())
+
+    def late(self, request):
+        """Answers after ?s= seconds."""
+        delay = float(request.args.get(b"s", [b"0.2"])[0])
+        call = reactor.callLater(delay, self._finish, request)
+        request.notifyFinish().addErrback(lambda _: call.active() and call.cancel())
+        return NOT_DONE_YET
+
+    def _finish(self, request):
+        request.write(b"From worker %b late " % SLOT)
+        request.finish()
+
+    def digest(self, request):
+        """Tells the SHA-256 of the body."""
+        sha = hashlib.sha256()
+        while part := request.content.read(1 << 16):
+            sha.update(part)
+        return b"From worker %b %b" % (SLOT, sha.hexdigest().encode())
+
+    def stream(self, request):
+        """Streams ?n= blocks of 64 KiB with a pull producer."""
+        left = int(request.args.get(b"n", [b"16"])[0])
+        request.setHeader("X-Worker", SLOT)
+
+        class Producer:
+            def resumeProducing(self):
+                nonlocal left
+                if left == 0:
+                    request.unregisterProducer()
+                    request.finish()
+                    return
+                request.write(bytes([left % 251]) * 65536)
+                left -= 1
+
+            def stopProducing(self):
+                pass
+
+        request.registerProducer(Producer(), False)
+        return NOT_DONE_YET
+
+    def drip(self, request):
+        """Writes ?n= lines, one every 20 ms; counts clients that leave."""
+        left = int(request.args.get(b"n", [b"5"])[0])
+
+        def write():
+            nonlocal left
+            request.write(b"From worker %b line\n" % SLOT)
+            left -= 1
+            if not left:
+                call.stop()
+                request.finish()
+
+        call = LoopingCall(write)
+        gone = request.notifyFinish()
+        gone.addErrback(lambda _: call.running and call.stop())
+        call.start(0.02)
+        return NOT_DONE_YET
+
+    def session(self, request):
+        """Counts visits in an in-memory session."""
+        session = request.getSession()
+        session.visits = getattr(session, "visits", 0) + 1
+        return b"From worker %b visit %d" % (SLOT, session.visits)
+
+    def short(self, request):
+        """Promises more bytes than it writes."""
+        request.setHeader("Content-Length", "100")
+        request.write(b"From worker %b short" % SLOT)
+        request.finish()
+        return NOT_DONE_YET
+
+    def nothing(self, request):
+        request.setResponseCode(204)
+        return b""
+
+    def secure(self, request):
+        address = request.getClientAddress()
+        return f"{request.isSecure()} {address.host} {address.port}".encode()
+
+    def boom(self, request):
+        raise ValueError("an app's fault")
+
+    def slow(self, request):
+        """Blocks the worker for ?s= seconds."""
+        time.sleep(float(request.args.get(b"s", [b"0.01"])[0]))
+        return b"From worker %b slow " % SLOT
+
+    def close(self, request):
+        request.setHeader("Connection", "close")
+        return b"From worker %b close " % SLOT
+
+
+def broken():
+    raise RuntimeError("this app\ndoes not load")
+
+
+def exits():
+    os._exit(3)
+
+
+NOT_A_RESOURCE = object()

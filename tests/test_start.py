@@ -1,0 +1,138 @@
+"""What goes wrong at the start is one clear line, and nothing is left behind."""
+
+import os
+import socket
+import subprocess
+import sys
+import unittest
+
+from tests.daemon import ROOT, Daemon, free_port
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'apps'}"}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stickyd.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=ENVIRONMENT)
+
+
+class WrongOptions(unittest.TestCase):
+    def check_one_line(self, *arguments: str, says: str) -> None:
+        ended = run("run", *arguments)
+        self.assertEqual(ended.returncode, 2, ended)
+        self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
+        self.assertIn(says, ended.stderr)
+        self.assertEqual(ended.stdout, "")
+
+    def test_each_names_the_option(self) -> None:
+        for arguments, says in (
+            (["--workers", "0"], "--workers"),
+            (["--workers", "many"], "--workers"),
+            (["--seed", "x"], "--seed"),
+            (["--seed", "@/nonexistent/seed"], "--seed"),
+            (["--seed", "-1"], "--seed"),
+            (["--affinity", "xff,moon"], "moon"),
+            (["--affinity-scope", "galaxy"], "galaxy"),
+            (["--hash", "md5"], "md5"),
+            (["--forwarded-allow-ips", "10.0.0.0/33"], "10.0.0.0/33"),
+            (["--forwarded-allow-ips", "proxy.example"], "proxy.example"),
+            (["--listen", "moon:3000"], "moon"),
+            (["--listen", "ssl:3000"], "ssl"),
+            (["--keep-alive", "-1"], "--keep-alive"),
+            (["--head-timeout", "soon"], "--head-timeout"),
+            (["--limit-request-head", "4096"], "--limit-request-head"),
+            (["--worker-header", "no good"], "--worker-header"),
+            (["--unknown"], "unknown"),
+        ):
+            self.check_one_line(*arguments, says=says)
+
+    def test_the_same_through_twistd(self) -> None:
+        twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
+        ended = subprocess.run(
+            [twistd, "-n", "--pidfile=", "stickyd", "--workers", "0"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=ENVIRONMENT,
+        )
+        self.assertEqual((ended.returncode, ended.stdout), (2, ""))
+        self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
+
+    def test_unknown_command(self) -> None:
+        ended = run("fly")
+        self.assertEqual((ended.returncode, ended.stdout), (2, ""))
+        self.assertEqual(len(ended.stderr.splitlines()), 1)
+
+
+class CannotStart(unittest.TestCase):
+    def check_says(self, *options: str, says: str, port: int | None = None) -> str:
+        listen = f"tcp:{port or free_port()}:interface=127.0.0.1"
+        ended = run("run", "--workers", "2", "--listen", listen, *options)
+        self.assertEqual(ended.returncode, 1, ended)
+        self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
+        self.assertIn(says, ended.stderr)
+        self.assertNotIn("Traceback", ended.stdout)
+        return ended.stderr
+
+    def test_app_that_does_not_exist(self) -> None:
+        self.check_says("--class", "no.such.Thing", says="No module named 'no'")
+
+    def test_app_name_without_module(self) -> None:
+        self.check_says("--class", "Thing", says="pkg.mod:name")
+
+    def test_app_without_that_name(self) -> None:
+        self.check_says("--class", "stickyd_test_apps:Nothing", says="Nothing")
+
+    def test_app_that_raises_tells_where_on_one_line(self) -> None:
+        line = self.check_says(
+            "--class", "stickyd_test_apps:broken", says="RuntimeError: this app does not load"
+        )
+        self.assertIn("stickyd_test_apps.py:", line)
+
+    def test_app_that_is_no_resource(self) -> None:
+        self.check_says("--class", "stickyd_test_apps:NOT_A_RESOURCE", says="--class")
+
+    def test_app_that_ends_the_process(self) -> None:
+        self.check_says("--class", "stickyd_test_apps:exits", says="exit code 3")
+
+    def test_port_that_is_taken(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            self.check_says(says="cannot listen", port=taken.getsockname()[1])
+
+    def test_control_path_that_cannot_be(self) -> None:
+        self.check_says("--control", "/nonexistent/control", says="/nonexistent/control")
+
+
+class Listening(unittest.TestCase):
+    def test_unix_socket_is_removed_at_the_end(self) -> None:
+        daemon = Daemon()
+        path = os.path.join(daemon.directory.name, "http")
+        daemon.command[daemon.command.index("--listen") + 1] = f"unix:{path}"
+        with daemon:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(10)
+                sock.connect(path)
+                sock.sendall(b"GET / HTTP/1.0\r\nX-Forwarded-For: 10.10.12.11\r\n\r\n")
+                answer = sock.recv(65536)
+            self.assertIn(b"From worker 2 ", answer)
+            self.assertEqual(daemon.stop(), -15)
+            self.assertEqual(os.listdir(daemon.directory.name), [])
+
+    def test_ipv6(self) -> None:
+        daemon = Daemon()
+        daemon.command[daemon.command.index("--listen") + 1] = (
+            f"tcp6:{daemon.port}:interface=\\:\\:1"
+        )
+        with daemon, socket.create_connection(("::1", daemon.port), 10) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\nX-Forwarded-For: 10.10.12.11\r\n\r\n")
+            self.assertIn(b"From worker 2 ", sock.recv(65536))
+
+    def test_two_listeners(self) -> None:
+        other = free_port()
+        with Daemon("--listen", f"tcp:{other}:interface=127.0.0.1") as daemon:
+            for port in (daemon.port, other):
+                with socket.create_connection(("127.0.0.1", port), 10) as sock:
+                    sock.sendall(b"GET / HTTP/1.0\r\nX-Forwarded-For: 10.10.12.11\r\n\r\n")
+                    self.assertIn(b"From worker 2 ", sock.recv(65536))
