@@ -1,0 +1,304 @@
+"""The ownership machine of docs/architecture.md, against random interleavings.
+
+Real workers, channels, inboxes and sockets in one process; each worker has a
+reactor that moves only when a rule says so. Workers may die at any moment,
+inboxes may be full, clients half-close and close.
+"""
+
+import os
+import re
+import socket
+from typing import Any
+
+import attrs
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from stickyd.handoff.frame import Frame, Kind
+from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.lingering import LingeringClose
+from stickyd.settings import Settings
+from stickyd.worker.worker import Worker
+from tests.daemon import workers_in
+from tests.stepping import SteppingReactor
+
+SLOTS = 3
+SETTINGS = Settings(workers=SLOTS, scope="request", affinity="xff", inbox_timeout=1e9)
+POLICY = SETTINGS.policy()
+# Two clients of each slot.
+CLIENTS = {
+    slot: [c for c in (f"10.0.0.{n}" for n in range(250)) if POLICY.table.slot_of(c.encode()) == slot]
+    for slot in range(1, SLOTS + 1)
+}
+ANSWER = re.compile(rb"From worker (\d+) answer (\S+) to (\S+)")
+
+
+class Echo(Resource):
+    """Says which worker answered what for whom."""
+
+    isLeaf = True
+
+    def __init__(self, slot: int) -> None:
+        super().__init__()
+        self._slot = slot
+
+    def render(self, request: Any) -> bytes:
+        request.content.read()
+        number = request.getHeader("x-number").encode()
+        client = request.getHeader("x-forwarded-for").encode()
+        return b"From worker %d answer %b to %b " % (self._slot, number, client)
+
+
+@attrs.define(eq=False)
+class Client:
+    """A client's end, what it has asked, and what became of it."""
+
+    number: int
+    sock: socket.socket
+    asked: list[tuple[bytes, bytes, int]] = attrs.field(factory=list)
+    rest: bytes = b""
+    got: bytes = b""
+    done: bool = False
+    closed: bool = False
+    # Its worker died while it had the connection: what was unanswered may be lost.
+    orphaned: bool = False
+
+
+class Ownership(RuleBasedStateMachine):
+    clients = Bundle("clients")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reactors = {slot: SteppingReactor() for slot in range(SLOTS + 1)}
+        self.inboxes = {}
+        for slot in range(1, SLOTS + 1):
+            sender, receiver = make_inbox()
+            # Small, so that a few connections with unread bytes fill it.
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+            self.inboxes[slot] = (sender, receiver)
+        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.workers: dict[int, Worker] = {}
+        for slot in self.inboxes:
+            self.start_worker(slot)
+        self.master = {
+            slot: InboxSender(self.reactors[0], sender) for slot, (sender, _) in self.inboxes.items()
+        }
+        self.everyone: list[Client] = []
+
+    def start_worker(self, slot: int) -> None:
+        reactor = self.reactors[slot] = SteppingReactor()
+        reactor.advance(self.reactors[0].seconds())
+        ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
+        self.workers[slot] = Worker(
+            reactor,
+            SETTINGS,
+            slot,
+            Site(Echo(slot), reactor=reactor),
+            self.inboxes[slot][1].dup(),
+            ends,
+            lambda slot, placement: None,
+        )
+        self.workers[slot].start()
+
+    # ---- what clients do
+
+    @rule(target=clients, slot=st.integers(1, SLOTS))
+    def connect(self, slot: int) -> Client:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        number = len(self.everyone) + 1
+        client = Client(number, ours)
+        self.everyone.append(client)
+        # As the master: the first request is known, so it is placed with it.
+        first = self.message(client, slot, 0)
+        frame = Frame(Kind.PLACED, number, None, None, unread=first)
+
+        def done(sent: bool) -> None:
+            if not sent:
+                client.orphaned = True
+            theirs.close()
+
+        self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, done)
+        return client
+
+    def message(self, client: Client, slot: int, body: int) -> bytes:
+        whose = CLIENTS[slot][client.number % 2].encode()
+        number = b"%d.%d" % (client.number, len(client.asked))
+        client.asked.append((number, whose, slot))
+        return (
+            b"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %b\r\nX-Number: %b\r\n"
+            b"Content-Length: %d\r\n\r\n" % (whose, number, body)
+        ) + b"b" * body
+
+    @rule(
+        client=clients,
+        slots=st.lists(st.integers(1, SLOTS), min_size=1, max_size=5),
+        body=st.sampled_from([0, 0, 3, 3000]),
+        cut=st.integers(0, 400),
+    )
+    def send(self, client: Client, slots: list[int], body: int, cut: int) -> None:
+        if client.closed or client.done:
+            return
+        data = client.rest + b"".join(self.message(client, slot, body) for slot in slots)
+        # The end of it may come later.
+        keep = min(cut, len(data) - 1)
+        self.send_bytes(client, data[: len(data) - keep])
+        client.rest = data[len(data) - keep :]
+
+    def send_bytes(self, client: Client, data: bytes) -> None:
+        try:
+            sent = client.sock.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        assert sent == len(data), "the test sends less than a socket holds"
+
+    def send_rest(self, client: Client) -> None:
+        rest, client.rest = client.rest, b""
+        if rest and not client.closed:
+            self.send_bytes(client, rest)
+
+    @rule(client=clients)
+    def half_close(self, client: Client) -> None:
+        if not client.closed and not client.done:
+            self.send_rest(client)
+            client.sock.shutdown(socket.SHUT_WR)
+            client.done = True
+
+    @rule(client=clients)
+    def close(self, client: Client) -> None:
+        if not client.closed:
+            self.read(client)
+            client.sock.close()
+            client.closed = True
+
+    def read(self, client: Client) -> bool:
+        """Take what has come; whether the connection has ended."""
+        while True:
+            try:
+                data = client.sock.recv(65536)
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:
+                return True
+            if not data:
+                return True
+            client.got += data
+
+    # ---- what the system does
+
+    @rule(slot=st.integers(1, SLOTS), steps=st.integers(1, 12), which=st.integers(0, 50))
+    def work(self, slot: int, steps: int, which: int) -> None:
+        for _ in range(steps):
+            self.reactors[slot].step(which)
+
+    @rule(seconds=st.sampled_from([0.005, 0.1]))
+    def pass_time(self, seconds: float) -> None:
+        for reactor in self.reactors.values():
+            reactor.advance(seconds)
+
+    @rule(slot=st.integers(1, SLOTS))
+    def kill(self, slot: int) -> None:
+        """kill -9, and a replacement."""
+        owned = {channel.frame.connection for channel in self.workers[slot]._channels}
+        self.close_descriptors(self.workers[slot])
+        for client in self.everyone:
+            if client.number in owned:
+                client.orphaned = True
+        self.start_worker(slot)
+
+    def close_descriptors(self, worker: Worker) -> None:
+        """As the kernel does for a process that ends."""
+        for channel in worker._channels:
+            channel.transport.socket.close()
+        for member in worker.sweeper.members:
+            if isinstance(member, LingeringClose):
+                member._socket.close()
+        worker._reader._receiver.close()
+        for outbox in worker._senders.values():
+            outbox._sender.close()
+
+    # ---- what must always hold
+
+    @invariant()
+    def one_owner(self) -> None:
+        held: dict[int, int] = {}
+        for worker in self.workers.values():
+            for channel in worker._channels:
+                held[channel.frame.connection] = held.get(channel.frame.connection, 0) + 1
+        assert all(n == 1 for n in held.values()), held
+
+    @invariant()
+    def answers_are_right(self) -> None:
+        for client in self.everyone:
+            if not client.closed:
+                self.read(client)
+            self.check_answers(client)
+
+    def check_answers(self, client: Client) -> int:
+        """Every answer is the next one due, of this connection, from the right worker."""
+        answers = ANSWER.findall(client.got)
+        expected = [(b"%d" % slot, number, whose) for number, whose, slot in client.asked]
+        assert answers == expected[: len(answers)], (answers, expected)
+        assert len(workers_in(client.got)) == len(answers)
+        assert client.got.count(b"HTTP/1.1 ") == len(answers) or b"HTTP/1.1 5" in client.got
+        return len(answers)
+
+    def teardown(self) -> None:
+        try:
+            self.check_the_end()
+        finally:
+            for client in self.everyone:
+                client.sock.close()
+            for worker in self.workers.values():
+                self.close_descriptors(worker)
+            left = len(os.listdir("/proc/self/fd")) - self.descriptors
+            for ends in self.inboxes.values():
+                for end in ends:
+                    end.close()
+        assert left == 0, "a descriptor is left behind"
+
+    def check_the_end(self) -> None:
+        for client in self.everyone:
+            self.send_rest(client)
+        self.come_to_rest()
+        for client in self.everyone:
+            if client.closed:
+                continue
+            ended = self.read(client)
+            answered = self.check_answers(client)
+            if not client.orphaned:
+                assert answered == len(client.asked), (client, answered)
+                assert ended == client.done, client
+            client.sock.close()
+            client.closed = True
+        # Everyone has left, so no worker may find a connection of its own.
+        self.come_to_rest()
+        for worker in self.workers.values():
+            assert not worker._channels, "a connection is left behind"
+
+    def come_to_rest(self) -> None:
+        outboxes = [box for worker in self.workers.values() for box in worker._senders.values()]
+        outboxes += self.master.values()
+        for _ in range(2000):
+            moved = False
+            for reactor in self.reactors.values():
+                while reactor.step():
+                    moved = True
+                reactor.advance(0.005)
+            self.answers_are_right()
+            if not moved and not any(box.waiting() for box in outboxes):
+                return
+        raise AssertionError("it does not come to rest")
+
+
+Ownership.TestCase.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+OwnershipTest = Ownership.TestCase
