@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -26,11 +26,14 @@ from tests.daemon import workers_in
 from tests.stepping import SteppingReactor
 
 SLOTS = 3
+CROWD = 6
 SETTINGS = Settings(workers=SLOTS, scope="request", affinity="xff", inbox_timeout=1e9)
 POLICY = SETTINGS.policy()
 # Two clients of each slot.
 CLIENTS = {
-    slot: [c for c in (f"10.0.0.{n}" for n in range(250)) if POLICY.table.slot_of(c.encode()) == slot]
+    slot: [
+        c for c in (f"10.0.0.{n}" for n in range(250)) if POLICY.table.slot_of(c.encode()) == slot
+    ]
     for slot in range(1, SLOTS + 1)
 }
 ANSWER = re.compile(rb"From worker (\d+) answer (\S+) to (\S+)")
@@ -77,14 +80,15 @@ class Ownership(RuleBasedStateMachine):
         for slot in range(1, SLOTS + 1):
             sender, receiver = make_inbox()
             # Small, so that a few connections with unread bytes fill it.
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
             self.inboxes[slot] = (sender, receiver)
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
         for slot in self.inboxes:
             self.start_worker(slot)
         self.master = {
-            slot: InboxSender(self.reactors[0], sender) for slot, (sender, _) in self.inboxes.items()
+            slot: InboxSender(self.reactors[0], sender)
+            for slot, (sender, _) in self.inboxes.items()
         }
         self.everyone: list[Client] = []
 
@@ -105,6 +109,7 @@ class Ownership(RuleBasedStateMachine):
 
     # ---- what clients do
 
+    @precondition(lambda self: len(self.everyone) < CROWD)
     @rule(target=clients, slot=st.integers(1, SLOTS))
     def connect(self, slot: int) -> Client:
         ours, theirs = socket.socketpair()
@@ -135,8 +140,8 @@ class Ownership(RuleBasedStateMachine):
 
     @rule(
         client=clients,
-        slots=st.lists(st.integers(1, SLOTS), min_size=1, max_size=5),
-        body=st.sampled_from([0, 0, 3, 3000]),
+        slots=st.lists(st.integers(1, SLOTS), min_size=1, max_size=4),
+        body=st.sampled_from([0, 0, 3, 500]),
         cut=st.integers(0, 400),
     )
     def send(self, client: Client, slots: list[int], body: int, cut: int) -> None:
@@ -199,9 +204,16 @@ class Ownership(RuleBasedStateMachine):
         for reactor in self.reactors.values():
             reactor.advance(seconds)
 
-    @rule(slot=st.integers(1, SLOTS))
-    def kill(self, slot: int) -> None:
-        """kill -9, and a replacement."""
+    @rule(slots=st.lists(st.integers(1, SLOTS), min_size=1, max_size=20))
+    def work_in_turns(self, slots: list[int]) -> None:
+        for slot in slots:
+            self.reactors[slot].step()
+
+    @rule(slot=st.integers(1, SLOTS), really=st.integers(0, 3))
+    def kill(self, slot: int, really: int) -> None:
+        """kill -9, and a replacement; seldom, so that connections grow old enough to move."""
+        if really:
+            return
         owned = {channel.frame.connection for channel in self.workers[slot]._channels}
         self.close_descriptors(self.workers[slot])
         for client in self.everyone:
@@ -296,7 +308,7 @@ class Ownership(RuleBasedStateMachine):
 
 Ownership.TestCase.settings = settings(
     max_examples=150,
-    stateful_step_count=40,
+    stateful_step_count=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

@@ -49,7 +49,7 @@ class WorkerName:
     def __str__(self) -> str:
         if self.header:
             return f"header {self.header}"
-        return f"pattern {self.pattern.pattern.decode('utf-8', 'backslashreplace')!a}"
+        return f"pattern {self.pattern.pattern.decode('ascii', 'backslashreplace')}"
 
 
 def shown(name: str) -> str:

@@ -25,7 +25,7 @@ def verify(arguments: Sequence[str]) -> int:
     try:
         report, status = _verified(options)
     except Failure as failure:
-        return _fails(f"{options['urls'][0]!a}: {failure}", Status.CANNOT_TELL)
+        return _fails(f"{options.url}: {failure}", Status.CANNOT_TELL)
     except KeyboardInterrupt:
         return _fails("interrupted", _INTERRUPTED)
     try:
@@ -50,6 +50,8 @@ def _verified(options: VerifyOptions) -> tuple[str, int]:
     mix: Mix = asker.mix(options["requests"], clients, connections, seed)
     status, verdict = conclude(rows, mix)
     lines = [
+        f"{options.url} (worker named by {options.name})",
+        "",
         *row_lines(rows),
         "",
         *mix_lines(mix, clients, connections, seed),

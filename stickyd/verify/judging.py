@@ -151,7 +151,7 @@ def conclude(rows: Iterable[Judged], mix: Mix) -> tuple[Status, str]:
         )
     if mix.misrouted or wrong:
         where = [f"{mix.misrouted} of {mix.asked} requests of the mix"] if mix.misrouted else []
-        where += [f"row {', '.join(wrong)}"] if wrong else []
+        where += [f"row{'s' * (len(wrong) > 1)} {', '.join(wrong)}"] if wrong else []
         text = f"requests reached the wrong worker: {' and '.join(where)}"
         if not mix.misrouted and mix.tested:
             text += "; the mix found none"

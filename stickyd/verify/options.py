@@ -20,7 +20,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class VerifyOptions(usage.Options):
-    """What to ask of which server; read, ``server``, ``question`` and ``name`` say it."""
+    """What to ask of which server.
+
+    Once read, ``url`` is what was given, in printable ASCII, and ``server``,
+    ``question`` and ``name`` are what it and the options mean.
+    """
 
     synopsis = "URL [options]"
     longdesc = (
@@ -49,6 +53,7 @@ class VerifyOptions(usage.Options):
         ["cafile", None, None, "PEM file of the authorities to trust [default: the platform's]"],
     ]
 
+    url: str
     server: Server
     question: Question
     name: WorkerName
@@ -91,6 +96,7 @@ class VerifyOptions(usage.Options):
             self[option] = _whole(f"--{option}", self[option], least, most)
         self["timeout"] = _seconds("--timeout", self["timeout"])
         self.name = self._name()
+        self.url = ascii(self["urls"][0])[1:-1]
         url = _split(self["urls"][0])
         self.server = self._server(url)
         self.question = self._question(url)

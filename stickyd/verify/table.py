@@ -14,6 +14,11 @@ def _names(names: Iterable[str]) -> str:
     return " ".join(map(shown, names)) or "-"
 
 
+def percent(rate: float) -> str:
+    """A rate, 0 to 1, as a table shows it: what is not nothing must not look like nothing."""
+    return f"{rate:.4%}" if 0 < rate < 0.001 else f"{rate:.1%}"
+
+
 def table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Lines with columns as wide as their widest cell, the last one ragged."""
     cells = [tuple(row) for row in rows]
@@ -52,8 +57,8 @@ def _mix_rows(mix: Mix) -> Iterator[tuple[str, str]]:
         low, high = wilson(mix.misrouted, mix.asked)
         yield (
             "misrouted",
-            f"{mix.misrouted} of {mix.asked} = {mix.misrouted / mix.asked:.1%}"
-            f" (95 % confidence: {low:.1%} to {high:.1%})",
+            f"{mix.misrouted} of {mix.asked} = {percent(mix.misrouted / mix.asked)}"
+            f" (95 % confidence: {percent(low)} to {percent(high)})",
         )
         yield (
             "put to the test",
