@@ -136,6 +136,8 @@ def _from_v6(packed: bytes) -> str:
 
 def _unpack_addresses(family: int, packed: bytes) -> tuple[Address | None, Address | None]:
     if family == _NO_ADDRESS:
+        if packed:
+            raise ValueError("addresses of no family")
         return None, None
     if family == AF_INET:
         peer, peer_port, local, local_port = _V4.unpack(packed)

@@ -64,7 +64,7 @@ def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
     return True
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Waiting:
     message: bytes
     descriptor: int
@@ -121,16 +121,15 @@ class InboxSender:
 
     def _drain(self) -> None:
         self._retry = None
-        now = self._reactor.seconds()
         while self._waiting:
-            first = self._waiting[0]
-            sent = self._attempt(first.message, first.descriptor)
+            sent = self._attempt(self._waiting[0].message, self._waiting[0].descriptor)
             if sent is None:
-                if now < first.until:
-                    break
-                sent = False
-            self._waiting.popleft()
-            first.done(sent)
+                break
+            self._waiting.popleft().done(sent)
+        now = self._reactor.seconds()
+        for late in [waiting for waiting in self._waiting if waiting.until <= now]:
+            self._waiting.remove(late)
+            late.done(False)
         if self._waiting and self._retry is None:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 
@@ -198,16 +197,18 @@ class InboxReader:
             # Nobody holds a sending end any more: the whole family is ending.
             self.stop()
             return False
-        descriptor = -1
-        for level, kind, data in control:
-            if (level, kind) == _PASSING and len(data) >= _FD.size:
-                descriptor = _FD.unpack_from(data)[0]
-        if descriptor < 0 or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-            if descriptor >= 0:
+        descriptors = [
+            descriptor
+            for level, kind, data in control
+            if (level, kind) == _PASSING
+            for (descriptor,) in _FD.iter_unpack(data[: len(data) - len(data) % _FD.size])
+        ]
+        if len(descriptors) != 1 or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+            for descriptor in descriptors:
                 socket.close(descriptor)
             self._lost()
             return True
-        self._adopt(bytes(self._view[:size]), descriptor)
+        self._adopt(bytes(self._view[:size]), descriptors[0])
         return True
 
     def connectionLost(self, reason: object) -> None:

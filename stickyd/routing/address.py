@@ -13,7 +13,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 import attrs
 
 _V4_MAPPED = bytes(10) + b"\xff\xff"
-_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 
 @lru_cache(maxsize=8192)
@@ -44,6 +44,18 @@ class TrustError(ValueError):
     """A list of trusted peers that cannot be read; the text says what to change."""
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _unmapped(network: Network) -> Network:
+    """A network of IPv4-mapped addresses as the IPv4 network it stands for."""
+    if network.version == 6 and network.prefixlen >= 96:
+        packed = network.network_address.packed
+        if packed.startswith(_V4_MAPPED):
+            return ipaddress.IPv4Network((packed[12:], network.prefixlen - 96))
+    return network
+
+
 @attrs.frozen
 class TrustedPeers:
     """The peers whose word about the client counts.
@@ -53,7 +65,7 @@ class TrustedPeers:
     """
 
     everyone: bool
-    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    networks: tuple[Network, ...]
     _memo: dict[str, bool] = attrs.field(factory=dict, eq=False, repr=False)
 
     @classmethod
@@ -68,7 +80,7 @@ class TrustedPeers:
             if member == "*":
                 continue
             try:
-                networks.append(ipaddress.ip_network(member))
+                networks.append(_unmapped(ipaddress.ip_network(member)))
             except ValueError as error:
                 raise TrustError(f"{error} (give addresses, networks or *)") from None
         return cls("*" in members, tuple(networks))

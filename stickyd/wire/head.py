@@ -20,10 +20,10 @@ CHUNKED = -1
 _TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 _TOKEN = re.compile(rb"[" + _TCHAR + rb"]+")
 _REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#@]+)(.*)", re.IGNORECASE | re.DOTALL)
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#@]+)((?:[/?#].*)?)", re.IGNORECASE)
 _HOST = re.compile(
-    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
-    rb"(?::[0-9]*)?"
+    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
+    rb"(?::[0-9]*)?|"
 )
 _VALUE_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -97,20 +97,23 @@ def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal |
         return None
     if scanned == 0 and data[0] not in _FIRST:
         return Refusal(400, "not an HTTP request")
-    end = _end_of_head(data, max(scanned - 2, 0))
-    if end is None and not _worth_judging(data, limits, scanned):
-        return None
+    # One empty line before a request line is ignored (RFC 9112, 2.2).
+    begin = 2 if data.startswith(b"\r\n") else int(data.startswith(b"\n"))
+    end = _end_of_head(data, max(scanned - 2, begin, 1))
     try:
-        return _judge(data, limits, end)
+        if end is None:
+            _judge_new_lines(data, begin, limits, scanned)
+            return None
+        crlf = data[data.find(b"\n") - 1] == 0x0D
+        lines = _Lines(limits, crlf, begin)
+        lines.walk(data[begin:end].split(b"\n")[:-1])
+        return lines.head(end)
     except _Refused as refused:
         return refused.refusal
 
 
 def _end_of_head(data: bytes, start: int) -> int | None:
     """The index behind the empty line that ends the head, whichever line ending it uses."""
-    if start == 0:
-        # The empty line before a request line ends no head.
-        start = 2 if data.startswith(b"\r\n") else 1
     crlf = data.find(b"\n\r\n", start)
     lf = data.find(b"\n\n", start, crlf + 1 if crlf >= 0 else len(data))
     if lf >= 0:
@@ -118,71 +121,98 @@ def _end_of_head(data: bytes, start: int) -> int | None:
     return crlf + 3 if crlf >= 0 else None
 
 
-def _worth_judging(data: bytes, limits: Limits, scanned: int) -> bool:
-    """Whether an incomplete head may already be refused: a bound crossed, or a new request line."""
-    newline = data.find(b"\n", scanned)
-    if newline >= 0 and data.find(b"\n", 2, newline) < 0:
-        return True
-    if len(data) > limits.head:
-        return True
-    unfinished = len(data) - data.rfind(b"\n") - 1
-    return unfinished > min(limits.request_line, limits.field_size)
+def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> None:
+    """Refuse an incomplete head for what has come since ``scanned``.
 
-
-def _judge(data: bytes, limits: Limits, end: int | None) -> Head | None:
-    """Walk the lines in order; None if the head is incomplete and faultless so far."""
-    lines = data[: end if end is not None else len(data)].split(b"\n")
-    # Behind the last line ending stands nothing, or the beginning of a line.
-    unfinished = lines.pop()
-    crlf = lines[0].endswith(b"\r") if lines else None
-    at = 0
-    position = 0
-    if lines and lines[0] in (b"", b"\r"):
-        position = len(lines[0]) + 1
-        at = 1
-    request: re.Match[bytes] | None = None
-    fields: list[Field] = []
-    count = 0
-    for raw in lines[at:]:
-        position += len(raw) + 1
-        line = raw[:-1] if crlf and raw.endswith(b"\r") else raw
-        if request is None:
-            if len(line) > limits.request_line:
-                raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
-        elif len(line) > limits.field_size:
-            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
-        if position > limits.head:
-            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long")
-        if crlf and line is raw:
-            raise _bad("line ends in LF where an earlier one ended in CRLF")
-        if request is None:
-            request = _request_line(line)
-        elif line:
-            count += 1
-            if count > limits.fields:
-                raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields")
-            field = _field(line)
-            if b"_" not in field[0]:
-                fields.append(field)
-    if end is None:
-        _judge_unfinished(unfinished, limits, position, request is None)
-        return None
-    if request is None:
-        raise _bad("empty request")
-    return _head(request, fields, end)
-
-
-def _judge_unfinished(line: bytes, limits: Limits, position: int, first: bool) -> None:
-    """Refuse a line that is already too long, whatever follows."""
+    Each line is judged when it is complete, and once only; one that is not
+    complete is judged for its length.
+    """
+    start = max(data.rfind(b"\n", 0, scanned) + 1, begin)
+    *whole, unfinished = data[start:].split(b"\n")
+    first = start == begin
+    if whole:
+        crlf = data[data.find(b"\n") - 1] == 0x0D
+        lines = _Lines(limits, crlf, start)
+        if not first:
+            lines.go_on(fields=data.count(b"\n", begin, start) - 1)
+        lines.walk(whole)
+        first = first and not whole
     # A CR at its end may be the first half of the line ending.
-    length = len(line) - line.endswith(b"\r")
+    length = len(unfinished) - unfinished.endswith(b"\r")
     if first and length > limits.request_line:
-        raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
+        raise _line_too_long()
     if not first and length > limits.field_size:
-        raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
-    # The line ending to come counts, so the head is too long one byte early.
-    if position + len(line) >= limits.head:
-        raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long")
+        raise _field_too_long()
+    # The line ending to come counts, so a head is known to be too long one byte early.
+    if len(data) >= limits.head:
+        raise _head_too_long()
+
+
+class _Lines:
+    """Judges the lines of a head in their order.
+
+    :param position: bytes of the head before the first line to come.
+    """
+
+    def __init__(self, limits: Limits, crlf: bool, position: int) -> None:
+        self._limits = limits
+        self._crlf = crlf
+        self._position = position
+        self._request: re.Match[bytes] | None = None
+        self._fields: list[Field] = []
+        self._count = 0
+        self._first = True
+
+    def go_on(self, fields: int) -> None:
+        """The request line and so many fields have been judged before."""
+        self._first = False
+        self._count = fields
+
+    def walk(self, lines: list[bytes]) -> None:
+        """Judge the next lines; each without its LF."""
+        limits = self._limits
+        crlf = self._crlf
+        for raw in lines:
+            self._position += len(raw) + 1
+            line = raw[:-1] if crlf and raw.endswith(b"\r") else raw
+            if self._first:
+                if len(line) > limits.request_line:
+                    raise _line_too_long()
+            elif len(line) > limits.field_size:
+                raise _field_too_long()
+            if self._position > limits.head:
+                raise _head_too_long()
+            if crlf and line is raw:
+                raise _bad("line ends in LF where an earlier one ended in CRLF")
+            if self._first:
+                self._request = _request_line(line)
+                self._first = False
+            elif line:
+                self._count += 1
+                if self._count > limits.fields:
+                    raise _Refused(
+                        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields"
+                    )
+                field = _field(line)
+                if b"_" not in field[0]:
+                    self._fields.append(field)
+
+    def head(self, end: int) -> Head:
+        """The head, when its last line has been judged."""
+        assert self._request is not None, "a head has at least one line"
+        return _head(self._request, self._fields, end)
+
+
+def _line_too_long() -> _Refused:
+    return _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
+
+
+def _field_too_long() -> _Refused:
+    return _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
+
+
+def _head_too_long() -> _Refused:
+    return _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long")
 
 
 def _request_line(line: bytes) -> re.Match[bytes]:
