@@ -130,6 +130,7 @@ REFUSED: dict[str, tuple[bytes, Result]] = {
     "chunk_shorter_than_its_size": (b"6\r\nhello\r\n" + LAST, 400),
     "chunk_one_shorter_by_its_line_ending": (b"7\r\nhello\r\n" + LAST, 400),
     "no_line_ending_behind_the_data": (b"5\r\nhello" + LAST, 400),
+    "first_byte_behind_the_data": (b"5\r\nhelloX", 400),
     "cr_and_no_lf_behind_the_data": (b"5\r\nhello\rX", 400),
     "data_of_the_last_chunk": (b"0\r\nhello\r\n\r\n", 400),
     "trailer_without_colon": (b"0\r\nA\r\n\r\n", 400),

@@ -423,6 +423,21 @@ class Sending(InboxCase):
         self.tick()
         self.assertEqual(self.answers, [("a", False), ("again", True)])
 
+    def test_giving_up_from_the_answer(self) -> None:
+        self.fill()
+        descriptor = self.connection.fileno()
+
+        def done(sent: bool) -> None:
+            self.answers.append(("a", sent))
+            self.sender.give_up()
+
+        self.sender.put(b"a" * BIG, descriptor, 1.0, done)
+        self.put("b", patience=1.0)
+        self.put("c", patience=9.0)
+        self.reactor.advance(2.0)
+        self.assertEqual(self.answers, [("a", False), ("b", False), ("c", False)])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_nothing_is_kept_open_for_those_who_wait(self) -> None:
         before = open_descriptors()
         self.fill()

@@ -66,7 +66,7 @@ def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
 
 @attrs.define(eq=False)
 class _Waiting:
-    message: bytes
+    message: bytes = attrs.field(repr=False)
     descriptor: int
     until: float
     done: Callable[[bool], None]
@@ -128,8 +128,10 @@ class InboxSender:
             self._waiting.popleft().done(sent)
         now = self._reactor.seconds()
         for late in [waiting for waiting in self._waiting if waiting.until <= now]:
-            self._waiting.remove(late)
-            late.done(False)
+            # An earlier one's answer may have emptied the queue.
+            if late in self._waiting:
+                self._waiting.remove(late)
+                late.done(False)
         if self._waiting and self._retry is None:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 

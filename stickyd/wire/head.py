@@ -104,12 +104,17 @@ def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal |
         if end is None:
             _judge_new_lines(data, begin, limits, scanned)
             return None
-        crlf = data[data.find(b"\n") - 1] == 0x0D
+        crlf = _first_line_ends_in_crlf(data)
         lines = _Lines(limits, crlf, begin)
         lines.walk(data[begin:end].split(b"\n")[:-1])
         return lines.head(end)
     except _Refused as refused:
         return refused.refusal
+
+
+def _first_line_ends_in_crlf(data: bytes) -> bool:
+    newline = data.find(b"\n")
+    return newline > 0 and data[newline - 1] == 0x0D
 
 
 def _end_of_head(data: bytes, start: int) -> int | None:
@@ -131,7 +136,7 @@ def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> N
     *whole, unfinished = data[start:].split(b"\n")
     first = start == begin
     if whole:
-        crlf = data[data.find(b"\n") - 1] == 0x0D
+        crlf = _first_line_ends_in_crlf(data)
         lines = _Lines(limits, crlf, start)
         if not first:
             lines.go_on(fields=data.count(b"\n", begin, start) - 1)
