@@ -105,6 +105,7 @@ class Ownership(RuleBasedStateMachine):
             ends,
             lambda slot, placement: None,
         )
+        self.workers[slot].poller._batch = 1
         self.workers[slot].start()
 
     # ---- what clients do
@@ -223,11 +224,12 @@ class Ownership(RuleBasedStateMachine):
 
     def close_descriptors(self, worker: Worker) -> None:
         """As the kernel does for a process that ends."""
-        for channel in worker._channels:
-            channel.transport.socket.close()
+        for channel in list(worker._channels):
+            os.close(channel.transport.detach())
         for member in worker.sweeper.members:
             if isinstance(member, LingeringClose):
                 member._socket.close()
+        worker.poller.close()
         worker._reader._receiver.close()
         for outbox in worker._senders.values():
             outbox._sender.close()

@@ -14,8 +14,7 @@ is fixed by ``VERSION`` (network byte order)::
 import enum
 import struct
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-
-import attrs
+from typing import NamedTuple
 
 VERSION = 1
 _FIXED = struct.Struct("!BBHQIIHBB")
@@ -42,8 +41,7 @@ class FrameError(ValueError):
     """Bytes that are no frame of this version."""
 
 
-@attrs.frozen
-class Frame:
+class Frame(NamedTuple):
     """A connection on its way.
 
     :ivar connection: unique among the connections of one daemon.

@@ -8,8 +8,7 @@ first fault in the order of the bytes is the one that is answered.
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-
-import attrs
+from typing import NamedTuple
 
 from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
@@ -39,8 +38,7 @@ _LOWERED_MOST = 1024
 Field = tuple[bytes, bytes]
 
 
-@attrs.frozen
-class Head:
+class Head(NamedTuple):
     """A whole, valid request head.
 
     ``fields`` holds (name in lower case, value without surrounding blanks) in

@@ -6,6 +6,7 @@ a request belongs is the policy's, what happens next is the gate's.
 """
 
 import enum
+import os
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -14,13 +15,14 @@ from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.lingering import LingeringClose
+from stickyd.routing.policy import ANYWHERE
 from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import Step
-from stickyd.worker.transport import ClientTransport
+from stickyd.worker.transport import ClientTransport, as_socket
 
 READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
@@ -44,10 +46,10 @@ class State(enum.Enum):
 class Channel:
     """One connection, from its adoption until it moves or ends."""
 
-    def __init__(self, worker: Any, frame: Frame, sock: Any) -> None:
+    def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
         self.worker = worker
         self.frame = frame
-        self.transport = ClientTransport(worker.reactor, sock, frame, self)
+        self.transport = ClientTransport(worker.reactor, worker.poller, descriptor, frame, self)
         self.state = State.HEAD
         self.ending = False
         self.deadline: float | None = None
@@ -121,12 +123,12 @@ class Channel:
         """Serve what has arrived whole; then wait for more, move, or end."""
         if self._advancing:
             return
-        self._advancing = True
+        self._advancing = self.transport.corked = True
         try:
             while self.state is State.HEAD and self._step():
                 pass
         finally:
-            self._advancing = False
+            self._advancing = self.transport.corked = False
         if self.state is not State.OVER:
             self.transport.flush()
             self._arm()
@@ -144,7 +146,10 @@ class Channel:
             if step is Step.CLOSE:
                 self.close()
             return False
-        placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
+        # Whoever sent the connection has placed the request that came with it.
+        placement = ANYWHERE
+        if not self._came_with:
+            placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
         step = gate.with_head(
             ending=self.ending,
             came_with=self._came_with,
@@ -270,7 +275,7 @@ class Channel:
                 return
             if sent:
                 self.worker.counters.moved[slot] += 1
-                self._let_go().close()
+                os.close(self._let_go())
             else:
                 self.refuse(BUSY)
 
@@ -298,20 +303,23 @@ class Channel:
         if self._buffer or not self.transport.flushed():
             self._linger(b"")
         else:
-            self._let_go().close()
+            os.close(self._let_go())
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
-        LingeringClose(self.worker.reactor, self.worker.sweeper, self._let_go(), last)
+        sock = as_socket(self._let_go(), self.frame)
+        # To the socket object itself; the descriptor is non-blocking already.
+        sock.settimeout(0)
+        LingeringClose(self.worker.reactor, self.worker.sweeper, sock, last)
 
-    def _let_go(self) -> Any:
-        """Forget the connection; the socket is the caller's."""
+    def _let_go(self) -> int:
+        """Forget the connection; the descriptor is the caller's."""
         self.state = State.OVER
         self._buffer = b""
         self.deadline = None
-        sock = self.transport.detach()
+        descriptor = self.transport.detach()
         self.worker.forget(self)
-        return sock
+        return descriptor
 
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""

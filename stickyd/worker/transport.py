@@ -1,7 +1,9 @@
 """A client's connection in a worker: the transport under the channel."""
 
+import os
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet import address, interfaces, main
@@ -11,11 +13,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.handoff.frame import Address, Frame
+from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-_IPAddress = address.IPv4Address | address.IPv6Address
 
 
 def as_twisted(end: Address | None) -> Any:
@@ -26,7 +27,17 @@ def as_twisted(end: Address | None) -> Any:
     return kind("TCP", end[0], end[1])
 
 
-@implementer(interfaces.ITCPTransport, interfaces.IReadWriteDescriptor)
+def as_socket(descriptor: int, frame: Frame) -> socket.socket:
+    """A socket object for a descriptor that came with ``frame``; it owns the descriptor."""
+    family = socket.AF_INET
+    if frame.peer is None:
+        family = socket.AF_UNIX
+    elif ":" in frame.peer[0]:
+        family = socket.AF_INET6
+    return socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
+
+
+@implementer(interfaces.ITCPTransport)
 class ClientTransport(FileDescriptor):
     """Like the transport of a Twisted TCP server, except that it
 
@@ -34,33 +45,74 @@ class ClientTransport(FileDescriptor):
     - tells its channel of the client's half-close instead of ending,
     - can let go of its descriptor without ending the connection (`detach`).
 
-    Writes are collected and go out together: at `flush`, or when the reactor
-    finds the socket writable.
+    :ivar corked: writes are collected until `flush`; otherwise they go out
+        when the poller finds the socket writable.
     """
 
-    _writing = False
-
-    def __init__(self, reactor: Any, sock: socket.socket, frame: Frame, channel: Any) -> None:
+    def __init__(
+        self, reactor: Any, poller: Poller, descriptor: int, frame: Frame, channel: Any
+    ) -> None:
         super().__init__(reactor)
         self.frame = frame
         self.channel = channel
         # Whom the bytes are for: the channel, until an app takes the connection over.
         self.protocol = channel
-        self.socket = sock
         self.connected = 1
-        self._peer: Any = None
-        self._local: Any = None
+        self.corked = False
+        self._poller = poller
+        self._fd = descriptor
+        self._interest = 0
+        self._handle: socket.socket | None = None
+
+    # ---- events
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once it is gone."""
+        return self._fd
+
+    def ready(self, events: int) -> None:
+        """For the poller."""
+        why = None
+        if events & READ:
+            why = self.doRead()
+        elif not events & WRITE:
+            why = main.CONNECTION_LOST
+        if why is None and events & WRITE and self._interest & WRITE:
+            why = self.doWrite()
+        if why is not None:
+            self.end(why)
+
+    def _watch(self, interest: int) -> None:
+        if interest == self._interest or self._fd < 0:
+            return
+        self._interest = interest
+        if interest:
+            self._poller.watch(self._fd, self, interest)
+        else:
+            self._poller.forget(self._fd)
+
+    def startReading(self) -> None:
+        """Take what the client sends."""
+        self._watch(self._interest | READ)
+
+    def stopReading(self) -> None:
+        """Leave what the client sends in the socket."""
+        self._watch(self._interest & ~READ)
+
+    def startWriting(self) -> None:
+        """Go on with what is written when the client can take it."""
+        self._watch(self._interest | WRITE)
+
+    def stopWriting(self) -> None:
+        """Nothing is left to be written."""
+        self._watch(self._interest & ~WRITE)
 
     # ---- reading
 
-    def fileno(self) -> int:
-        """For the reactor; -1 once the descriptor is gone."""
-        return self.socket.fileno()
-
     def doRead(self) -> Any:
-        """For the reactor: what the client sent, or that it has finished sending."""
+        """Take what the client sent, or learn that it has finished sending."""
         try:
-            data = self.socket.recv(READ_MOST)
+            data = os.read(self._fd, READ_MOST)
         except BlockingIOError:
             return None
         except OSError:
@@ -76,29 +128,33 @@ class ClientTransport(FileDescriptor):
 
     # ---- writing
 
+    def write(self, data: bytes) -> None:
+        """Write; see `corked`."""
+        if data and self.connected and not self._writeDisconnected:
+            if type(data) is not bytes:
+                raise TypeError(f"data must be bytes, not {type(data).__name__}")
+            self._tempDataBuffer.append(data)
+            self._tempDataLen += len(data)
+            if self.producer is not None:
+                self._maybePauseProducer()
+            if not self.corked:
+                self.startWriting()
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write several parts."""
+        self.write(b"".join(iovec))
+
     def writeSomeData(self, data: bytes) -> Any:
         """For `FileDescriptor`: bytes written, or the error that ended the connection."""
         try:
-            return self.socket.send(memoryview(data)[: self.SEND_LIMIT])
+            return os.write(self._fd, memoryview(data)[: self.SEND_LIMIT])
         except BlockingIOError:
             return 0
         except OSError:
             return main.CONNECTION_LOST
 
-    def startWriting(self) -> None:
-        """For `FileDescriptor`."""
-        if not self._writing:
-            self._writing = True
-            self.reactor.addWriter(self)
-
-    def stopWriting(self) -> None:
-        """For `FileDescriptor`."""
-        if self._writing:
-            self._writing = False
-            self.reactor.removeWriter(self)
-
     def doWrite(self) -> Any:
-        """For the reactor; tells the channel of progress, and when everything is sent."""
+        """Go on writing; tells the channel of progress, and when everything is sent."""
         result = super().doWrite()
         if result is None and self.connected:
             self.channel.bytesSent(self.flushed())
@@ -127,18 +183,21 @@ class ClientTransport(FileDescriptor):
 
     # ---- the end
 
-    def detach(self) -> socket.socket:
-        """Leave the reactor and give up the socket, without a word to the client."""
-        self.stopReading()
-        self.stopWriting()
+    def detach(self) -> int:
+        """Give up the descriptor, without a word to the client; the caller owns it."""
+        self._watch(0)
         self.connected = 0
         self.disconnected = 1
-        return self.socket
+        descriptor, self._fd = self._fd, -1
+        if self._handle is not None:
+            self._handle.detach()
+            self._handle = None
+        return descriptor
 
     def abortConnection(self) -> None:
         """End at once; the client sees a reset."""
         if self.connected:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.end(ConnectionAborted())
 
     def end(self, why: BaseException) -> None:
@@ -147,11 +206,11 @@ class ClientTransport(FileDescriptor):
             self.connectionLost(Failure(why))
 
     def connectionLost(self, reason: Failure) -> None:
-        """For the reactor: the connection has ended."""
+        """The connection has ended."""
         if not self.connected:
             return
         super().connectionLost(reason)
-        self.socket.close()
+        os.close(self.detach())
         self.channel.connectionLost(reason)
         if self.protocol is not self.channel:
             self.protocol.connectionLost(reason)
@@ -160,37 +219,35 @@ class ClientTransport(FileDescriptor):
 
     def getPeer(self) -> Any:
         """The peer's address."""
-        if self._peer is None:
-            self._peer = as_twisted(self.frame.peer)
-        return self._peer
+        return as_twisted(self.frame.peer)
 
     def getHost(self) -> Any:
         """Our address."""
-        if self._local is None:
-            self._local = as_twisted(self.frame.local)
-        return self._local
+        return as_twisted(self.frame.local)
 
     def getHandle(self) -> socket.socket:
-        """The socket."""
-        return self.socket
+        """The connection as a socket object, which goes on to belong to the transport."""
+        if self._handle is None:
+            self._handle = as_socket(self._fd, self.frame)
+        return self._handle
 
     def getTcpNoDelay(self) -> bool:
         """The state of TCP_NODELAY."""
-        return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return bool(self.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Set TCP_NODELAY; nothing on a Unix socket."""
         if self.frame.peer is not None:
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
+            self.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
 
     def getTcpKeepAlive(self) -> bool:
         """The state of SO_KEEPALIVE."""
-        return bool(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        return bool(self.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
         """Set SO_KEEPALIVE."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+        self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
 
     def logPrefix(self) -> str:
-        """For the reactor."""
+        """For the log."""
         return "client"

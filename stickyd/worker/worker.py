@@ -1,5 +1,6 @@
 """What the connections of one worker process share."""
 
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from stickyd.settings import Settings
 from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import Exchange
+from stickyd.worker.poller import Poller
 from stickyd.worker.web import WebExchange
 
 _log = Logger("stickyd")
@@ -45,6 +47,7 @@ class Worker:
         self.moves = settings.scope == "request"
         self.counters = WorkerCounters()
         self.sweeper = Sweeper(reactor)
+        self.poller = Poller(reactor)
         self.retiring = False
         self.header_line = b""
         if settings.worker_header:
@@ -66,18 +69,16 @@ class Worker:
             frame = decode(message)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
-            socket.close(descriptor)
+            os.close(descriptor)
             return
-        family = socket.AF_UNIX if frame.peer is None else socket.AF_INET
-        if frame.peer is not None and ":" in frame.peer[0]:
-            family = socket.AF_INET6
-        sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
-        sock.setblocking(False)
+        if frame.kind is Kind.PLACED:
+            # Holds for every process it moves to: the open file remembers it (fcntl(2)).
+            os.set_blocking(descriptor, False)
         counters = self.counters
         counters.adopted += 1
         if frame.kind is Kind.MOVED:
             counters.arrived += 1
-        channel = Channel(self, frame, sock)
+        channel = Channel(self, frame, descriptor)
         self._channels.add(channel)
         self.sweeper.add(channel)
         try:

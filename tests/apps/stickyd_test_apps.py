@@ -114,6 +114,14 @@ class Page(Resource):
         return b"From worker %b close " % SLOT
 
 
+class Numbered(Page):
+    """Answers with the number that was asked."""
+
+    def slow(self, request):
+        super().slow(request)
+        return self.hello(request)
+
+
 def broken():
     raise RuntimeError("this app\ndoes not load")
 
@@ -123,3 +131,13 @@ def exits():
 
 
 NOT_A_RESOURCE = object()
+
+
+class Hello(Resource):
+    """What benchmarks serve."""
+
+    isLeaf = True
+
+    def render_GET(self, request):
+        request.setHeader(b"Content-Type", b"text/plain")
+        return b"From worker %b hello\n" % SLOT

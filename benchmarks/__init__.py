@@ -1,0 +1,1 @@
+"""How fast stickyd is, beside real peers."""

@@ -1,0 +1,79 @@
+"""One epoll for all clients of a worker, itself a reader of the reactor.
+
+The reactor then wakes once for a batch of clients, and taking up or letting go
+of a connection is one system call and a dictionary entry. Any reactor will do.
+"""
+
+import select
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+
+_log = Logger("stickyd")
+
+
+class Member(Protocol):
+    """Something with a descriptor that waits for events (epoll_ctl(2))."""
+
+    def ready(self, events: int) -> None:
+        """What it waits for has come."""
+
+    def abortConnection(self) -> None:
+        """It has failed."""
+
+
+class Poller:
+    """Watches descriptors for their members."""
+
+    def __init__(self, reactor: Any, batch: int = 256) -> None:
+        self._epoll = select.epoll()
+        self._members: dict[int, Member] = {}
+        self._batch = batch
+        self._reactor = reactor
+        reactor.addReader(self)
+
+    def watch(self, descriptor: int, member: Member, events: int) -> None:
+        """Begin to watch for ``events``, or watch for others than before."""
+        if descriptor in self._members:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.register(descriptor, events)
+            self._members[descriptor] = member
+
+    def forget(self, descriptor: int) -> None:
+        """Watch no longer; before the descriptor is closed, since other processes may hold it."""
+        if self._members.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "clients"
+
+    def doRead(self) -> None:
+        """For the reactor: tell a batch of members."""
+        for descriptor, events in self._epoll.poll(0, self._batch):
+            member = self._members.get(descriptor)
+            if member is None:
+                continue
+            try:
+                member.ready(events)
+            except Exception:
+                # One connection's fault must not cost the others their events.
+                _log.failure("a connection failed")
+                member.abortConnection()
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor: it stops."""
+        self.close()
+
+    def close(self) -> None:
+        """Watch nobody any more."""
+        self._reactor.removeReader(self)
+        self._epoll.close()
