@@ -149,7 +149,7 @@ def stickyd(scope: str, workers: int = WORKERS) -> Contestant:
     options = ["--workers", str(workers), "--affinity-scope", scope, "--class"]
     listen = ["--listen", f"tcp:{port}:interface=127.0.0.1"]
     run = [sys.executable, "-m", "stickyd.cli", "run", *options, "stickyd_test_apps:Hello"]
-    return Contestant(f"stickyd, {scope} scope", port, [_spawn(*run, *listen)])
+    return Contestant(f"stickyd, {scope} scope, {workers}", port, [_spawn(*run, *listen)])
 
 
 def stock() -> Contestant:
@@ -224,6 +224,7 @@ def main() -> None:
         makers = {
             "stickyd, request scope": lambda: stickyd("request"),
             "stickyd, connection scope": lambda: stickyd("connection"),
+            "one worker": lambda: stickyd("connection", 1),
             "nginx + twisted.web": lambda: nginx(directory),
             "HAProxy + twisted.web": lambda: haproxy(directory),
             "twisted.web, bare": stock,

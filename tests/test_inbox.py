@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -43,19 +44,17 @@ def same_file(one: int, other: int) -> bool:
 
 
 class Reactor(Clock):
-    """Time that stands still until told, and a note of who reads."""
+    """Time that stands still until told, and a note of who is watched for what."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.readers: list[Any] = []
+        self.watched: dict[int, tuple[Any, int]] = {}
 
-    def addReader(self, reader: Any) -> None:
-        if reader not in self.readers:
-            self.readers.append(reader)
+    def watch(self, descriptor: int, member: Any, events: int) -> None:
+        self.watched[descriptor] = (member, events)
 
-    def removeReader(self, reader: Any) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
+    def forget(self, descriptor: int) -> None:
+        del self.watched[descriptor]
 
 
 class InboxCase(unittest.TestCase):
@@ -450,35 +449,35 @@ class Sending(InboxCase):
 
 
 class Reading(InboxCase):
-    """The reader as the reactor sees it."""
+    """The reader as the poller sees it."""
 
     def test_start_and_stop(self) -> None:
         self.reader.start()
-        self.assertEqual(self.reactor.readers, [self.reader])
-        self.assertEqual(self.reader.fileno(), self.receiving.fileno())
+        watched = {self.receiving.fileno(): (self.reader, select.EPOLLIN)}
+        self.assertEqual(self.reactor.watched, watched)
         self.reader.stop()
-        self.assertEqual(self.reactor.readers, [])
+        self.assertEqual(self.reactor.watched, {})
         self.reader.stop()
 
     def test_a_batch_at_a_time(self) -> None:
         for at in range(InboxReader.BATCH + 5):
             self.put_now(b"%d" % at)
         self.reader.start()
-        self.reader.doRead()
+        self.reader.ready(select.EPOLLIN)
         self.assertEqual(len(self.adopted), InboxReader.BATCH)
-        self.reader.doRead()
+        self.reader.ready(select.EPOLLIN)
         self.assertEqual(len(self.adopted), InboxReader.BATCH + 5)
-        self.reader.doRead()
+        self.reader.ready(select.EPOLLIN)
         self.assertEqual(self.messages(), [b"%d" % at for at in range(InboxReader.BATCH + 5)])
 
     def test_stopped_it_leaves_what_comes(self) -> None:
         self.put_now(b"one")
         self.reader.start()
         self.reader.stop()
-        self.reader.doRead()
+        self.reader.ready(select.EPOLLIN)
         self.assertEqual(self.adopted, [])
         self.reader.start()
-        self.reader.doRead()
+        self.reader.ready(select.EPOLLIN)
         self.assertEqual(self.messages(), [b"one"])
 
     def test_stopped_within_a_batch(self) -> None:
@@ -490,7 +489,7 @@ class Reading(InboxCase):
         self.put_now(b"one")
         self.put_now(b"two")
         reader.start()
-        reader.doRead()
+        reader.ready(select.EPOLLIN)
         self.assertEqual(self.messages(), [b"one"])
         self.take_all()
         self.assertEqual(self.messages(), [b"one", b"two"])
@@ -511,14 +510,9 @@ class Reading(InboxCase):
         self.put_now(b"one")
         self.sending.close()
         self.reader.start()
-        self.reader.doRead()
+        self.reader.ready(select.EPOLLIN)
         self.assertEqual(self.messages(), [b"one"])
-        self.assertEqual((self.reactor.readers, self.lost), ([], 0))
-
-    def test_lost_by_the_reactor(self) -> None:
-        self.reader.start()
-        self.reader.connectionLost(None)
-        self.assertEqual(self.reactor.readers, [])
+        self.assertEqual((self.reactor.watched, self.lost), ({}, 0))
 
     def test_a_message_without_a_descriptor_is_lost(self) -> None:
         self.sending.send(b"frame")

@@ -6,11 +6,12 @@ open, so what a killed worker had not taken waits for its replacement.
 """
 
 import errno
+import select
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -136,6 +137,16 @@ class InboxSender:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 
 
+class Watching(Protocol):
+    """Something that watches descriptors, as `stickyd.worker.poller.Poller` does."""
+
+    def watch(self, descriptor: int, member: Any, events: int) -> None:
+        """Tell ``member.ready(events)`` when they come."""
+
+    def forget(self, descriptor: int) -> None:
+        """Watch no longer."""
+
+
 class InboxReader:
     """Takes connections out of an inbox, a batch at a time, and gives them to ``adopt``.
 
@@ -148,12 +159,12 @@ class InboxReader:
 
     def __init__(
         self,
-        reactor: Any,
+        poller: Watching,
         receiver: socket.socket,
         adopt: Callable[[bytes, int], None],
         lost: Callable[[], None],
     ) -> None:
-        self._reactor = reactor
+        self._poller = poller
         self._receiver = receiver
         self._adopt = adopt
         self._lost = lost
@@ -163,27 +174,25 @@ class InboxReader:
 
     def start(self) -> None:
         """Begin, or go on, taking connections out."""
-        self._reading = True
-        self._reactor.addReader(self)
+        if not self._reading:
+            self._reading = True
+            self._poller.watch(self._receiver.fileno(), self, select.EPOLLIN)
 
     def stop(self) -> None:
         """Leave what comes in the inbox."""
-        self._reading = False
-        self._reactor.removeReader(self)
+        if self._reading:
+            self._reading = False
+            self._poller.forget(self._receiver.fileno())
 
-    def fileno(self) -> int:
-        """For the reactor."""
-        return self._receiver.fileno()
-
-    def logPrefix(self) -> str:
-        """For the reactor."""
-        return "inbox"
-
-    def doRead(self) -> None:
-        """For the reactor: take a batch out."""
+    def ready(self, events: int) -> None:
+        """For the poller: take a batch out."""
         for _ in range(self.BATCH):
             if not self._reading or not self.take():
                 return
+
+    def abortConnection(self) -> None:
+        """For the poller: taking failed, and would fail again."""
+        self.stop()
 
     def take(self) -> bool:
         """Take one connection out; False if there is none."""
@@ -192,7 +201,7 @@ class InboxReader:
                 [self._buffer], _CONTROL_SPACE, socket.MSG_CMSG_CLOEXEC
             )
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EINTR):
+            if error.errno in _FULL:
                 return False
             raise
         if not size:
@@ -212,7 +221,3 @@ class InboxReader:
             return True
         self._adopt(bytes(self._view[:size]), descriptors[0])
         return True
-
-    def connectionLost(self, reason: object) -> None:
-        """For the reactor: the master holds the other end, so this comes only at the end."""
-        self.stop()

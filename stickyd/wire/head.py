@@ -24,7 +24,13 @@ _HOST = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
     rb"(?::[0-9]*)?|"
 )
+_PLAIN_HEAD = re.compile(
+    rb"([" + _TCHAR + rb"]+) ([\x21-\x7e]+) HTTP/1\.([01])\r\n"
+    rb"((?:[" + _TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
+)
 _VALUE_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"expect"})
+_NO_OPTIONS: frozenset[bytes] = frozenset()
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 # What a request may begin with: a token (RFC 9110, 5.6.2), or one empty line
@@ -102,12 +108,43 @@ def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal |
         if end is None:
             _judge_new_lines(data, begin, limits, scanned)
             return None
+        head = _read_plain(data, begin, end, limits)
+        if head is not None:
+            return head
         crlf = _first_line_ends_in_crlf(data)
         lines = _Lines(limits, crlf, begin)
         lines.walk(data[begin:end].split(b"\n")[:-1])
         return lines.head(end)
     except _Refused as refused:
         return refused.refusal
+
+
+def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | None:
+    """A head in which nothing can be wrong with a line, judged as a whole; None for any other.
+
+    Only a short way to the same verdict: what it does not take, `_Lines` judges.
+    """
+    if end - begin > min(limits.request_line, limits.field_size) or end > limits.head:
+        return None
+    plain = _PLAIN_HEAD.fullmatch(data, begin, end)
+    if plain is None:
+        return None
+    method, target, minor, block = plain.groups()
+    if method == b"CONNECT" or not target.startswith(b"/"):
+        return None
+    fields: list[Field] = []
+    lines = block.split(b"\r\n")
+    lines.pop()
+    if len(lines) > limits.fields:
+        return None
+    for line in lines:
+        name, _, value = line.partition(b":")
+        lower = _lowered.get(name)
+        if lower is None:
+            lower = _lower(name)
+        if b"_" not in lower:
+            fields.append((lower, value.strip(b" \t")))
+    return _head(method, target, minor == b"1", fields, end)
 
 
 def _first_line_ends_in_crlf(data: bytes) -> bool:
@@ -203,7 +240,8 @@ class _Lines:
     def head(self, end: int) -> Head:
         """The head, when its last line has been judged."""
         assert self._request is not None, "a head has at least one line"
-        return _head(self._request, self._fields, end)
+        method, target, _, minor = self._request.groups()
+        return _head(method, target, minor == b"1", self._fields, end)
 
 
 def _line_too_long() -> _Refused:
@@ -241,6 +279,13 @@ def _request_line(line: bytes) -> re.Match[bytes]:
     return match
 
 
+def _lower(name: bytes) -> bytes:
+    lower = name.lower()
+    if len(_lowered) < _LOWERED_MOST and len(name) <= 64:
+        _lowered[name] = lower
+    return lower
+
+
 def _field(line: bytes) -> Field:
     name, colon, value = line.partition(b":")
     lower = _lowered.get(name)
@@ -249,9 +294,7 @@ def _field(line: bytes) -> Field:
             raise _bad("folded header line")
         if not colon or not _TOKEN.fullmatch(name):
             raise _bad("malformed header name")
-        lower = name.lower()
-        if len(_lowered) < _LOWERED_MOST and len(name) <= 64:
-            _lowered[name] = lower
+        lower = _lower(name)
     elif not colon:
         raise _bad("malformed header name")
     value = value.strip(b" \t")
@@ -260,47 +303,53 @@ def _field(line: bytes) -> Field:
     return lower, value
 
 
-def _head(request: re.Match[bytes], fields: list[Field], end: int) -> Head:
-    method, target, _, minor_text = request.groups()
-    minor = int(minor_text)
+def _head(method: bytes, target: bytes, is_1_1: bool, fields: list[Field], end: int) -> Head:
+    """Put the fields that frame the message together."""
     hosts: list[bytes] = []
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    expectations: list[bytes] = []
-    options: frozenset[bytes] = frozenset()
+    # Connection, Content-Length, Transfer-Encoding and Expect, where there are any.
+    framing: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         if name == b"host":
             hosts.append(value)
-        elif name == b"connection":
-            options |= {option.strip(b" \t").lower() for option in value.split(b",")}
-        elif name == b"content-length":
-            lengths.append(value)
-        elif name == b"transfer-encoding":
-            codings.append(value)
-        elif name == b"expect":
-            expectations.append(value)
-    if len(hosts) > 1:
-        raise _bad("more than one Host")
-    if not hosts and minor:
-        raise _bad("no Host")
+        elif name in _FRAMING:
+            framing.setdefault(name, []).append(value)
+    if len(hosts) != 1 and (hosts or is_1_1):
+        raise _bad("more than one Host" if hosts else "no Host")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise _bad("malformed Host")
-    length = _body_length(lengths, codings, minor)
-    expects = False
-    if expectations and minor:
-        if any(value.lower() != b"100-continue" for value in expectations):
-            raise _Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
-        expects = True
-    keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-    return Head(method, target, minor, fields, length, end, keep_alive, options, expects)
+    if not framing:
+        return Head(method, target, int(is_1_1), fields, 0, end, is_1_1, _NO_OPTIONS, False)
+    options = frozenset(
+        option.strip(b" \t").lower()
+        for value in framing.get(b"connection", ())
+        for option in value.split(b",")
+    )
+    length = _body_length(
+        framing.get(b"content-length", []), framing.get(b"transfer-encoding", []), is_1_1
+    )
+    expectations = framing.get(b"expect", []) if is_1_1 else []
+    if any(value.lower() != b"100-continue" for value in expectations):
+        raise _Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
+    keep_alive = b"close" not in options and (is_1_1 or b"keep-alive" in options)
+    return Head(
+        method,
+        target,
+        int(is_1_1),
+        fields,
+        length,
+        end,
+        keep_alive,
+        options,
+        bool(expectations),
+    )
 
 
-def _body_length(lengths: list[bytes], codings: list[bytes], minor: int) -> int:
+def _body_length(lengths: list[bytes], codings: list[bytes], is_1_1: bool) -> int:
     """The framing of the body (RFC 9112, 6.3), refused wherever two readers could differ."""
     if codings:
         if lengths:
             raise _bad("both Content-Length and Transfer-Encoding")
-        if not minor:
+        if not is_1_1:
             raise _bad("Transfer-Encoding on HTTP/1.0")
         if len(codings) > 1 or codings[0].lower() != b"chunked":
             raise _bad("a transfer coding other than chunked")

@@ -15,7 +15,7 @@ from twisted.logger import FileLogObserver, ILogObserver, Logger, formatEvent, g
 from twisted.python.failure import Failure
 from zope.interface import provider
 
-from stickyd import control
+from stickyd import control, keys
 from stickyd.master.process import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -43,6 +43,7 @@ class WorkerLink(control.Link):
         about = json.loads(settings)
         chosen = Settings.from_json(json.dumps(about["settings"]).encode())
         os.environ["STICKYD_SLOT"] = str(slot)
+        keys.bind(slot, chosen.seed)
         site = load_site(*chosen.app)
         senders = {number: _inbox_end(SENDERS_FD + at) for at, number in enumerate(about["slots"])}
         self.worker = Worker(

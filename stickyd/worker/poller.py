@@ -28,6 +28,10 @@ class Member(Protocol):
 class Poller:
     """Watches descriptors for their members."""
 
+    ROUNDS = 8
+    """Batches that are taken in one turn of the reactor, as long as there are any: another turn
+    of the reactor costs as much as a request."""
+
     def __init__(self, reactor: Any, batch: int = 256) -> None:
         self._epoll = select.epoll()
         self._members: dict[int, Member] = {}
@@ -58,16 +62,23 @@ class Poller:
 
     def doRead(self) -> None:
         """For the reactor: tell a batch of members."""
-        for descriptor, events in self._epoll.poll(0, self._batch):
-            member = self._members.get(descriptor)
-            if member is None:
-                continue
-            try:
-                member.ready(events)
-            except Exception:
-                # One connection's fault must not cost the others their events.
-                _log.failure("a connection failed")
-                member.abortConnection()
+        members = self._members
+        for _ in range(self.ROUNDS):
+            batch = self._epoll.poll(0, self._batch)
+            if not batch:
+                return
+            for descriptor, events in batch:
+                member = members.get(descriptor)
+                if member is None:
+                    continue
+                try:
+                    member.ready(events)
+                except Exception:
+                    # One connection's fault must not cost the others their events.
+                    _log.failure("a connection failed")
+                    member.abortConnection()
+            if self._epoll.closed:
+                return
 
     def connectionLost(self, reason: object) -> None:
         """For the reactor: it stops."""

@@ -1,17 +1,25 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
+from functools import lru_cache
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.python.failure import Failure
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.iweb import INonQueuedRequestFactory
 from twisted.web.server import Site
 
+from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.head import CHUNKED, Head, origin_form
 from stickyd.wire.refusal import Refusal
 from stickyd.worker.channel import Channel
 
 _NO_BODY = frozenset(NO_BODY_CODES)
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str, port: int) -> IPv4Address | IPv6Address:
+    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
 
 
 class WebExchange:
@@ -36,6 +44,11 @@ class WebExchange:
         else:
             request = factory(self, False)
         self._request = request
+        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
+        policy = channel.worker.policy
+        client = true_client(head, self._peer, policy.trusted, policy.forwarded_first)
+        if client is not None:
+            request.client = _address(*client)
         target, authority = origin_form(head)
         self._target = target
         add = request.requestHeaders.addRawHeader
@@ -130,7 +143,7 @@ class WebExchange:
         self.transport.loseConnection()
 
     def getPeer(self) -> Any:
-        """The peer's address."""
+        """The peer's address; the client's is ``request.getClientAddress()``."""
         return self.transport.getPeer()
 
     def getHost(self) -> Any:
@@ -138,8 +151,9 @@ class WebExchange:
         return self.transport.getHost()
 
     def isSecure(self) -> bool:
-        """Whether the request came over TLS."""
-        return False
+        """Whether the client came over TLS, as a trusted peer that ended it tells."""
+        trusted = self._channel.worker.policy.trusted
+        return forwarded_proto(self._head, self._peer, trusted) == "https"
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """For `Request.requestReceived`: a multipart body that cannot be read."""

@@ -53,7 +53,7 @@ class Worker:
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
         self._senders = {number: InboxSender(reactor, sender) for number, sender in senders.items()}
-        self._reader = InboxReader(reactor, inbox, self._adopt, self._lost)
+        self._reader = InboxReader(self.poller, inbox, self._adopt, self._lost)
         self._on_misrouted = on_misrouted
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
