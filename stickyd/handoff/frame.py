@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 VERSION = 1
 _FIXED = struct.Struct("!BBHQIIHBB")
+_ID = struct.Struct("!Q")
 _V4 = struct.Struct("!4sH4sH")
 _V6 = struct.Struct("!16sH16sH")
 _NO_ADDRESS = 0
@@ -83,9 +84,15 @@ class Frame(NamedTuple):
         return fixed + addresses + self.unread
 
 
-def decode(message: bytes) -> Frame:
+def connection_of(message: bytes) -> int:
+    """The connection id of a message, 0 if it is too short to be a frame."""
+    return int(_ID.unpack_from(message, 4)[0]) if len(message) >= _FIXED.size else 0
+
+
+def decode(message: bytes, known: Frame | None = None) -> Frame:
     """Read a message.
 
+    :param known: an earlier frame of the same connection; its addresses hold.
     :raise FrameError: if it is no frame of this version.
     """
     try:
@@ -101,7 +108,10 @@ def decode(message: bytes) -> Frame:
     if len(message) < end:
         raise FrameError("message shorter than its addresses")
     try:
-        peer, local = _unpack_addresses(family, message[start:end])
+        if known is not None:
+            peer, local = known.peer, known.local
+        else:
+            peer, local = _unpack_addresses(family, message[start:end])
         return Frame(
             Kind(kind), connection, peer, local, listener, head_left, table, hops, message[end:]
         )

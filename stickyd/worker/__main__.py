@@ -51,6 +51,8 @@ class WorkerLink(control.Link):
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()
+        # Requests leave few cycles; the default of 700 looks for them after every few requests.
+        gc.set_threshold(10_000, 20, 20)
         self.worker.start()
         LoopingCall(self._beat).start(1.0, now=False)
         return {}

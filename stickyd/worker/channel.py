@@ -64,6 +64,15 @@ class Channel:
 
     # ---- adoption
 
+    def come_back(self, frame: Frame, descriptor: int) -> None:
+        """Take the connection up again that this channel gave away at a seam."""
+        self.frame = frame
+        self.transport.attach(descriptor)
+        self.state = State.HEAD
+        self._scanned = 0
+        self._came_with = frame.kind is not Kind.RETURNED
+        self._head_until = None
+
     def begin(self) -> None:
         """Take up where the sender left off."""
         frame = self.frame
@@ -164,6 +173,7 @@ class Channel:
                 return False
             step = Step.MOVE
         if step is Step.MOVE:
+            assert placement.slot is not None
             self._move(placement.slot)
             return False
         if step is Step.CLOSE:
@@ -276,6 +286,7 @@ class Channel:
             if sent:
                 self.worker.counters.moved[slot] += 1
                 os.close(self._let_go())
+                self.worker.keep(self)
             else:
                 self.refuse(BUSY)
 

@@ -57,12 +57,19 @@ class ClientTransport(FileDescriptor):
         self.channel = channel
         # Whom the bytes are for: the channel, until an app takes the connection over.
         self.protocol = channel
-        self.connected = 1
         self.corked = False
         self._poller = poller
-        self._fd = descriptor
         self._interest = 0
         self._handle: socket.socket | None = None
+        self._peer: Any = None
+        self._local: Any = None
+        self.attach(descriptor)
+
+    def attach(self, descriptor: int) -> None:
+        """Go on with the connection after `detach`, when it has come back."""
+        self._fd = descriptor
+        self.connected = 1
+        self.disconnected = 0
 
     # ---- events
 
@@ -219,11 +226,15 @@ class ClientTransport(FileDescriptor):
 
     def getPeer(self) -> Any:
         """The peer's address."""
-        return as_twisted(self.frame.peer)
+        if self._peer is None:
+            self._peer = as_twisted(self.frame.peer)
+        return self._peer
 
     def getHost(self) -> Any:
         """Our address."""
-        return as_twisted(self.frame.local)
+        if self._local is None:
+            self._local = as_twisted(self.frame.local)
+        return self._local
 
     def getHandle(self) -> socket.socket:
         """The connection as a socket object, which goes on to belong to the transport."""

@@ -12,7 +12,7 @@ from twisted.web.server import Site
 
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
-from stickyd.handoff.frame import FrameError, Kind, decode
+from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
 from stickyd.handoff.inbox import InboxReader, InboxSender
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -21,6 +21,9 @@ from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.poller import Poller
 from stickyd.worker.web import WebExchange
+
+KEPT_MOST = 4096
+"""Channels kept, oldest given up first, for connections that moved away and may come back."""
 
 _log = Logger("stickyd")
 
@@ -57,6 +60,7 @@ class Worker:
         self._on_misrouted = on_misrouted
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
+        self._kept: dict[int, Channel] = {}
 
     # ---- connections come
 
@@ -65,8 +69,9 @@ class Worker:
         self._reader.start()
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
+        channel = self._kept.pop(connection_of(message), None)
         try:
-            frame = decode(message)
+            frame = decode(message, channel.frame if channel is not None else None)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
@@ -78,7 +83,10 @@ class Worker:
         counters.adopted += 1
         if frame.kind is Kind.MOVED:
             counters.arrived += 1
-        channel = Channel(self, frame, descriptor)
+        if channel is None:
+            channel = Channel(self, frame, descriptor)
+        else:
+            channel.come_back(frame, descriptor)
         self._channels.add(channel)
         self.sweeper.add(channel)
         try:
@@ -109,6 +117,12 @@ class Worker:
         self.counters.misrouted += 1
         if self.counters.misrouted == 1:
             self._on_misrouted(self.slot, placement)
+
+    def keep(self, channel: Channel) -> None:
+        """The channel's connection has moved; connections that move are likely to come back."""
+        if len(self._kept) >= KEPT_MOST:
+            del self._kept[next(iter(self._kept))]
+        self._kept[channel.frame.connection] = channel
 
     def forget(self, channel: Channel) -> None:
         """The channel has moved or ended."""

@@ -5,9 +5,10 @@ import os
 import time
 
 from twisted.internet import reactor
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site  # noqa: F401
+from twisted.web.server import NOT_DONE_YET
 
 SLOT = os.environ.get("STICKYD_SLOT", "-").encode()
 
@@ -120,6 +121,28 @@ class Numbered(Page):
     def slow(self, request):
         super().slow(request)
         return self.hello(request)
+
+
+class EchoProtocol(Protocol):
+    def dataReceived(self, data):
+        self.transport.write(b"%b: %b" % (SLOT, data))
+
+
+class Upgrading(Resource):
+    """Speaks another protocol to who offers it."""
+
+    isLeaf = True
+
+    def render_GET(self, request):
+        if request.getHeader("upgrade") != "echo":
+            request.setResponseCode(426)
+            return b""
+        transport = request.channel.transport
+        request.channel._protocolUpgradeForWebsockets(EchoProtocol())
+        transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+        )
+        return NOT_DONE_YET
 
 
 def broken():
