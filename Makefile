@@ -1,14 +1,16 @@
 # make run    the demo on port 3000, seed 1, two workers
 # make test   everything that must hold before a commit
+# make check-slow   what takes minutes, or real nginx and HAProxy
+# make bench-p2     the ALB mix beside nginx and HAProxy (needs wrk, nginx, haproxy)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 # Rooms that decide and do no I/O.
-PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py \
+PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py stickyd/worker/patience.py \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
 
-.PHONY: run test lint unit trial pytest-twisted clean
+.PHONY: run test lint unit trial pytest-twisted check-slow bench-p2 clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= stickyd --workers 2 --seed 1 --listen tcp:3000
@@ -30,6 +32,16 @@ pytest-twisted: $(STAMP)
 
 trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
+
+check-slow: $(STAMP)
+	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py
+	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
+	$(BIN)/python -m tests.slow.million --requests 1000000
+	$(BIN)/python -m tests.slow.smuggling
+	$(BIN)/python -m tests.slow.proxy_peers
+
+bench-p2: $(STAMP)
+	$(BIN)/python -m benchmarks.alb_mix
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.python import usage
 
-from stickyd.explain import ExplainOptions, explain
+from stickyd.explain import ExplainOptions, Refused, explain
 from stickyd.options import Options
 
 _USAGE = """Usage: stickyd COMMAND [options]
@@ -35,7 +35,11 @@ def _explain(arguments: Sequence[str]) -> int:
     except usage.UsageError as error:
         sys.stderr.write(f"stickyd explain: {error}\n")
         return 2
-    print("\n".join(explain(options)))
+    try:
+        print("\n".join(explain(options)))
+    except Refused as refused:
+        print(refused)
+        return 1
     return 0
 
 

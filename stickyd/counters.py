@@ -5,12 +5,16 @@ from typing import Any
 
 
 class MasterCounters:
-    """What the master has done since it started."""
+    """What the master has done since it started.
+
+    ``refused`` counts by the status of the answer; ``proxy`` are those that were
+    cut without one: a peer that may not send a PROXY header, or no valid header.
+    """
 
     def __init__(self) -> None:
         self.accepted = 0
         self.handed_off: dict[int, Counter[str]] = {}
-        self.refused: Counter[int] = Counter()
+        self.refused: Counter[int | str] = Counter()
         self.vanished = 0
         self.failed = 0
 
@@ -23,7 +27,7 @@ class MasterCounters:
         return {
             "accepted": self.accepted,
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
-            "refused": {str(status): n for status, n in sorted(self.refused.items())},
+            "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
             "failed": self.failed,
         }

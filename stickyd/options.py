@@ -15,6 +15,7 @@ from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
 from stickyd.settings import Settings
 from stickyd.wire.limits import Limits
+from stickyd.wire.proxy import VERSIONS
 
 SCOPES = ("connection", "request")
 DEFAULT_HEADER = "X-Stickyd-Worker"
@@ -39,6 +40,14 @@ class Options(usage.Options):
             None,
             "peers whose forwarding headers count: IPs, networks or *"
             " [default: $FORWARDED_ALLOW_IPS, else 127.0.0.1,::1]",
+        ],
+        ["proxy-protocol", None, "off", "require a PROXY header: off, v1, v2 or auto (both)"],
+        [
+            "proxy-allow-from",
+            None,
+            None,
+            "peers that may send the PROXY header, others are cut: IPs, networks or *"
+            " [default: as --forwarded-allow-ips]",
         ],
         ["class", None, None, "the twisted.web resource that workers serve [default: demo page]"],
         ["keep-alive", None, "75", "seconds an idle connection is kept"],
@@ -95,13 +104,16 @@ class Options(usage.Options):
         )
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
+        trusted = _trusted(self["forwarded-allow-ips"])
         return Settings(
             workers=_workers(self["workers"]),
             seed=_seed(self["seed"]),
             affinity=_checked("--affinity", self["affinity"], parse_chain, AffinityError),
             scope=_one_of("--affinity-scope", self["affinity-scope"], SCOPES),
             hash=_one_of("--hash", self["hash"], tuple(HASHES)),
-            trusted=_trusted(self["forwarded-allow-ips"]),
+            trusted=trusted,
+            proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
+            proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
             app=("class", self["class"]) if self["class"] else ("demo", ""),
             worker_header=_header_name(self.get("worker-header", "")),
             keep_alive=_seconds("--keep-alive", self["keep-alive"]),
@@ -184,6 +196,12 @@ def _trusted(text: str | None) -> str:
     if text is None:
         text = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
     return _checked("--forwarded-allow-ips", text, TrustedPeers.parse, TrustError)
+
+
+def _proxies(text: str | None, trusted: str) -> str:
+    if text is None:
+        return trusted
+    return _checked("--proxy-allow-from", text, TrustedPeers.parse, TrustError)
 
 
 def _header_name(name: str) -> str:

@@ -22,6 +22,7 @@ from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.master.dispatcher import Dispatcher
 from stickyd.master.listener import Listener
+from stickyd.master.proxied import ProxyRule
 from stickyd.master.slots import Slots
 from stickyd.master.supervisor import StartFailed, Supervisor
 from stickyd.options import Options
@@ -112,6 +113,7 @@ class StickydService(Service):
                 settings.head_timeout,
                 self._sweeper,
                 self._counters,
+                ProxyRule.build(settings.proxy_protocol, settings.proxy_allow_from),
             )
             self._listeners.append(listener)
         self._listen_control()
@@ -138,6 +140,8 @@ class StickydService(Service):
             )
         if "*" in self._settings.trusted.split(","):
             _log.warn("--forwarded-allow-ips * lets every client say who it is")
+        if self._settings.proxy_protocol != "off" and "*" in self._settings.proxy_allow_from:
+            _log.warn("--proxy-allow-from * lets every client say who it is")
 
     def _cannot_start(self, failure: Failure) -> None:
         if not self.running:

@@ -22,6 +22,8 @@ class Settings:
     scope: str = "connection"
     hash: str = "rendezvous"
     trusted: str = "127.0.0.1,::1"
+    proxy_protocol: str = "off"
+    proxy_allow_from: str = "127.0.0.1,::1"
     app: tuple[str, str] = ("demo", "")
     worker_header: str = ""
     keep_alive: float = 75.0

@@ -1,8 +1,9 @@
-"""Accept, peek at the head, hand the connection on."""
+"""Accept, and begin with each connection what its listener begins with."""
 
 import errno
 import socket
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -11,141 +12,18 @@ from twisted.logger import Logger
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
-from stickyd.lingering import LingeringClose
+from stickyd.master.arrival import Arrival, Dispatch, Waiting
+from stickyd.master.proxied import Announced, ProxyRule
 from stickyd.routing.address import canonical
-from stickyd.wire.head import Head, read_head
 from stickyd.wire.limits import Limits
-from stickyd.wire.refusal import Refusal
 
 ACCEPTS_A_TURN = 64
-_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 _SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_WHEN_SHORT = 0.1
 
+Receive = Callable[["Listener", socket.socket, Address | None], Waiting]
+
 _log = Logger("stickyd")
-
-Dispatch = Callable[["Arrival", Head], None]
-
-
-class Arrival:
-    """A connection that the master owns until its first head is complete.
-
-    Peeks once. A complete head stays in the socket, for the worker to read. An
-    incomplete one is consumed and collected in ``unread``: looking again at
-    bytes that stay would wake us for ever and cost quadratic time.
-    """
-
-    def __init__(self, listener: "Listener", sock: socket.socket, peer: Address | None) -> None:
-        self._listener = listener
-        self.socket = sock
-        self.peer = peer
-        self.index = listener.index
-        self.unread = b""
-        self.connection = next(listener.numbers)
-        self.deadline: float | None = None
-        self._waits = False
-
-    def local(self) -> Address | None:
-        """Our end of the connection; None on a Unix socket."""
-        if self.peer is None:
-            return None
-        host, port = self.socket.getsockname()[:2]
-        return canonical(host) or host, port
-
-    def look(self) -> None:
-        """Read what there is; hand on, refuse or wait."""
-        most = self._listener.limits.head + 1
-        try:
-            if self.unread:
-                data = self.socket.recv(most - len(self.unread), socket.MSG_DONTWAIT)
-            else:
-                data = self.socket.recv(most, _PEEK)
-        except BlockingIOError:
-            self._wait()
-            return
-        except OSError:
-            self._vanish()
-            return
-        if not data:
-            self._vanish()
-            return
-        scanned = len(self.unread)
-        head = read_head(self.unread + data, self._listener.limits, scanned)
-        if isinstance(head, Head):
-            if scanned:
-                self.unread += data
-            self._leave()
-            self._listener.dispatch(self, head)
-            return
-        if not scanned:
-            data = self.socket.recv(len(data), socket.MSG_DONTWAIT)
-        self.unread += data
-        if head is None:
-            self._wait()
-        else:
-            self.refuse(head)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer and close."""
-        self._leave()
-        self._listener.counters.refused[refusal.status] += 1
-        _log.debug("refused {peer}: {refusal}", peer=self.peer, refusal=refusal)
-        self.socket.setblocking(False)
-        LingeringClose(
-            self._listener.reactor, self._listener.sweeper, self.socket, refusal.response()
-        )
-
-    def release(self) -> None:
-        """Close our copy: the client is gone, or the connection belongs to another process now."""
-        self._leave()
-        self.socket.close()
-
-    def _vanish(self) -> None:
-        self._listener.counters.vanished += 1
-        self.release()
-
-    def head_left(self) -> int:
-        """Milliseconds until the head must be complete; 0 if the clock has not started."""
-        if self.deadline is None:
-            return 0
-        return max(1, int((self.deadline - self._listener.reactor.seconds()) * 1000))
-
-    def _wait(self) -> None:
-        if not self._waits:
-            self._waits = True
-            self.deadline = self._listener.reactor.seconds() + self._listener.head_timeout
-            self._listener.waiting.add(self)
-            self._listener.sweeper.add(self)
-            self._listener.reactor.addReader(self)
-
-    def _leave(self) -> None:
-        """Unregister before anything else happens to the descriptor."""
-        if self._waits:
-            self._waits = False
-            self._listener.reactor.removeReader(self)
-            self._listener.sweeper.discard(self)
-            self._listener.waiting.discard(self)
-
-    def expired(self) -> None:
-        """For the sweeper: the head took too long."""
-        self.refuse(Refusal(408, "request head not complete in time"))
-
-    def fileno(self) -> int:
-        """For the reactor."""
-        return self.socket.fileno()
-
-    def logPrefix(self) -> str:
-        """For the reactor."""
-        return "arrival"
-
-    def doRead(self) -> None:
-        """For the reactor."""
-        self.look()
-
-    def connectionLost(self, reason: object) -> None:
-        """For the reactor: reset by the client."""
-        if self._waits:
-            self._vanish()
 
 
 class Listener:
@@ -153,6 +31,8 @@ class Listener:
 
     It reads the socket in place of the Twisted port it came from: a batch of
     accepts a turn, and no transport for a connection that leaves at once.
+
+    :param proxy: from whom a PROXY header is required; None if no connection has one.
     """
 
     def __init__(
@@ -166,6 +46,7 @@ class Listener:
         head_timeout: float,
         sweeper: Sweeper,
         counters: MasterCounters,
+        proxy: ProxyRule | None = None,
     ) -> None:
         self.reactor = reactor
         self.index = index
@@ -175,7 +56,8 @@ class Listener:
         self.head_timeout = head_timeout
         self.sweeper = sweeper
         self.counters = counters
-        self.waiting: set[Arrival] = set()
+        self.waiting: set[Waiting] = set()
+        self._receive: Receive = Arrival if proxy is None else partial(Announced, rule=proxy)
         self._port = port
         self._socket: socket.socket = port.socket
         port.stopReading()
@@ -199,8 +81,8 @@ class Listener:
         :return: a Deferred, or None.
         """
         self.reactor.removeReader(self)
-        for arrival in list(self.waiting):
-            arrival.refuse(Refusal(503, "shutting down"))
+        for connection in list(self.waiting):
+            connection.dismiss()
         return self._port.stopListening()
 
     def fileno(self) -> int:
@@ -228,7 +110,7 @@ class Listener:
                 # accept(2): errors of the new connection itself are like EAGAIN.
                 continue
             self.counters.accepted += 1
-            Arrival(self, sock, self._peer(address)).look()
+            self._receive(self, sock, self._peer(address)).look()
 
     def _peer(self, address: Any) -> Address | None:
         if self._unix:

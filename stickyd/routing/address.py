@@ -65,8 +65,12 @@ class TrustedPeers:
     """
 
     everyone: bool
+    hosts: frozenset[str]
     networks: tuple[Network, ...]
     _memo: dict[str, bool] = attrs.field(factory=dict, eq=False, repr=False)
+    # For `stickyd.routing.client`: the client of a header line that was read before.
+    by_xff: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
+    by_forwarded: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
 
     @classmethod
     def parse(cls, spec: str) -> "TrustedPeers":
@@ -75,20 +79,27 @@ class TrustedPeers:
         :raise TrustError: for a member that is neither address, network nor ``*``.
         """
         members = [member.strip() for member in spec.split(",") if member.strip()]
-        networks = []
+        hosts: set[str] = set()
+        networks: list[Network] = []
         for member in members:
             if member == "*":
                 continue
             try:
-                networks.append(_unmapped(ipaddress.ip_network(member)))
+                network = _unmapped(ipaddress.ip_network(member))
             except ValueError as error:
                 raise TrustError(f"{error} (give addresses, networks or *)") from None
-        return cls("*" in members, tuple(networks))
+            if network.prefixlen == network.max_prefixlen:
+                hosts.add(canonical(str(network.network_address)) or member)
+            else:
+                networks.append(network)
+        return cls("*" in members, frozenset(hosts), tuple(networks))
 
     def __contains__(self, host: str | None) -> bool:
         """Whether ``host``, a canonical text or None for a Unix peer, is trusted."""
-        if self.everyone or host is None:
+        if self.everyone or host is None or host in self.hosts:
             return True
+        if not self.networks:
+            return False
         known = self._memo.get(host)
         if known is None:
             address = ipaddress.ip_address(host)
@@ -105,7 +116,7 @@ class Missing:
     why: str
 
 
-def walk(hops: Iterable[str], trusted: TrustedPeers) -> str | Missing:
+def walk(hops: Iterable[str | Missing], trusted: TrustedPeers) -> str | Missing:
     """The client among ``hops``, which stand from the nearest to the farthest.
 
     The first hop that is no trusted peer; the farthest one if all are trusted.
@@ -114,6 +125,8 @@ def walk(hops: Iterable[str], trusted: TrustedPeers) -> str | Missing:
     """
     farthest: str | None = None
     for hop in hops:
+        if isinstance(hop, Missing):
+            return hop
         host = canonical(without_port(hop))
         if host is None:
             return Missing(f"{hop!r} is no IP address")

@@ -1,23 +1,46 @@
 """The affinity key of a request: the first source of a chain that yields one."""
 
+import re
 from collections.abc import Callable
 
 import attrs
 
-from stickyd.routing.address import Missing, TrustedPeers, client_of_xff
+from stickyd.routing.address import Missing, TrustedPeers
+from stickyd.routing.client import client_by_forwarded, client_by_xff
+from stickyd.routing.declared import secret_of, slot_in
+from stickyd.routing.selection import Table
+from stickyd.routing.values import cookie, header, sockjs_session, url_param
 from stickyd.wire.head import Head
 
 
-@attrs.frozen
+@attrs.define
 class Asked:
-    """What a source may look at: the head, the peer's canonical address (None on a Unix socket)."""
+    """What a source may look at: the head, the peer's canonical address (None on a Unix socket).
+
+    Not frozen, since that would triple its cost at every request; it never
+    leaves this room. Without a ``table`` no key names its slot.
+    """
 
     head: Head
     peer: str | None
     trusted: TrustedPeers
+    table: Table | None = None
 
 
-Look = Callable[[Asked], str | Missing]
+@attrs.frozen
+class Key:
+    """An affinity key: the source that gave it, and its text.
+
+    ``slot`` is the slot that the text itself names (`stickyd.routing.declared`);
+    None if the text is to be hashed.
+    """
+
+    source: str
+    text: str
+    slot: int | None = None
+
+
+Look = Callable[[Asked], Key | Missing]
 
 
 @attrs.frozen
@@ -28,45 +51,116 @@ class Source:
     look: Look
 
 
-@attrs.frozen
-class Key:
-    """An affinity key: the source that gave it, and its text."""
-
-    source: str
-    text: str
-
-
 class AffinityError(ValueError):
     """An affinity chain that cannot be read; the text says what to change."""
 
 
-def _xff(asked: Asked) -> str | Missing:
-    values = asked.head.values(b"x-forwarded-for")
-    if not values:
-        return Missing("no X-Forwarded-For")
-    if asked.peer not in asked.trusted:
-        return Missing(f"peer {asked.peer} is not trusted")
-    return client_of_xff(values, asked.trusted)
+def _xff(asked: Asked) -> Key | Missing:
+    found = client_by_xff(asked.head, asked.peer, asked.trusted)
+    return found if isinstance(found, Missing) else Key("xff", found)
 
 
-def _src(asked: Asked) -> str | Missing:
-    return asked.peer if asked.peer is not None else Missing("a Unix socket has no address")
+def _forwarded(asked: Asked) -> Key | Missing:
+    found = client_by_forwarded(asked.head, asked.peer, asked.trusted)
+    return found if isinstance(found, Missing) else Key("forwarded", found)
 
 
-_PLAIN: dict[str, Look] = {"xff": _xff, "src": _src}
+def _src(asked: Asked) -> Key | Missing:
+    peer = asked.peer
+    return Key("src", peer) if peer is not None else Missing("a Unix socket has no address")
+
+
+def _declared_slot(text: str, table: Table | None) -> int | None:
+    """The slot that ``text`` names, if it is one of the table."""
+    if table is None:
+        return None
+    slot = slot_in(text, secret_of(table.seed))
+    return slot if slot in table.slots else None
+
+
+def _by_value(text: str, read: Callable[[Head], str | Missing]) -> Source:
+    def look(asked: Asked) -> Key | Missing:
+        value = read(asked.head)
+        if isinstance(value, Missing):
+            return value
+        return Key(text, value, _declared_slot(value, asked.table))
+
+    return Source(text, look)
+
+
+def _socketio(asked: Asked) -> Key | Missing:
+    sid = url_param(asked.head, "sid")
+    if isinstance(sid, Missing):
+        return sid
+    slot = _declared_slot(sid, asked.table)
+    if slot is None:
+        return Missing("url parameter sid names no slot")
+    return Key("socketio", sid, slot)
+
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_MEMBER = re.compile(r"([^()]*)\(([^()]*)\)")
+_PLAIN: dict[str, Source] = {
+    "xff": Source("xff", _xff),
+    "forwarded": Source("forwarded", _forwarded),
+    "src": Source("src", _src),
+    "socketio": Source("socketio", _socketio),
+    "sockjs": _by_value("sockjs", sockjs_session),
+}
+_NAMED: dict[str, Callable[[Head, str], str | Missing]] = {
+    "hdr": header,
+    "cookie": cookie,
+    "url_param": url_param,
+}
+PRESETS = frozenset({"socketio", "sockjs"})
+"""Sources that only some requests have: a chain that ends in one goes on with xff,src."""
+
+_KNOWN = ", ".join([*_PLAIN, *(f"{kind}(NAME)" for kind in _NAMED)])
+
+
+def _named(text: str, kind: str, name: str) -> Source:
+    """``hdr(NAME)``, ``cookie(NAME)`` or ``url_param(NAME)``."""
+    if kind in _PLAIN:
+        raise AffinityError(f"{kind} takes no name, but is given one: {text!r}")
+    if kind not in _NAMED:
+        raise AffinityError(f"unknown source {text!r} (known: {_KNOWN})")
+    if not name:
+        raise AffinityError(f"empty name in {text!r}")
+    if kind != "url_param" and not _TOKEN.fullmatch(name):
+        raise AffinityError(f"{name!r} in {text!r} is no name of a header or cookie")
+    if kind == "url_param" and not name.isprintable():
+        raise AffinityError(f"{name!r} in {text!r} is no name of a URL parameter")
+    if kind == "hdr" and "_" in name:
+        raise AffinityError(f"{text!r}: headers with an underscore in the name are dropped")
+    read = _NAMED[kind]
+    return _by_value(text, lambda head: read(head, name))
+
+
+def _source(text: str) -> Source:
+    if not text:
+        raise AffinityError(f"empty source (known: {_KNOWN})")
+    if text in _PLAIN:
+        return _PLAIN[text]
+    match = _MEMBER.fullmatch(text)
+    if match is not None:
+        return _named(text, match[1].strip(), match[2].strip())
+    kind = re.split(r"[()]", text, maxsplit=1)[0].strip()
+    if "(" in text or ")" in text:
+        raise AffinityError(f"missing or extra parenthesis in {text!r} (write cookie(NAME))")
+    if kind in _NAMED:
+        raise AffinityError(f"{kind} needs a name: {kind}(NAME)")
+    raise AffinityError(f"unknown source {text!r} (known: {_KNOWN})")
 
 
 def parse_chain(spec: str) -> tuple[Source, ...]:
-    """Read ``xff,src``.
+    """Read ``cookie(sid),xff,src``; ``socketio`` alone is ``socketio,xff,src``.
 
-    :raise AffinityError: for a source that is not known.
+    :raise AffinityError: for what is no source, with one line.
     """
-    chain = []
-    for text in (member.strip() for member in spec.split(",")):
-        look = _PLAIN.get(text)
-        if look is None:
-            raise AffinityError(f"unknown source {text!r} (known: {', '.join(_PLAIN)})")
-        chain.append(Source(text, look))
+    chain = [_source(text.strip()) for text in spec.split(",")]
+    if chain[-1].text in PRESETS:
+        texts = {source.text for source in chain}
+        chain += [_PLAIN[text] for text in ("xff", "src") if text not in texts]
     return tuple(chain)
 
 
@@ -75,5 +169,5 @@ def find_key(chain: tuple[Source, ...], asked: Asked) -> Key | None:
     for source in chain:
         found = source.look(asked)
         if not isinstance(found, Missing):
-            return Key(source.text, found)
+            return found
     return None

@@ -38,6 +38,13 @@ class Policy:
     chain: tuple[Source, ...]
     trusted: TrustedPeers
     table: Table
+    forwarded_first: bool = attrs.field(init=False)
+    """Whether the chain says that Forwarded is what the proxies write (`client.true_client`)."""
+
+    @forwarded_first.default
+    def _(self) -> bool:
+        header = next((s.text for s in self.chain if s.text in ("forwarded", "xff")), "xff")
+        return header == "forwarded"
 
     @classmethod
     def build(
@@ -49,7 +56,9 @@ class Policy:
 
     def place(self, head: Head, peer: str | None) -> Placement:
         """The slot of a request that came from ``peer`` (canonical text, None for Unix)."""
-        key = find_key(self.chain, Asked(head, peer, self.trusted))
+        key = find_key(self.chain, Asked(head, peer, self.trusted, self.table))
         if key is None:
             return ANYWHERE
+        if key.slot is not None:
+            return Placement(key.slot, key)
         return Placement(self.table.slot_of(key.text.encode("utf-8", "surrogateescape")), key)

@@ -2,64 +2,43 @@
 
 Reads top to bottom in the order in which things happen to a connection. What
 an answer looks like is the exchange's business (`stickyd.worker.web`), where
-a request belongs is the policy's, what happens next is the gate's.
+a request belongs is the policy's, what happens next is the gate's; how the
+connection goes away again stands in `stickyd.worker.leaving`.
 """
 
-import enum
-import os
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.lingering import LingeringClose
 from stickyd.routing.policy import ANYWHERE
 from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
 from stickyd.worker.exchange import Exchange
-from stickyd.worker.gate import Step
-from stickyd.worker.transport import ClientTransport, as_socket
+from stickyd.worker.gate import State, Step
+from stickyd.worker.leaving import Leaving
+from stickyd.worker.patience import Overdue, overdue, patience
 
 READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
 
-BUSY = Refusal(503, "the worker of this client takes no connections for now")
-
 _log = Logger("stickyd")
 
 
-class State(enum.Enum):
-    """What a connection is waiting for."""
-
-    HEAD = "a request head"
-    BODY = "the rest of a request body"
-    ANSWER = "the app's answer"
-    ROOM = "room in another slot's inbox"
-    PINNED = "nothing of ours: the app has taken the connection over"
-    OVER = "nothing: it has moved or ended"
-
-
-class Channel:
+class Channel(Leaving):
     """One connection, from its adoption until it moves or ends."""
 
     def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
-        self.worker = worker
-        self.frame = frame
-        self.transport = ClientTransport(worker.reactor, worker.poller, descriptor, frame, self)
-        self.state = State.HEAD
+        super().__init__(worker, frame, descriptor)
         self.ending = False
-        self.deadline: float | None = None
         self.client_done = False
-        self._buffer = b""
         self._scanned = 0
         self._came_with = frame.kind is not Kind.RETURNED
         self._head_until: float | None = None
         self._reader: LengthReader | ChunkedReader | None = None
-        self._exchange: Exchange | None = None
         self._advancing = False
 
     # ---- adoption
@@ -174,7 +153,7 @@ class Channel:
             step = Step.MOVE
         if step is Step.MOVE:
             assert placement.slot is not None
-            self._move(placement.slot)
+            self.move(placement.slot)
             return False
         if step is Step.CLOSE:
             self.close()
@@ -261,38 +240,7 @@ class Channel:
         if held and self.state is State.PINNED:
             self.transport.protocol.dataReceived(held)
 
-    # ---- moving
-
-    def _move(self, slot: int) -> None:
-        self.state = State.ROOM
-        self.deadline = None
-        self.transport.stopReading()
-        frame = self.frame
-        message = Frame(
-            Kind.MOVED,
-            frame.connection,
-            frame.peer,
-            frame.local,
-            frame.listener,
-            0,
-            self.worker.policy.table.version,
-            frame.hops + 1,
-            self._buffer,
-        ).encode()
-
-        def done(sent: bool) -> None:
-            if self.state is not State.ROOM:
-                return
-            if sent:
-                self.worker.counters.moved[slot] += 1
-                os.close(self._let_go())
-                self.worker.keep(self)
-            else:
-                self.refuse(BUSY)
-
-        self.worker.send_to(slot, message, self.transport.fileno(), done)
-
-    # ---- the end
+    # ---- the end of the worker
 
     def retire(self) -> None:
         """The worker ends: answer what has arrived, then close."""
@@ -300,77 +248,37 @@ class Channel:
             self.ending = True
             self.advance()
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal and end; what lies behind it is never read as a request."""
-        self.worker.counters.refused[refusal.status] += 1
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
-        begun = exchange is not None and exchange.begun
-        self._linger(b"" if begun else refusal.response())
-
-    def close(self) -> None:
-        """End in order: everything written still goes out."""
-        if self._buffer or not self.transport.flushed():
-            self._linger(b"")
-        else:
-            os.close(self._let_go())
-
-    def _linger(self, last: bytes) -> None:
-        last = self.transport.unsent() + last
-        sock = as_socket(self._let_go(), self.frame)
-        # To the socket object itself; the descriptor is non-blocking already.
-        sock.settimeout(0)
-        LingeringClose(self.worker.reactor, self.worker.sweeper, sock, last)
-
-    def _let_go(self) -> int:
-        """Forget the connection; the descriptor is the caller's."""
-        self.state = State.OVER
-        self._buffer = b""
-        self.deadline = None
-        descriptor = self.transport.detach()
-        self.worker.forget(self)
-        return descriptor
-
-    def connectionLost(self, reason: Failure) -> None:
-        """For the transport: the connection has ended."""
-        self.state = State.OVER
-        self.deadline = None
-        self.worker.forget(self)
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            self.worker.counters.lost += 1
-            exchange.connectionLost(reason)
-
     # ---- deadlines
+
+    def _begun_head(self) -> bool:
+        return bool(self._buffer) or self._came_with
 
     def _arm(self) -> None:
         """Set the deadline that belongs to what the connection is waiting for."""
-        settings = self.worker.settings
-        now = self.worker.reactor.seconds()
-        if self.state in (State.ROOM, State.PINNED, State.OVER):
+        seconds = patience(
+            self.state,
+            self.worker.settings,
+            flushed=self.transport.flushed(),
+            begun_head=self._begun_head(),
+            client_done=self.client_done,
+        )
+        if seconds is None:
             self.deadline = None
-        elif not self.transport.flushed():
-            self.deadline = now + settings.send_timeout
-        elif self.state is State.BODY:
-            self.deadline = now + settings.body_timeout
-        elif self.state is State.ANSWER:
-            self.deadline = now + settings.half_close_timeout if self.client_done else None
-        elif self._buffer or self._came_with:
+            return
+        now = self.worker.reactor.seconds()
+        if self.state is State.HEAD and self._begun_head() and self.transport.flushed():
             # The time for a head is absolute: more bytes do not extend it.
-            if self._head_until is None:
-                self._head_until = now + settings.head_timeout
+            self._head_until = self._head_until or now + seconds
             self.deadline = self._head_until
         else:
-            self.deadline = now + settings.keep_alive
+            self.deadline = now + seconds
 
     def expired(self) -> None:
         """For the sweeper: the deadline has passed."""
-        if not self.transport.flushed() or self.state is State.ANSWER:
-            self.transport.abortConnection()
-        elif self.state is State.BODY:
-            self.refuse(Refusal(408, "request body not complete in time"))
-        elif self._buffer or self._came_with:
-            self.refuse(Refusal(408, "request head not complete in time"))
-        else:
+        late = overdue(self.state, flushed=self.transport.flushed(), begun_head=self._begun_head())
+        if late is Overdue.CLOSE:
             self.close()
+        elif late is Overdue.ABORT:
+            self.transport.abortConnection()
+        else:
+            self.refuse(Refusal(408, late.value))

@@ -16,6 +16,17 @@ Everything that decides where a connection goes next stands in this table::
 import enum
 
 
+class State(enum.Enum):
+    """What a connection is waiting for."""
+
+    HEAD = "a request head"
+    BODY = "the rest of a request body"
+    ANSWER = "the app's answer"
+    ROOM = "room in another slot's inbox"
+    PINNED = "nothing of ours: the app has taken the connection over"
+    OVER = "nothing: it has moved or ended"
+
+
 class Step(enum.Enum):
     """What happens to the connection next."""
 

@@ -1,0 +1,34 @@
+"""For apps: session ids that bring their client back to the worker that made them.
+
+Works the same under twisted.web, WSGI and ASGI, from any thread, and outside
+stickyd too, where an id is plainly random. See docs/keys.md.
+"""
+
+from base64 import urlsafe_b64encode
+from os import urandom
+
+from stickyd.routing.declared import LENGTH, RANDOM_BYTES, make, secret_of
+
+# Bound once, before the app is loaded; replaced as a whole, so threads see both or none.
+_bound: tuple[int, bytes] | None = None
+
+
+def bind(slot: int, seed: int) -> None:
+    """For the worker: this process serves ``slot``."""
+    global _bound
+    _bound = slot, secret_of(seed)
+
+
+def slot() -> int:
+    """The number of the slot this process serves, from 1; 0 outside a worker."""
+    return _bound[0] if _bound is not None else 0
+
+
+def new_key() -> str:
+    """A new session id: 28 letters, digits, ``-`` and ``_``; 96 random bits.
+
+    In a worker it carries the slot, whatever worker serves it in time to come.
+    """
+    if _bound is None:
+        return urlsafe_b64encode(urandom(LENGTH * 3 // 4)).decode("ascii")
+    return make(_bound[0], urandom(RANDOM_BYTES), _bound[1])

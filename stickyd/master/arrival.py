@@ -1,0 +1,190 @@
+"""A connection in the master, until its first head is complete."""
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from stickyd.handoff.frame import Address
+from stickyd.lingering import LingeringClose
+from stickyd.routing.address import canonical
+from stickyd.wire.head import Head, read_head
+from stickyd.wire.refusal import Refusal
+
+if TYPE_CHECKING:
+    from stickyd.master.listener import Listener
+
+PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
+
+_log = Logger("stickyd")
+
+Dispatch = Callable[["Arrival", Head], None]
+
+
+class Waiting:
+    """A connection that the master owns and may have to wait for.
+
+    :ivar deadline: in the reactor's seconds; None until the first wait, since
+        most connections bring at once what is asked of them.
+    """
+
+    def __init__(
+        self,
+        listener: "Listener",
+        sock: socket.socket,
+        peer: Address | None,
+        deadline: float | None = None,
+    ) -> None:
+        self._listener = listener
+        self.socket = sock
+        self.peer = peer
+        self.deadline = deadline
+        self._waits = False
+
+    def look(self) -> None:
+        """Read what there is and act on it."""
+        raise NotImplementedError
+
+    def expired(self) -> None:
+        """For the sweeper: what we wait for took too long."""
+        raise NotImplementedError
+
+    def dismiss(self) -> None:
+        """The listener stops."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Close our copy: the client is gone, or the connection belongs to another process now."""
+        self._leave()
+        self.socket.close()
+
+    def _vanish(self) -> None:
+        self._listener.counters.vanished += 1
+        self.release()
+
+    def _wait(self) -> None:
+        if not self._waits:
+            self._waits = True
+            if self.deadline is None:
+                self.deadline = self._listener.reactor.seconds() + self._listener.head_timeout
+            self._listener.waiting.add(self)
+            self._listener.sweeper.add(self)
+            self._listener.reactor.addReader(self)
+
+    def _leave(self) -> None:
+        """Unregister before anything else happens to the descriptor."""
+        if self._waits:
+            self._waits = False
+            self._listener.reactor.removeReader(self)
+            self._listener.sweeper.discard(self)
+            self._listener.waiting.discard(self)
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self.socket.fileno()
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "arrival"
+
+    def doRead(self) -> None:
+        """For the reactor."""
+        self.look()
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor: reset by the client."""
+        if self._waits:
+            self._vanish()
+
+
+class Arrival(Waiting):
+    """A connection whose first head we read.
+
+    Peeks once. A complete head stays in the socket, for the worker to read. An
+    incomplete one is consumed and collected in ``unread``: looking again at
+    bytes that stay would wake us for ever and cost quadratic time.
+
+    :param announced: our end as a PROXY header names it; None to ask the socket.
+    """
+
+    def __init__(
+        self,
+        listener: "Listener",
+        sock: socket.socket,
+        peer: Address | None,
+        deadline: float | None = None,
+        announced: Address | None = None,
+    ) -> None:
+        super().__init__(listener, sock, peer, deadline)
+        self.index = listener.index
+        self.unread = b""
+        self.connection = next(listener.numbers)
+        self._announced = announced
+
+    def local(self) -> Address | None:
+        """Our end of the connection; None on a Unix socket.
+
+        :raise OSError: if the client is gone.
+        """
+        if self._announced is not None or self.peer is None:
+            return self._announced
+        host, port = self.socket.getsockname()[:2]
+        return canonical(host) or host, port
+
+    def look(self) -> None:
+        """Read what there is; hand on, refuse or wait."""
+        most = self._listener.limits.head + 1
+        try:
+            if self.unread:
+                data = self.socket.recv(most - len(self.unread), socket.MSG_DONTWAIT)
+            else:
+                data = self.socket.recv(most, PEEK)
+        except BlockingIOError:
+            self._wait()
+            return
+        except OSError:
+            self._vanish()
+            return
+        if not data:
+            self._vanish()
+            return
+        scanned = len(self.unread)
+        head = read_head(self.unread + data, self._listener.limits, scanned)
+        if isinstance(head, Head):
+            if scanned:
+                self.unread += data
+            self._leave()
+            self._listener.dispatch(self, head)
+            return
+        if not scanned:
+            data = self.socket.recv(len(data), socket.MSG_DONTWAIT)
+        self.unread += data
+        if head is None:
+            self._wait()
+        else:
+            self.refuse(head)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer and close."""
+        self._leave()
+        self._listener.counters.refused[refusal.status] += 1
+        _log.debug("refused {peer}: {refusal}", peer=self.peer, refusal=refusal)
+        self.socket.setblocking(False)
+        LingeringClose(
+            self._listener.reactor, self._listener.sweeper, self.socket, refusal.response()
+        )
+
+    def head_left(self) -> int:
+        """Milliseconds until the head must be complete; 0 if the clock has not started."""
+        if self.deadline is None:
+            return 0
+        return max(1, int((self.deadline - self._listener.reactor.seconds()) * 1000))
+
+    def expired(self) -> None:
+        """For the sweeper: the head took too long."""
+        self.refuse(Refusal(408, "request head not complete in time"))
+
+    def dismiss(self) -> None:
+        """The listener stops."""
+        self.refuse(Refusal(503, "shutting down"))

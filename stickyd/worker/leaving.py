@@ -1,0 +1,104 @@
+"""How a connection leaves a worker: it moves, ends in order, is refused, or is lost."""
+
+import os
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from stickyd.handoff.frame import Frame, Kind
+from stickyd.lingering import LingeringClose
+from stickyd.wire.refusal import Refusal
+from stickyd.worker.exchange import Exchange
+from stickyd.worker.gate import State
+from stickyd.worker.transport import ClientTransport, as_socket
+
+BUSY = Refusal(503, "the worker of this client takes no connections for now")
+
+
+class Leaving:
+    """What a worker has of a connection, and the ways to give it up.
+
+    :ivar deadline: for the sweeper, in the reactor's seconds.
+    """
+
+    def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
+        self.worker = worker
+        self.frame = frame
+        self.transport = ClientTransport(worker.reactor, worker.poller, descriptor, frame, self)
+        self.state = State.HEAD
+        self.deadline: float | None = None
+        self._buffer = b""
+        self._exchange: Exchange | None = None
+
+    def move(self, slot: int) -> None:
+        """Give the connection to another slot, with what has not been served yet."""
+        self.state = State.ROOM
+        self.deadline = None
+        self.transport.stopReading()
+        frame = self.frame
+        message = Frame(
+            Kind.MOVED,
+            frame.connection,
+            frame.peer,
+            frame.local,
+            frame.listener,
+            0,
+            self.worker.policy.table.version,
+            frame.hops + 1,
+            self._buffer,
+        ).encode()
+
+        def done(sent: bool) -> None:
+            if self.state is not State.ROOM:
+                return
+            if sent:
+                self.worker.counters.moved[slot] += 1
+                os.close(self._let_go())
+                self.worker.keep(self)
+            else:
+                self.refuse(BUSY)
+
+        self.worker.send_to(slot, message, self.transport.fileno(), done)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal and end; what lies behind it is never read as a request."""
+        self.worker.counters.refused[refusal.status] += 1
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
+        begun = exchange is not None and exchange.begun
+        self._linger(b"" if begun else refusal.response())
+
+    def close(self) -> None:
+        """End in order: everything written still goes out."""
+        if self._buffer or not self.transport.flushed():
+            self._linger(b"")
+        else:
+            os.close(self._let_go())
+
+    def _linger(self, last: bytes) -> None:
+        last = self.transport.unsent() + last
+        sock = as_socket(self._let_go(), self.frame)
+        # To the socket object itself; the descriptor is non-blocking already.
+        sock.settimeout(0)
+        LingeringClose(self.worker.reactor, self.worker.sweeper, sock, last)
+
+    def _let_go(self) -> int:
+        """Forget the connection; the descriptor is the caller's."""
+        self.state = State.OVER
+        self._buffer = b""
+        self.deadline = None
+        descriptor = self.transport.detach()
+        self.worker.forget(self)
+        return descriptor
+
+    def connectionLost(self, reason: Failure) -> None:
+        """For the transport: the connection has ended."""
+        self.state = State.OVER
+        self.deadline = None
+        self.worker.forget(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            self.worker.counters.lost += 1
+            exchange.connectionLost(reason)

@@ -1,0 +1,676 @@
+"""PROXY headers: the parser by example and at any split, and what the daemon makes of them."""
+
+import os
+import random
+import socket
+import struct
+import tempfile
+import time
+import unittest
+from collections.abc import Iterable
+from itertools import count
+from types import SimpleNamespace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stickyd.counters import MasterCounters
+from stickyd.deadlines import Sweeper
+from stickyd.master.arrival import Arrival
+from stickyd.master.listener import Listener
+from stickyd.master.proxied import ProxyRule
+from stickyd.options import Options
+from stickyd.routing.address import canonical
+from stickyd.settings import Settings
+from stickyd.wire.limits import Limits
+from stickyd.wire.proxy import (
+    HEADER_MOST,
+    V1_MOST,
+    V2_REST_MOST,
+    VERSIONS,
+    ProxyHeader,
+    ProxyRefused,
+    read_proxy,
+)
+from tests.daemon import Daemon, Reader, read_all, request, splits, wait_for
+from tests.stepping import SteppingReactor
+from tests.test_slow_clients import cpu_seconds
+
+OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+BOTH = VERSIONS["auto"]
+SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
+
+Verdict = ProxyHeader | ProxyRefused | None
+End = tuple[str, int]
+
+
+def v1(peer: End, local: End) -> bytes:
+    """A line of version 1."""
+    family = "TCP6" if ":" in peer[0] else "TCP4"
+    return f"PROXY {family} {peer[0]} {local[0]} {peer[1]} {local[1]}\r\n".encode()
+
+
+def binary(command: int, family: int, rest: bytes = b"", length: int | None = None) -> bytes:
+    """A header of version 2 from its parts."""
+    length = len(rest) if length is None else length
+    return SIGNATURE + struct.pack("!BBH", command, family, length) + rest
+
+
+def ends(peer: End, local: End) -> bytes:
+    """The addresses of version 2."""
+    family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
+    hosts = (socket.inet_pton(family, host) for host in (peer[0], local[0]))
+    return b"".join(hosts) + struct.pack("!HH", peer[1], local[1])
+
+
+def tlv(kind: int, value: bytes) -> bytes:
+    return struct.pack("!BH", kind, len(value)) + value
+
+
+def v2(peer: End, local: End, tlvs: bytes = b"") -> bytes:
+    """A header of version 2, command PROXY."""
+    return binary(0x21, 0x21 if ":" in peer[0] else 0x11, ends(peer, local) + tlvs)
+
+
+def arriving(data: bytes, at: Iterable[int], versions: frozenset[int] = BOTH) -> Verdict:
+    """The first verdict while ``data`` arrives in pieces that end at ``at``."""
+    for end in [*at, len(data)]:
+        verdict = read_proxy(data[:end], versions)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+# ---- each rule by example
+
+A4: End = ("192.0.2.7", 56324)
+B4: End = ("198.51.100.1", 443)
+A6: End = ("2001:db8::7", 4711)
+B6: End = ("2001:db8::1", 443)
+IN4 = ends(A4, B4)
+IN6 = ends(A6, B6)
+UNIX = b"/run/peer".ljust(108, b"\0") + b"/run/local".ljust(108, b"\0")
+BAD = "refused"
+REAL = None, None
+"""In the table: accepted, and the real ends of the connection hold."""
+
+# Headers, and the ends they tell or that they are refused. Each is also given all its prefixes.
+EXAMPLES: dict[str, tuple[bytes, tuple[End | None, End | None] | str]] = {
+    "v1_tcp4": (b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n", (A4, B4)),
+    "v1_tcp6": (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", (A6, B6)),
+    "v1_tcp4_longest": (
+        b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n",
+        (("255.255.255.255", 65535), ("255.255.255.255", 65535)),
+    ),
+    "v1_tcp6_longest": (
+        b"PROXY TCP6 " + b"ffff:" * 7 + b"ffff " + b"ffff:" * 7 + b"ffff 65535 65535\r\n",
+        (("ffff:" * 7 + "ffff", 65535), ("ffff:" * 7 + "ffff", 65535)),
+    ),
+    "v1_tcp6_is_made_canonical": (
+        b"PROXY TCP6 2001:0DB8:0:0:0:0:0:0007 2001:DB8::1 4711 443\r\n",
+        (A6, B6),
+    ),
+    "v1_mapped": (
+        b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c633:6401 56324 443\r\n",
+        (A4, B4),
+    ),
+    "v1_port_0": (b"PROXY TCP4 192.0.2.7 198.51.100.1 0 443\r\n", (("192.0.2.7", 0), B4)),
+    "v1_unknown": (b"PROXY UNKNOWN\r\n", REAL),
+    "v1_unknown_with_rest": (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", REAL),
+    "v1_unknown_with_junk": (b"PROXY UNKNOWN \xff\x00 TCP4\r\n", REAL),
+    "v1_unknown_longest": (b"PROXY UNKNOWN " + b"\xff" * 91 + b"\r\n", REAL),
+    "v1_unknown_too_long": (b"PROXY UNKNOWN " + b"\xff" * 92 + b"\r\n", BAD),
+    "v1_unknown_and_more": (b"PROXY UNKNOWNX\r\n", BAD),
+    "v1_unknown_bare_cr": (b"PROXY UNKNOWN a\rb\r\n", BAD),
+    "v1_unknown_bare_lf": (b"PROXY UNKNOWN a\nb\r\n", BAD),
+    "v1_no_end": (b"PROXY TCP4 " + b"1" * 100, BAD),
+    "v1_bare_lf": (b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\n", BAD),
+    "v1_bare_lf_first": (b"PROXY \n", BAD),
+    "v1_two_cr": (b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\r\n", BAD),
+    "v1_lower_case": (b"proxy TCP4 192.0.2.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_lower_case_family": (b"PROXY tcp4 192.0.2.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_two_spaces": (b"PROXY  TCP4 192.0.2.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_two_spaces_later": (b"PROXY TCP4 192.0.2.7  198.51.100.1 56324 443\r\n", BAD),
+    "v1_tab": (b"PROXY TCP4\t192.0.2.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_trailing_space": (b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443 \r\n", BAD),
+    "v1_no_ports": (b"PROXY TCP4 192.0.2.7 198.51.100.1\r\n", BAD),
+    "v1_one_port": (b"PROXY TCP4 192.0.2.7 198.51.100.1 56324\r\n", BAD),
+    "v1_nothing": (b"PROXY \r\n", BAD),
+    "v1_udp": (b"PROXY UDP4 192.0.2.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_port_leading_zero": (b"PROXY TCP4 192.0.2.7 198.51.100.1 056324 443\r\n", BAD),
+    "v1_port_00": (b"PROXY TCP4 192.0.2.7 198.51.100.1 00 443\r\n", BAD),
+    "v1_port_too_large": (b"PROXY TCP4 192.0.2.7 198.51.100.1 65536 443\r\n", BAD),
+    "v1_local_port_too_large": (b"PROXY TCP4 192.0.2.7 198.51.100.1 1 65536\r\n", BAD),
+    "v1_port_signed": (b"PROXY TCP4 192.0.2.7 198.51.100.1 +1 443\r\n", BAD),
+    "v1_port_hex": (b"PROXY TCP4 192.0.2.7 198.51.100.1 0x1 443\r\n", BAD),
+    "v1_v6_as_tcp4": (b"PROXY TCP4 2001:db8::7 2001:db8::1 4711 443\r\n", BAD),
+    "v1_v4_as_tcp6": (b"PROXY TCP6 192.0.2.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_families_mixed": (b"PROXY TCP4 192.0.2.7 2001:db8::1 56324 443\r\n", BAD),
+    "v1_address_leading_zero": (b"PROXY TCP4 192.0.02.7 198.51.100.1 56324 443\r\n", BAD),
+    "v1_address_short": (b"PROXY TCP4 192.0.2 198.51.100.1 56324 443\r\n", BAD),
+    "v1_address_too_large": (b"PROXY TCP4 192.0.2.256 198.51.100.1 56324 443\r\n", BAD),
+    "v1_address_with_zone": (b"PROXY TCP6 fe80::1%lo 2001:db8::1 4711 443\r\n", BAD),
+    "v1_address_two_gaps": (b"PROXY TCP6 2001::db8::7 2001:db8::1 4711 443\r\n", BAD),
+    "v1_address_name": (b"PROXY TCP4 localhost 198.51.100.1 56324 443\r\n", BAD),
+    "v1_address_nul": (b"PROXY TCP4 192.0.2.7\0 198.51.100.1 56324 443\r\n", BAD),
+    "v2_tcp4": (binary(0x21, 0x11, IN4), (A4, B4)),
+    "v2_tcp6": (binary(0x21, 0x21, IN6), (A6, B6)),
+    "v2_mapped": (
+        binary(0x21, 0x21, ends(("::ffff:192.0.2.7", 56324), ("::ffff:198.51.100.1", 443))),
+        (A4, B4),
+    ),
+    "v2_unix": (binary(0x21, 0x31, UNIX), REAL),
+    "v2_unspec": (binary(0x21, 0x00), REAL),
+    "v2_unspec_with_rest": (binary(0x21, 0x00, b"whatever"), REAL),
+    "v2_unspec_family": (binary(0x21, 0x01, IN4), REAL),
+    "v2_unspec_protocol": (binary(0x21, 0x10, IN4), REAL),
+    "v2_local": (binary(0x20, 0x00), REAL),
+    "v2_local_with_addresses": (binary(0x20, 0x11, IN4), REAL),
+    "v2_local_with_rest": (binary(0x20, 0x00, b"\x04\xff"), REAL),
+    "v2_local_ignores_the_family": (binary(0x20, 0xFF, b"abc"), REAL),
+    "v2_local_too_long": (binary(0x20, 0x00, length=V2_REST_MOST + 1), BAD),
+    "v2_tlvs": (
+        binary(0x21, 0x11, IN4 + tlv(1, b"h2") + tlv(2, b"a.example") + tlv(4, b"")),
+        (A4, B4),
+    ),
+    "v2_checksum_is_not_verified": (binary(0x21, 0x11, IN4 + tlv(3, b"\1\2\3\4")), (A4, B4)),
+    "v2_unix_with_tlv": (binary(0x21, 0x31, UNIX + tlv(4, b"abc")), REAL),
+    "v2_longest": (binary(0x21, 0x11, IN4 + tlv(4, bytes(V2_REST_MOST - 15))), (A4, B4)),
+    "v2_too_long": (binary(0x21, 0x11, IN4 + tlv(4, bytes(V2_REST_MOST - 14))), BAD),
+    "v2_far_too_long": (binary(0x21, 0x11, IN4, length=0xFFFF), BAD),
+    "v2_tlv_beyond_header": (binary(0x21, 0x11, IN4 + b"\x04\x00\x02\x00"), BAD),
+    "v2_tlv_cut": (binary(0x21, 0x11, IN4 + b"\x04\x00"), BAD),
+    "v2_no_addresses": (binary(0x21, 0x11), BAD),
+    "v2_tcp4_short": (binary(0x21, 0x11, IN4[:-1]), BAD),
+    "v2_tcp6_short": (binary(0x21, 0x21, IN4), BAD),
+    "v2_unix_short": (binary(0x21, 0x31, UNIX[:-1]), BAD),
+    "v2_udp4": (binary(0x21, 0x12, IN4), BAD),
+    "v2_udp6": (binary(0x21, 0x22, IN6), BAD),
+    "v2_unix_datagram": (binary(0x21, 0x32, UNIX), BAD),
+    "v2_unspec_datagram": (binary(0x21, 0x02), BAD),
+    "v2_unknown_family": (binary(0x21, 0x41, IN4), BAD),
+    "v2_unknown_protocol": (binary(0x21, 0x13, IN4), BAD),
+    "v2_unknown_command": (binary(0x22, 0x11, IN4), BAD),
+    "v2_version_1": (binary(0x11, 0x11, IN4), BAD),
+    "v2_version_3": (binary(0x31, 0x11, IN4), BAD),
+    "v2_signature_wrong": (b"\r\n\r\n\0\r\nQUIT\r" + binary(0x21, 0x11, IN4)[12:], BAD),
+    "empty_lines": (b"\r\n\r\nGET / HTTP/1.1\r\n", BAD),
+    "request": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    "request_that_begins_alike": (b"PUT / HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    "method_proxy": (b"PROXY / HTTP/1.1\r\nHost: a\r\n\r\n", BAD),
+    "http2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", BAD),
+    "tls": (bytes.fromhex("16030100c8010000c40303"), BAD),
+    "nul": (b"\0", BAD),
+}
+
+
+class Examples(unittest.TestCase):
+    def test_each(self) -> None:
+        for name, (data, expected) in EXAMPLES.items():
+            with self.subTest(name):
+                verdict = read_proxy(data, BOTH)
+                if expected == BAD:
+                    self.assertIsInstance(verdict, ProxyRefused)
+                else:
+                    peer, local = expected
+                    self.assertEqual(verdict, ProxyHeader(len(data), peer, local))  # type: ignore[arg-type]
+                self.assertEqual(arriving(data, range(len(data))), verdict, "byte by byte")
+                self.assertEqual(read_proxy(data + b"GET / HTTP/1.1\r\n", BOTH), verdict)
+                self.assertLessEqual(len(data) if expected != BAD else 0, HEADER_MOST)
+
+    def test_every_prefix_of_a_header_asks_for_more(self) -> None:
+        for name, (data, expected) in EXAMPLES.items():
+            for end in range(len(data) if expected != BAD else 0):
+                self.assertIsNone(read_proxy(data[:end], BOTH), (name, end))
+
+    def test_a_version_that_is_not_accepted(self) -> None:
+        for data, accepted in ((v1(A4, B4), "v1"), (v2(A4, B4), "v2")):
+            other = {"v1": "v2", "v2": "v1"}[accepted]
+            self.assertIsInstance(read_proxy(data, VERSIONS[accepted]), ProxyHeader)
+            self.assertIsInstance(read_proxy(data, VERSIONS[other]), ProxyRefused)
+            self.assertIsInstance(read_proxy(data[:1], VERSIONS[other]), ProxyRefused)
+
+    def test_refused_as_soon_as_it_is_certain(self) -> None:
+        for data in (b"G", b"PU", b"PROXY\r", b"\r\n\r\nG", binary(0x22, 0)[:13], b"PROXY \n"):
+            self.assertIsInstance(read_proxy(data, BOTH), ProxyRefused, data)
+        self.assertIsNone(read_proxy(b"PROXY TCP4".ljust(V1_MOST - 1), BOTH))
+        self.assertIsInstance(read_proxy(b"PROXY TCP4".ljust(V1_MOST), BOTH), ProxyRefused)
+        self.assertIsInstance(read_proxy(binary(0x21, 0x11, length=11), BOTH), ProxyRefused)
+
+
+# ---- and in general
+
+V4 = st.ip_addresses(v=4).map(str)
+V6 = st.ip_addresses(v=6).map(str)
+PORT = st.integers(0, 65535)
+PAIRS = st.one_of(st.tuples(st.tuples(host, PORT), st.tuples(host, PORT)) for host in (V4, V6))
+TLVS = st.lists(st.builds(tlv, st.integers(0, 255), st.binary(max_size=40)), max_size=4).map(
+    b"".join
+)
+HEADERS = st.one_of(
+    st.builds(lambda pair: v1(*pair), PAIRS),
+    st.builds(lambda pair, tlvs: v2(*pair, tlvs), PAIRS, TLVS),
+    st.builds(binary, st.integers(0x1F, 0x23), st.integers(0, 0x42), st.binary(max_size=300)),
+    st.sampled_from([data for data, _ in EXAMPLES.values()]),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A header with a few bytes replaced, added or taken out, and something behind it."""
+    data = bytearray(draw(HEADERS))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data)))
+        data[at : at + draw(st.integers(0, 2))] = draw(st.binary(max_size=2))
+    return bytes(data) + draw(st.binary(max_size=8))
+
+
+class InGeneral(unittest.TestCase):
+    @OFTEN
+    @given(PAIRS, TLVS, st.binary(max_size=20))
+    def test_what_is_encoded_is_read(self, pair: tuple[End, End], tlvs: bytes, rest: bytes) -> None:
+        for data in (v1(*pair), v2(*pair, tlvs)):
+            told = [(canonical(host), port) for host, port in pair]
+            self.assertEqual(read_proxy(data + rest, BOTH), ProxyHeader(len(data), *told))
+
+    @OFTEN
+    @given(st.one_of(st.binary(), damaged()), st.sampled_from(sorted(VERSIONS)))
+    def test_arbitrary_bytes_have_a_verdict(self, data: bytes, accepted: str) -> None:
+        verdict = read_proxy(data, VERSIONS[accepted])
+        self.assertIsInstance(verdict, ProxyHeader | ProxyRefused | None)
+        if isinstance(verdict, ProxyHeader):
+            self.assertLessEqual(verdict.size, len(data))
+            self.assertEqual(verdict.peer is None, verdict.local is None)
+
+    @OFTEN
+    @given(st.one_of(st.binary(), damaged()), st.data())
+    def test_no_split_matters(self, data: bytes, draw: st.DataObject) -> None:
+        cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=6)))
+        whole = read_proxy(data, BOTH)
+        self.assertEqual(arriving(data, cuts), whole)
+        self.assertEqual(arriving(data, range(len(data))), whole)
+
+
+class CommandLine(unittest.TestCase):
+    def settings(self, *arguments: str) -> Settings:
+        options = Options()
+        options.parseOptions(list(arguments))
+        return options.settings
+
+    def test_defaults(self) -> None:
+        self.assertEqual(self.settings().proxy_protocol, "off")
+        trusted = self.settings("--proxy-protocol", "v1", "--forwarded-allow-ips", "10.0.0.0/8")
+        self.assertEqual(trusted.proxy_allow_from, "10.0.0.0/8")
+        own = self.settings("--proxy-protocol", "auto", "--proxy-allow-from", "192.0.2.1,::1")
+        self.assertEqual((own.proxy_protocol, own.proxy_allow_from), ("auto", "192.0.2.1,::1"))
+        self.assertEqual(Settings.from_json(own.to_json()), own)
+
+    def test_wrong(self) -> None:
+        for arguments in (["--proxy-protocol", "v3"], ["--proxy-allow-from", "proxy.example"]):
+            with self.assertRaises(SystemExit) as ended:
+                self.settings(*arguments)
+            self.assertEqual(ended.exception.code, 2)
+
+
+# ---- the listener, step by step
+
+
+class StepByStep(unittest.TestCase):
+    """A listener whose time and events the test decides."""
+
+    def setUp(self) -> None:
+        self.reactor = SteppingReactor()
+        sock = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(sock.close)
+        sock.setblocking(False)
+        self.where = sock.getsockname()
+        self.placed: list[Arrival] = []
+        self.counters = MasterCounters()
+        port = SimpleNamespace(socket=sock, stopReading=lambda: None, stopListening=sock.close)
+        self.listener = Listener(
+            self.reactor,
+            port,
+            0,
+            count(1),
+            lambda arrival, head: self.placed.append(arrival),
+            Limits(),
+            10.0,
+            Sweeper(self.reactor),
+            self.counters,
+            ProxyRule.build("auto", "127.0.0.1"),
+        )
+        self.listener.start()
+
+    def connect(self) -> socket.socket:
+        sock = socket.create_connection(self.where, 10)
+        self.addCleanup(sock.close)
+        return sock
+
+    def send(self, sock: socket.socket, *pieces: bytes) -> None:
+        for piece in pieces:
+            sock.sendall(piece)
+            self.reactor.settle()
+
+    def test_no_byte_more_than_the_header_is_taken(self) -> None:
+        for data in (v1(A4, B4), v2(A6, B6)):
+            for pieces in ([data + PLAIN], [data, PLAIN], [data[:9], data[9:] + PLAIN]):
+                self.send(self.connect(), *pieces)
+                arrival = self.placed.pop()
+                expected = (A4, B4) if data.startswith(b"PROXY") else (A6, B6)
+                self.assertEqual((arrival.peer, arrival.local()), expected)
+                self.assertEqual(arrival.unread, b"")
+                self.assertEqual(arrival.socket.recv(9999), PLAIN)
+                arrival.release()
+        self.assertEqual(self.counters.accepted, 6)
+        self.assertEqual(self.listener.waiting, set())
+
+    def test_header_and_head_share_one_deadline(self) -> None:
+        sock = self.connect()
+        self.reactor.settle()
+        self.reactor.advance(7)
+        self.send(sock, v1(A4, B4)[:20], v1(A4, B4)[20:], PLAIN[:10])
+        (arrival,) = self.listener.waiting
+        self.assertEqual(arrival.deadline, 10.0)
+        self.reactor.advance(3.25)
+        self.assertEqual(self.counters.refused, {408: 1})
+        self.assertTrue(sock.recv(9999).startswith(b"HTTP/1.1 408 "))
+        sock.close()
+        self.reactor.settle()
+
+    def test_silence_is_cut_at_the_deadline(self) -> None:
+        sock = self.connect()
+        self.send(sock, b"PROXY TCP4")
+        self.reactor.advance(9.75)
+        self.assertEqual(len(self.listener.waiting), 1)
+        self.reactor.advance(0.5)
+        self.assertEqual(self.listener.waiting, set())
+        self.assertEqual(outcome(sock)[0], b"")
+        self.assertEqual(self.counters.as_json()["refused"], {"proxy": 1})
+
+    def test_a_stop_leaves_nothing(self) -> None:
+        owing, begun = self.connect(), self.connect()
+        self.send(owing, b"PROXY")
+        self.send(begun, v1(A4, B4) + PLAIN[:10])
+        self.listener.stop()
+        self.assertEqual(outcome(owing)[0], b"")
+        self.assertTrue(begun.recv(9999).startswith(b"HTTP/1.1 503 "))
+        begun.close()
+        self.reactor.settle()
+        self.assertEqual((self.listener.waiting, self.reactor.readers), (set(), {}))
+
+
+# ---- the daemon
+
+WORKERS = 2
+HEAD_TIMEOUT = 1.0
+LATE = 1.5
+"""Seconds of scheduling and sweeping we allow on top."""
+
+PROXY = "10.9.0.1"
+"""A peer that PROXY headers name and whose forwarding headers count."""
+
+OPTIONS = (
+    *("--class", "stickyd_test_apps:Page", "--worker-header", "X-Stickyd-Worker"),
+    *("--seed", "77", "--affinity", "xff,src", "--affinity-scope", "request"),
+    *("--forwarded-allow-ips", "10.9.0.0/16", "--proxy-allow-from", "127.0.0.1"),
+    *("--head-timeout", str(HEAD_TIMEOUT)),
+)
+TABLE = Settings(workers=WORKERS, seed=77).policy().table
+PLAIN = b"GET /secure HTTP/1.1\r\nHost: test\r\n\r\n"
+LISTENER: End = ("203.0.113.1", 80)
+
+
+def slot_of(host: str) -> int:
+    return TABLE.slot_of(host.encode())
+
+
+def clients(count: int) -> list[End]:
+    """Clients of both families, among them some of every slot."""
+    chance = random.Random(3)
+    found = []
+    for at in range(count):
+        host = f"192.0.2.{chance.randrange(256)}"
+        if at % 2:
+            host = f"2001:db8::{chance.randrange(1, 65536):x}"
+        found.append((host, chance.randrange(1, 65536)))
+    return found
+
+
+def header(peer: End, version: int) -> bytes:
+    local = ("2001:db8::1", 80) if ":" in peer[0] else LISTENER
+    return (v1, v2)[version - 1](peer, local)
+
+
+def outcome(sock: socket.socket) -> tuple[bytes, float]:
+    """What came until the end, which a reset is too, and after how many seconds."""
+    start = time.monotonic()
+    data = b""
+    try:
+        while more := sock.recv(65536):
+            data += more
+    except ConnectionResetError:
+        pass
+    return data, time.monotonic() - start
+
+
+class WithDaemon(unittest.TestCase):
+    def answered(self, reader: Reader, slot: int, client: End) -> None:
+        response = reader.response()
+        self.assertEqual(int(response.headers["x-stickyd-worker"]), slot)
+        self.assertEqual(response.body, f"False {client[0]} {client[1]}".encode())
+
+    def served(self, daemon: Daemon, peer: End, pieces: Iterable[bytes]) -> None:
+        """The pieces make a header and `PLAIN`; the answer names the header's peer."""
+        with daemon.connect() as sock:
+            for piece in pieces:
+                sock.sendall(piece)
+            self.answered(Reader(sock), slot_of(peer[0]), peer)
+
+    def cut(self, sock: socket.socket, at_most: float = 1.0) -> float:
+        """The connection ends without a byte; after how many seconds."""
+        data, took = outcome(sock)
+        self.assertEqual(data, b"")
+        self.assertLess(took, at_most)
+        return took
+
+
+class AllowedPeers(WithDaemon):
+    def test_auto(self) -> None:
+        with Daemon("--proxy-protocol", "auto", *OPTIONS, workers=WORKERS) as daemon:
+            self.served(daemon, clients(1)[0], [header(clients(1)[0], 1), PLAIN])
+            wait_for(lambda: daemon.report()["workers"]["open"] == 0)
+            before = daemon.settled_descriptors()
+            self.the_peer_decides_src(daemon)
+            self.however_it_arrives(daemon)
+            self.pipelined_and_moved(daemon)
+            self.the_peer_of_the_header_is_the_one_that_is_trusted(daemon)
+            self.real_peer(daemon)
+            report = daemon.report()["master"]
+            self.assertEqual(report["refused"], {})
+            self.liars(daemon)
+            self.silence(daemon)
+            self.a_part_costs_nothing(daemon)
+            wait_for(lambda: daemon.report()["workers"]["open"] == 0, what="no open connection")
+            wait_for(lambda: daemon.report()["master"]["open"] == 0, what="nothing waits")
+            self.assertEqual(daemon.report()["workers"]["misrouted"], 0)
+            self.assertEqual(daemon.settled_descriptors(), before)
+
+    def the_peer_decides_src(self, daemon: Daemon) -> None:
+        seen = set()
+        for peer in clients(60):
+            for version in (1, 2):
+                self.served(daemon, peer, [header(peer, version) + PLAIN])
+            seen.add(slot_of(peer[0]))
+        self.assertEqual(seen, {1, 2})
+        tlvs = tlv(2, b"a.example") + tlv(3, bytes(4)) + tlv(4, bytes(V2_REST_MOST - 35))
+        self.served(daemon, clients(1)[0], [v2(clients(1)[0], LISTENER, tlvs) + PLAIN])
+
+    def however_it_arrives(self, daemon: Daemon) -> None:
+        chance = random.Random(5)
+        for peer in clients(2):
+            for version in (1, 2):
+                data = header(peer, version)
+                self.served(daemon, peer, [data, PLAIN])
+                self.served(daemon, peer, [bytes([byte]) for byte in data + PLAIN])
+                # Between the pieces it is certain that the daemon has seen what there was.
+                with daemon.connect() as sock:
+                    for piece in (data[:9], data[9:], PLAIN[:9], PLAIN[9:]):
+                        time.sleep(0.03)
+                        sock.sendall(piece)
+                    self.answered(Reader(sock), slot_of(peer[0]), peer)
+                for pieces in splits(data + PLAIN, 12, chance):
+                    self.served(daemon, peer, pieces)
+
+    def pipelined_and_moved(self, daemon: Daemon) -> None:
+        """In request scope the peer of the header goes along from worker to worker."""
+        keys = ["10.10.10.10", "10.10.12.11", "192.0.2.9", "192.0.2.77", "2001:db8::2"]
+        slots = [slot_of(key) for key in keys]
+        self.assertEqual(set(slots), {1, 2})
+        for version in (1, 2):
+            with daemon.connect() as sock:
+                requests = b"".join(request(key) for key in keys)
+                sock.sendall(header((PROXY, 4711), version) + requests)
+                reader = Reader(sock)
+                self.assertEqual([reader.response().worker for _ in keys], slots)
+                sock.sendall(PLAIN + request(keys[0]) + PLAIN)
+                self.answered(reader, slot_of(PROXY), (PROXY, 4711))
+                self.assertEqual(reader.response().worker, slots[0])
+                self.answered(reader, slot_of(PROXY), (PROXY, 4711))
+        self.assertGreater(sum(daemon.report()["workers"]["moved"].values()), 0)
+
+    def the_peer_of_the_header_is_the_one_that_is_trusted(self, daemon: Daemon) -> None:
+        key = next(h for h in (f"10.1.0.{n}" for n in range(99)) if slot_of(h) != slot_of(PROXY))
+        asked = request(key, "/secure")
+        with daemon.connect() as sock:
+            sock.sendall(header((PROXY, 1), 2) + asked)
+            self.answered(Reader(sock), slot_of(key), (key, 0))
+        # 127.0.0.1 may send the header, but what forwarding headers say behind it is not its word.
+        other = next(p for p in clients(20) if slot_of(p[0]) != slot_of(key))
+        with daemon.connect() as sock:
+            sock.sendall(header(other, 2) + asked)
+            self.answered(Reader(sock), slot_of(other[0]), other)
+
+    def real_peer(self, daemon: Daemon) -> None:
+        for data in (
+            b"PROXY UNKNOWN\r\n",
+            b"PROXY UNKNOWN 192.0.2.1 192.0.2.2 1 2\r\n",
+            binary(0x20, 0),
+            binary(0x20, 0x11, IN4),
+            binary(0x21, 0, b"rest"),
+            binary(0x21, 0x31, UNIX),
+        ):
+            with daemon.connect() as sock:
+                sock.sendall(data + PLAIN)
+                self.answered(Reader(sock), slot_of("127.0.0.1"), sock.getsockname())
+
+    def liars(self, daemon: Daemon) -> None:
+        bad = [data for data, expected in EXAMPLES.values() if expected == BAD]
+        for data in bad:
+            with daemon.connect() as sock:
+                sock.sendall(data + PLAIN)
+                self.cut(sock)
+        # A valid header does not announce another one: that is a malformed request.
+        with daemon.connect() as sock:
+            sock.sendall(header(A4, 1) + header(A4, 2) + PLAIN)
+            self.assertTrue(outcome(sock)[0].startswith(b"HTTP/1.1 400 "))
+        vanished = daemon.report()["master"]["vanished"]
+        with daemon.connect() as sock:
+            sock.sendall(header(A4, 2)[:20])
+            sock.shutdown(socket.SHUT_WR)
+            self.cut(sock)
+        daemon.connect().close()
+        wait_for(lambda: daemon.report()["master"]["vanished"] == vanished + 2, what="both gone")
+        self.assertEqual(daemon.report()["master"]["refused"], {"400": 1, "proxy": len(bad)})
+
+    def silence(self, daemon: Daemon) -> None:
+        cut = daemon.report()["master"]["refused"]["proxy"]
+        waiting = [(daemon.connect(), part) for part in (b"", b"PROXY T", header(A4, 2)[:-1])]
+        started = time.monotonic()
+        for sock, part in waiting:
+            sock.sendall(part)
+        time.sleep(HEAD_TIMEOUT / 2)
+        self.assertEqual(daemon.report()["master"]["open"], len(waiting))
+        for sock, _ in waiting:
+            with sock:
+                self.cut(sock, HEAD_TIMEOUT + LATE)
+                self.assertGreater(time.monotonic() - started, HEAD_TIMEOUT * 0.9)
+        self.assertEqual(daemon.report()["master"]["refused"]["proxy"], cut + len(waiting))
+        # Behind a header the answer is the usual one.
+        with daemon.connect() as sock:
+            sock.sendall(header(A4, 1) + PLAIN[:10])
+            self.assertTrue(outcome(sock)[0].startswith(b"HTTP/1.1 408 "))
+
+    def a_part_costs_nothing(self, daemon: Daemon) -> None:
+        crowd = [daemon.connect() for _ in range(20)]
+        for at, sock in enumerate(crowd):
+            sock.sendall(header(A4, 1 + at % 2)[: at + 1])
+        time.sleep(0.1)
+        cpu = cpu_seconds(daemon.process.pid)
+        time.sleep(HEAD_TIMEOUT / 2)
+        self.assertLess(cpu_seconds(daemon.process.pid) - cpu, 0.1)
+        for sock in crowd:
+            sock.close()
+
+
+class OtherPeers(WithDaemon):
+    def test_cut_at_once(self) -> None:
+        with Daemon("--proxy-protocol", "v2", *OPTIONS, workers=WORKERS) as daemon:
+            self.served(daemon, A4, [header(A4, 2), PLAIN])
+            wait_for(lambda: daemon.report()["workers"]["open"] == 0)
+            before = daemon.settled_descriptors()
+            sent = [b"", PLAIN, header(A4, 1) + PLAIN, header(A4, 2) + PLAIN, header(A4, 2)[:5]]
+            for data in sent:
+                with daemon.connect("127.0.0.9") as sock:
+                    try:
+                        sock.sendall(data)
+                    except (BrokenPipeError, ConnectionResetError):
+                        continue
+                    self.cut(sock, HEAD_TIMEOUT / 2)
+            # The peer is allowed, but not this version of the header.
+            with daemon.connect() as sock:
+                sock.sendall(header(A4, 1) + PLAIN)
+                self.cut(sock, HEAD_TIMEOUT / 2)
+            self.served(daemon, A4, [header(A4, 2), PLAIN])
+            report = daemon.report()["master"]
+            self.assertEqual(report["refused"], {"proxy": len(sent) + 1})
+            self.assertEqual(sum(n for by in report["handed_off"].values() for n in by.values()), 2)
+            wait_for(lambda: daemon.report()["workers"]["open"] == 0)
+            self.assertEqual(daemon.settled_descriptors(), before)
+
+    def test_off_is_off(self) -> None:
+        with Daemon(*OPTIONS, workers=WORKERS) as daemon:
+            for data in (header(A4, 1), header(A4, 2)):
+                with daemon.connect() as sock:
+                    sock.sendall(data + PLAIN)
+                    self.assertTrue(outcome(sock)[0].startswith(b"HTTP/1.1 400 "))
+            with daemon.connect() as sock:
+                sock.sendall(PLAIN)
+                self.answered(Reader(sock), slot_of("127.0.0.1"), sock.getsockname())
+
+
+class UnixListener(WithDaemon):
+    def test_header_gives_it_addresses(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "listen")
+            options = ("--proxy-protocol", "v1", *OPTIONS)
+            with Daemon(*options, workers=WORKERS, listen=f"unix:{path}") as daemon:
+                for peer in clients(6):
+                    with socket.socket(socket.AF_UNIX) as sock:
+                        sock.settimeout(10)
+                        sock.connect(path)
+                        sock.sendall(header(peer, 1) + PLAIN)
+                        self.answered(Reader(sock), slot_of(peer[0]), peer)
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.settimeout(10)
+                    sock.connect(path)
+                    # No address at all, and trusted as whoever may open the socket.
+                    sock.sendall(b"PROXY UNKNOWN\r\n" + request(PROXY, "/hello"))
+                    self.assertEqual(Reader(sock).response().worker, slot_of(PROXY))
+                # A stop leaves nothing of a connection that still owes its header.
+                waiting = socket.socket(socket.AF_UNIX)
+                waiting.settimeout(10)
+                waiting.connect(path)
+                wait_for(lambda: daemon.report()["master"]["open"] == 1)
+                daemon.stop()
+                with waiting:
+                    self.assertEqual(read_all(waiting), b"")
