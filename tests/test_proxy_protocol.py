@@ -1,5 +1,7 @@
 """PROXY headers: the parser by example and at any split, and what the daemon makes of them."""
 
+import contextlib
+import io
 import os
 import random
 import socket
@@ -307,9 +309,11 @@ class CommandLine(unittest.TestCase):
 
     def test_wrong(self) -> None:
         for arguments in (["--proxy-protocol", "v3"], ["--proxy-allow-from", "proxy.example"]):
-            with self.assertRaises(SystemExit) as ended:
+            said = io.StringIO()
+            with self.assertRaises(SystemExit) as ended, contextlib.redirect_stderr(said):
                 self.settings(*arguments)
             self.assertEqual(ended.exception.code, 2)
+            self.assertIn(arguments[0], said.getvalue())
 
 
 # ---- the listener, step by step
@@ -402,7 +406,7 @@ class StepByStep(unittest.TestCase):
 # ---- the daemon
 
 WORKERS = 2
-HEAD_TIMEOUT = 1.0
+HEAD_TIMEOUT = 2.0
 LATE = 1.5
 """Seconds of scheduling and sweeping we allow on top."""
 
@@ -584,12 +588,11 @@ class AllowedPeers(WithDaemon):
 
     def silence(self, daemon: Daemon) -> None:
         cut = daemon.report()["master"]["refused"]["proxy"]
-        waiting = [(daemon.connect(), part) for part in (b"", b"PROXY T", header(A4, 2)[:-1])]
         started = time.monotonic()
+        waiting = [(daemon.connect(), part) for part in (b"", b"PROXY T", header(A4, 2)[:-1])]
         for sock, part in waiting:
             sock.sendall(part)
-        time.sleep(HEAD_TIMEOUT / 2)
-        self.assertEqual(daemon.report()["master"]["open"], len(waiting))
+        wait_for(lambda: daemon.report()["master"]["open"] == len(waiting), HEAD_TIMEOUT)
         for sock, _ in waiting:
             with sock:
                 self.cut(sock, HEAD_TIMEOUT + LATE)

@@ -175,7 +175,21 @@ class ClientTransport(FileDescriptor):
         """Send what is written, as far as the kernel takes it now."""
         if self.disconnecting or self.flushed():
             return
-        failed = super().doWrite()
+        if self.offset == len(self.dataBuffer) and self._tempDataLen <= self.SEND_LIMIT:
+            # Nothing is left from before: what was just written goes out as it is.
+            data = b"".join(self._tempDataBuffer)
+            sent = self.writeSomeData(data)
+            if sent == len(data):
+                self._tempDataBuffer, self._tempDataLen = [], 0
+                if self._interest & WRITE or self.producer is not None:
+                    self.startWriting()
+                return
+            failed = sent if isinstance(sent, Exception) else None
+            if failed is None:
+                self._tempDataBuffer, self._tempDataLen = [], 0
+                self.dataBuffer, self.offset = data, sent
+        else:
+            failed = super().doWrite()
         if failed is not None:
             self.channel.worker.reactor.callLater(0, self.end, failed)
         elif not self.flushed():
