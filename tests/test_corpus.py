@@ -77,9 +77,8 @@ class Readers(unittest.TestCase):
     def test_by_lines(self) -> None:
         self.check(lambda case: [lines(case.data)])
 
-    @unittest.skipUnless(SLOW, "STICKYD_SLOW=1")
     def test_split_at_random(self) -> None:
-        self.check(lambda case: at_random(case.data, MANY, case.name))
+        self.check(lambda case: at_random(case.data, MANY if SLOW else 2, case.name))
 
 
 def ways_through_a_daemon(case: Case) -> Iterable[Pieces]:

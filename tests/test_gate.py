@@ -17,16 +17,15 @@ WITHOUT_HEAD: list[tuple[bool | None, bool | None, Step]] = [
 
 OWN, OTHER, NONE = "own slot", "another slot", "no slot"
 
-# ending, came_with, the slot that is named, moves, flushed. The rows do not
+# came_with, the slot that is named, moves, flushed. The rows do not
 # overlap, so their order says nothing.
-WITH_HEAD: list[tuple[bool | None, bool | None, str | None, bool | None, bool | None, Step]] = [
-    (True, ANY, ANY, ANY, ANY, Step.CLOSE),
-    (False, True, ANY, ANY, ANY, Step.STAY),
-    (False, False, OWN, ANY, ANY, Step.STAY),
-    (False, False, NONE, ANY, ANY, Step.STAY),
-    (False, False, OTHER, False, ANY, Step.MISROUTE),
-    (False, False, OTHER, True, False, Step.FLUSH),
-    (False, False, OTHER, True, True, Step.MOVE),
+WITH_HEAD: list[tuple[bool | None, str | None, bool | None, bool | None, Step]] = [
+    (True, ANY, ANY, ANY, Step.STAY),
+    (False, OWN, ANY, ANY, Step.STAY),
+    (False, NONE, ANY, ANY, Step.STAY),
+    (False, OTHER, False, ANY, Step.MISROUTE),
+    (False, OTHER, True, False, Step.FLUSH),
+    (False, OTHER, True, True, Step.MOVE),
 ]
 
 YES_NO = (False, True)
@@ -58,13 +57,12 @@ class Gate(unittest.TestCase):
         met = set()
         # Slot 0 does not exist, but a number that is false must be a slot like any other.
         slots = (0, 1, 2, 511)
-        for ending, came_with, moves, flushed, own, named in itertools.product(
-            YES_NO, YES_NO, YES_NO, YES_NO, slots, (None, *slots)
+        for came_with, moves, flushed, own, named in itertools.product(
+            YES_NO, YES_NO, YES_NO, slots, (None, *slots)
         ):
             whose = NONE if named is None else OWN if named == own else OTHER
-            facts = (ending, came_with, whose, moves, flushed)
+            facts = (came_with, whose, moves, flushed)
             step = with_head(
-                ending=ending,
                 came_with=came_with,
                 moves=moves,
                 own=own,
@@ -73,21 +71,15 @@ class Gate(unittest.TestCase):
             )
             self.assertIs(step, only_step(WITH_HEAD, facts), (facts, own, named))
             met.add(step)
-        self.assertEqual(met, set(Step) - {Step.WAIT})
+        self.assertEqual(met, set(Step) - {Step.WAIT, Step.CLOSE})
 
     def test_a_connection_that_came_for_this_request_never_moves(self) -> None:
         """Otherwise a changing table could send it round for ever."""
         for moves, flushed in itertools.product(YES_NO, YES_NO):
-            step = with_head(
-                ending=False, came_with=True, moves=moves, own=1, named=2, flushed=flushed
-            )
+            step = with_head(came_with=True, moves=moves, own=1, named=2, flushed=flushed)
             self.assertIs(step, Step.STAY)
 
     def test_nothing_moves_with_an_answer_on_its_way(self) -> None:
-        for ending, came_with, moves, named in itertools.product(
-            YES_NO, YES_NO, YES_NO, (None, 1, 2)
-        ):
-            step = with_head(
-                ending=ending, came_with=came_with, moves=moves, own=1, named=named, flushed=False
-            )
+        for came_with, moves, named in itertools.product(YES_NO, YES_NO, (None, 1, 2)):
+            step = with_head(came_with=came_with, moves=moves, own=1, named=named, flushed=False)
             self.assertIsNot(step, Step.MOVE)

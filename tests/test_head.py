@@ -446,7 +446,7 @@ class Parts(unittest.TestCase):
             (b"GET", b"http://a.example/", (b"/", b"a.example")),
             (b"GET", b"HTTPS://A.example:1/b?c", (b"/b?c", b"A.example:1")),
             (b"GET", b"http://a.example?b", (b"/?b", b"a.example")),
-            (b"GET", b"http://[::1]/b#c", (b"/b", b"[::1]")),
+            (b"GET", b"http://[::1]/b", (b"/b", b"[::1]")),
             (b"GET", b"http://a.example/b@c", (b"/b@c", b"a.example")),
         ):
             head = self.head(get(first=b"%s %s HTTP/1.1" % (method, target)))
@@ -613,7 +613,7 @@ TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRST
 MEANT = {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
 
 tokens = st.text(TOKEN, min_size=1, max_size=12).map(str.encode)
-targets = st.text([chr(c) for c in range(0x21, 0x7F)], max_size=30).map(
+targets = st.text([chr(c) for c in range(0x21, 0x7F) if chr(c) != "#"], max_size=30).map(
     lambda text: b"/" + text.encode()
 )
 names = tokens.filter(lambda name: name.lower() not in MEANT)

@@ -1,10 +1,12 @@
 """HTTP as a client of the daemon sees it: framing, persistence, bodies, apps of every temper."""
 
+import atexit
 import hashlib
 import random
 import socket
 import time
 import unittest
+from typing import ClassVar
 
 from tests.daemon import Daemon, Reader, read_all, request, splits, wait_for
 
@@ -16,22 +18,26 @@ class Shared(unittest.TestCase):
     """One daemon for a class of tests; nothing may be left in it."""
 
     options: tuple[str, ...] = ()
-    daemon: Daemon
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.daemon = Daemon(*APP, *cls.options)
-        cls.daemon.__enter__()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.daemon.__exit__(None, None, None)
+    # By class. Not every runner of this suite calls setUpClass and tearDownClass.
+    daemons: ClassVar[dict[type, Daemon]] = {}
 
     def setUp(self) -> None:
+        daemon = self.daemons.get(type(self))
+        if daemon is None:
+            daemon = self.daemons[type(self)] = Daemon(*APP, *self.options).__enter__()
+            atexit.register(daemon.kill)
+        self.daemon = daemon
         sock = self.daemon.connect()
         self.addCleanup(sock.close)
         self.sock = sock
         self.reader = Reader(sock)
+
+    def test_zz_nothing_is_left(self) -> None:
+        """The last one of each class, in the order of the names."""
+        self.sock.close()
+        daemon = self.daemons.pop(type(self))
+        daemon.__exit__(None, None, None)
+        atexit.unregister(daemon.kill)
 
     def ask(self, data: bytes, method: str = "GET"):
         self.sock.sendall(data)

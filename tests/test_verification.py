@@ -113,7 +113,9 @@ class WaysToStart(unittest.TestCase):
             shutil.copytree(
                 ROOT,
                 source,
-                ignore=shutil.ignore_patterns(".git", ".venv", "*.egg-info", "build", ".*_cache"),
+                ignore=shutil.ignore_patterns(
+                    ".git", ".venv", "*.egg-info", "build", ".*_cache", "_trial_temp*"
+                ),
             )
             pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
             subprocess.run(

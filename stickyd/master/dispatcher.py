@@ -4,7 +4,7 @@ import attrs
 
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.master.listener import Arrival
+from stickyd.master.arrival import Arrival
 from stickyd.master.slots import Slots
 from stickyd.routing.policy import Policy
 from stickyd.wire.head import Head

@@ -15,6 +15,8 @@ from stickyd.wire.refusal import Refusal
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[\x21-\x7e\x80-\xff\t ]*)?)")
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 _SIZE_LINE_MOST = 1024
+_SIZE_LINE_TOO_LONG = Refusal(400, "chunk size line too long")
+_TRAILER_TOO_LONG = Refusal(431, "trailer too long")
 _TRAILER_MOST = 8192
 
 
@@ -78,12 +80,12 @@ class ChunkedReader:
     # Each step returns the body bytes it found, None to wait for more bytes,
     # or a refusal; and says which step comes next.
 
-    def _line(self, most: int) -> bytes | Refusal | None:
+    def _line(self, most: int, too_long: Refusal) -> bytes | Refusal | None:
         """The next line without its CRLF; the line is taken off what is held."""
         at = self._held.find(b"\n")
         length = at - 1 if at >= 0 else len(self._held) - self._held.endswith(b"\r")
         if length > most:
-            return Refusal(400, "chunk framing line too long")
+            return too_long
         if at < 0:
             return None
         if self._held[at - 1 : at] != b"\r":
@@ -92,7 +94,7 @@ class ChunkedReader:
         return line
 
     def _size_line(self) -> bytes | Refusal | None:
-        line = self._line(_SIZE_LINE_MOST)
+        line = self._line(_SIZE_LINE_MOST, _SIZE_LINE_TOO_LONG)
         if line is None or isinstance(line, Refusal):
             return line
         match = _SIZE_LINE.fullmatch(line)
@@ -124,7 +126,7 @@ class ChunkedReader:
         return b""
 
     def _trailer(self) -> bytes | Refusal | None:
-        line = self._line(_TRAILER_MOST)
+        line = self._line(_TRAILER_MOST, _TRAILER_TOO_LONG)
         if line is None or isinstance(line, Refusal):
             return line
         if not line:
@@ -132,7 +134,7 @@ class ChunkedReader:
             return b""
         self._trailers += len(line) + 2
         if self._trailers > _TRAILER_MOST:
-            return Refusal(431, "trailer too long")
+            return _TRAILER_TOO_LONG
         if not _TRAILER_LINE.fullmatch(line):
             return Refusal(400, "malformed trailer field")
         return b""

@@ -18,14 +18,16 @@ CHUNKED = -1
 
 _TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 _TOKEN = re.compile(rb"[" + _TCHAR + rb"]+")
-_REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#@]+)((?:[/?#].*)?)", re.IGNORECASE)
+# Visible ASCII but "#": no form of a target has a fragment (RFC 9112, 3.2).
+_TARGET = rb"([\x21\x22\x24-\x7e]+)"
+_REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) " + _TARGET + rb" HTTP/([0-9])\.([0-9])")
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?@]+)((?:[/?].*)?)", re.IGNORECASE)
 _HOST = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
     rb"(?::[0-9]*)?|"
 )
 _PLAIN_HEAD = re.compile(
-    rb"([" + _TCHAR + rb"]+) ([\x21-\x7e]+) HTTP/1\.([01])\r\n"
+    rb"([" + _TCHAR + rb"]+) " + _TARGET + rb" HTTP/1\.([01])\r\n"
     rb"((?:[" + _TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
 )
 _VALUE_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -125,6 +127,9 @@ def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | Non
     Only a short way to the same verdict: what it does not take, `_Lines` judges.
     """
     if end - begin > min(limits.request_line, limits.field_size) or end > limits.head:
+        return None
+    if begin == 1:
+        # The empty line in front ended in a bare LF, so every line has to.
         return None
     plain = _PLAIN_HEAD.fullmatch(data, begin, end)
     if plain is None:
@@ -372,5 +377,5 @@ def origin_form(head: Head) -> tuple[bytes, bytes | None]:
         return head.target, None
     absolute = _ABSOLUTE_FORM.fullmatch(head.target)
     assert absolute is not None, "read_head admits no other target"
-    rest = absolute[2].partition(b"#")[0]
+    rest = absolute[2]
     return rest if rest.startswith(b"/") else b"/" + rest, absolute[1]

@@ -124,7 +124,8 @@ class Channel(Leaving):
     def _step(self) -> bool:
         """Take one step; whether another may follow at once."""
         worker = self.worker
-        head = read_head(self._buffer, worker.limits, self._scanned)
+        # Behind the last answer nothing is read as a request, not even to refuse it.
+        head = None if self.ending else read_head(self._buffer, worker.limits, self._scanned)
         if isinstance(head, Refusal):
             self.refuse(head)
             return False
@@ -139,7 +140,6 @@ class Channel(Leaving):
         if not self._came_with:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
         step = gate.with_head(
-            ending=self.ending,
             came_with=self._came_with,
             moves=worker.moves,
             own=worker.slot,
@@ -154,9 +154,6 @@ class Channel(Leaving):
         if step is Step.MOVE:
             assert placement.slot is not None
             self.move(placement.slot)
-            return False
-        if step is Step.CLOSE:
-            self.close()
             return False
         if step is Step.MISROUTE:
             worker.misrouted(placement)

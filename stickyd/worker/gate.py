@@ -3,7 +3,7 @@
 Everything that decides where a connection goes next stands in this table::
 
     at the seam ...                                         step
-    the connection is to end (Connection: close, retiring)  CLOSE
+    the last answer has been given (Connection: close)      CLOSE, whatever has arrived
     no whole head yet, the client may still send            WAIT
     no whole head, the client has finished sending          CLOSE
     the request came with the connection (placed or moved)  STAY
@@ -43,12 +43,9 @@ def without_head(*, ending: bool, client_done: bool) -> Step:
     return Step.CLOSE if ending or client_done else Step.WAIT
 
 
-def with_head(
-    *, ending: bool, came_with: bool, moves: bool, own: int, named: int | None, flushed: bool
-) -> Step:
+def with_head(*, came_with: bool, moves: bool, own: int, named: int | None, flushed: bool) -> Step:
     """The step for a request whose head is whole.
 
-    :param ending: the connection takes no further request.
     :param came_with: this request arrived with the connection. It is served
         here whatever the table says by now: otherwise a changing table could
         send it round for ever.
@@ -57,8 +54,6 @@ def with_head(
     :param named: the slot of the request's key, None without a key.
     :param flushed: every byte of earlier answers is in the kernel.
     """
-    if ending:
-        return Step.CLOSE
     if came_with or named is None or named == own:
         return Step.STAY
     if not moves:

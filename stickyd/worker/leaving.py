@@ -1,6 +1,7 @@
 """How a connection leaves a worker: it moves, ends in order, is refused, or is lost."""
 
 import os
+import socket
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -11,7 +12,7 @@ from stickyd.lingering import LingeringClose
 from stickyd.wire.refusal import Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
-from stickyd.worker.transport import ClientTransport, as_socket
+from stickyd.worker.transport import ClientTransport
 
 BUSY = Refusal(503, "the worker of this client takes no connections for now")
 
@@ -79,7 +80,7 @@ class Leaving:
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
-        sock = as_socket(self._let_go(), self.frame)
+        sock = socket.socket(fileno=self._let_go())
         # To the socket object itself; the descriptor is non-blocking already.
         sock.settimeout(0)
         LingeringClose(self.worker.reactor, self.worker.sweeper, sock, last)

@@ -27,16 +27,6 @@ def as_twisted(end: Address | None) -> Any:
     return kind("TCP", end[0], end[1])
 
 
-def as_socket(descriptor: int, frame: Frame) -> socket.socket:
-    """A socket object for a descriptor that came with ``frame``; it owns the descriptor."""
-    family = socket.AF_INET
-    if frame.peer is None:
-        family = socket.AF_UNIX
-    elif ":" in frame.peer[0]:
-        family = socket.AF_INET6
-    return socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
-
-
 @implementer(interfaces.ITCPTransport)
 class ClientTransport(FileDescriptor):
     """Like the transport of a Twisted TCP server, except that it
@@ -253,7 +243,8 @@ class ClientTransport(FileDescriptor):
     def getHandle(self) -> socket.socket:
         """The connection as a socket object, which goes on to belong to the transport."""
         if self._handle is None:
-            self._handle = as_socket(self._fd, self.frame)
+            # The kernel knows the family; the frame's addresses may be a PROXY header's.
+            self._handle = socket.socket(fileno=self._fd)
         return self._handle
 
     def getTcpNoDelay(self) -> bool:
@@ -262,8 +253,9 @@ class ClientTransport(FileDescriptor):
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Set TCP_NODELAY; nothing on a Unix socket."""
-        if self.frame.peer is not None:
-            self.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
+        handle = self.getHandle()
+        if handle.family != socket.AF_UNIX:
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
 
     def getTcpKeepAlive(self) -> bool:
         """The state of SO_KEEPALIVE."""

@@ -385,6 +385,8 @@ TARGET: Table = {
                 "relative_with_dots": b"../a",
                 "query_only": b"?a",
                 "fragment_only": b"#a",
+                "fragment": b"/a#b",
+                "fragment_of_a_url": b"http://b.example/#c",
                 "backslash": b"\\a",
                 "no_authority": b"http:///b",
                 "no_authority_at_all": b"http://",

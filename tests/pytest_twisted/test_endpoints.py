@@ -1,5 +1,6 @@
 """The daemon through Twisted's own client, under pytest-twisted's reactor."""
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor, threads
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
@@ -8,6 +9,8 @@ from twisted.web.http_headers import Headers
 from tests.daemon import Daemon
 
 
+# Twisted's client itself hands readBody a transport that it then warns about.
+@pytest.mark.filterwarnings("ignore:Using readBody with a transport:DeprecationWarning")
 @pytest_twisted.inlineCallbacks
 def test_kept_alive_requests_of_two_clients_move():
     daemon = Daemon("--affinity-scope", "request")
