@@ -166,7 +166,6 @@ PARAMS: dict[str, tuple[str | None, str]] = {
     "first_of_two": ("1", "/?sid=1&sid=2"),
     "absolute": ("1", "http://example.org/a?sid=1"),
     "absolute_without_path": ("1", "http://example.org?sid=1"),
-    "fragment": ("1", "http://example.org/?sid=1#sid=2"),
     "percent": ("a b", "/?sid=a%20b"),
     "plus": ("a b", "/?sid=a+b"),
     "percent_once": ("%41", "/?sid=%2541"),
