@@ -52,12 +52,15 @@ class Options(usage.Options):
         ["class", None, None, "the twisted.web resource that workers serve [default: demo page]"],
         ["keep-alive", None, "75", "seconds an idle connection is kept"],
         ["head-timeout", None, "10", "seconds for one request head"],
+        ["body-timeout", None, "60", "seconds a client may stay silent while it sends a body"],
+        ["send-timeout", None, "60", "seconds a client may take nothing of an answer"],
         ["inbox-timeout", None, "10", "seconds to wait for room in a full inbox, then 503"],
         ["graceful-timeout", None, "30", "seconds a retiring worker may finish what it answers"],
         ["limit-request-line", None, "8190", "bytes of a request line"],
         ["limit-request-fields", None, "100", "header fields of a request"],
         ["limit-request-field-size", None, "8190", "bytes of a header field"],
         ["limit-request-head", None, "32768", "bytes of a whole request head"],
+        ["limit-request-body", None, "0", "bytes of a request body, 0 for no bound"],
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
     ]
 
@@ -101,6 +104,7 @@ class Options(usage.Options):
             fields=_whole("--limit-request-fields", self["limit-request-fields"], 1),
             field_size=_whole("--limit-request-field-size", self["limit-request-field-size"], 64),
             head=_whole("--limit-request-head", self["limit-request-head"], 128, 32768),
+            body=_whole("--limit-request-body", self["limit-request-body"], 0, 2**62),
         )
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
@@ -118,6 +122,8 @@ class Options(usage.Options):
             worker_header=_header_name(self.get("worker-header", "")),
             keep_alive=_seconds("--keep-alive", self["keep-alive"]),
             head_timeout=_seconds("--head-timeout", self["head-timeout"]),
+            body_timeout=_seconds("--body-timeout", self["body-timeout"]),
+            send_timeout=_seconds("--send-timeout", self["send-timeout"]),
             inbox_timeout=_seconds("--inbox-timeout", self["inbox-timeout"]),
             graceful_timeout=_seconds("--graceful-timeout", self["graceful-timeout"]),
             limits=limits,

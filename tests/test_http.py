@@ -252,6 +252,36 @@ class Ends(Shared):
             self.assertEqual(reader.response().status, 408)
             self.assertTrue(reader.at_end())
 
+    def test_a_body_that_stops_is_408(self) -> None:
+        with Daemon("--body-timeout", "1") as daemon, daemon.connect() as sock:
+            reader = Reader(sock)
+            sock.sendall(request("10.0.0.1", "/", "POST", b"body")[:-1])
+            self.assertEqual(reader.response().status, 408)
+            self.assertTrue(reader.at_end())
+
+    def test_an_answer_that_is_not_taken_ends_with_a_reset(self) -> None:
+        with Daemon(*APP, "--send-timeout", "1") as daemon, daemon.connect() as sock:
+            sock.sendall(request("10.0.0.1", "/stream?n=400"))
+            wait_for(lambda: daemon.report()["workers"]["open"] == 1)
+            wait_for(lambda: daemon.report()["workers"]["lost"] == 1, what="the end")
+            with self.assertRaises(ConnectionResetError):
+                read_all(sock)
+
+    def test_a_body_over_the_limit_is_413_and_the_answer_can_be_read(self) -> None:
+        with Daemon("--limit-request-body", "100000") as daemon:
+            for head, body in (
+                (b"Content-Length: 8000000\r\n\r\n", bytes(8_000_000)),
+                (b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(65536) + b"\r\n"),
+            ):
+                with daemon.connect() as sock:
+                    sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+                    sock.sendall(body)
+                    if b"chunked" in head:
+                        sock.sendall(body)
+                    reader = Reader(sock)
+                    self.assertEqual(reader.response().status, 413)
+                    self.assertTrue(reader.at_end())
+
     def test_idle_connections_end(self) -> None:
         with Daemon("--keep-alive", "1") as daemon, daemon.connect() as sock:
             reader = Reader(sock)

@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from stickyd.explain import ExplainOptions, explain
@@ -85,6 +86,22 @@ class Placement(unittest.TestCase):
             for slot in range(1, 5):
                 named = sum(slot == worker for worker in expected.values())
                 self.assertIn(handed[slot] - named, (0, 1))
+
+    def test_as_behind_a_balancer_with_a_secret_seed(self) -> None:
+        with tempfile.NamedTemporaryFile("w") as seed:
+            seed.write("81985529216486895\n")
+            seed.flush()
+            keys = random_keys(40, 2)
+            expected = explained(keys, "--workers", "4", "--seed", f"@{seed.name}")
+            options = ("--affinity-scope", "request", "--forwarded-allow-ips", "127.8.0.0/16")
+            with Daemon(*options, "--seed", f"@{seed.name}", workers=4) as daemon:
+                self.assertNotIn("seed 1", "\n".join(daemon.log))
+                with daemon.connect("127.8.1.2") as sock:
+                    reader = Reader(sock)
+                    for key in keys:
+                        # What the client wrote itself stands to the left and does not count.
+                        sock.sendall(request(f"203.0.113.9, {key}, 127.8.7.7"))
+                        self.assertEqual(reader.response().worker, expected[key], key)
 
     def test_the_npm_librarys_placement_from_the_true_address(self) -> None:
         # Both of its hashes are even, so both clients belong to worker 1.
