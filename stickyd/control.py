@@ -1,10 +1,16 @@
 """What master and worker say to each other, beside the connections: AMP over one socket pair."""
 
+import socket
 from typing import Any
 
 from twisted.internet.protocol import connectionDone
 from twisted.protocols import amp
 from twisted.python.failure import Failure
+
+# Descriptor numbers in the worker; sending ends of all inboxes follow.
+CONTROL_FD = 3
+INBOX_FD = 4
+SENDERS_FD = 5
 
 
 class Link(amp.AMP):
@@ -56,3 +62,29 @@ class Misrouted(amp.Command):
     """Worker to master: a request in connection scope named another slot; sent once a worker."""
 
     arguments = [(b"slot", amp.Integer()), (b"named", amp.Integer()), (b"source", amp.Unicode())]
+
+
+class _Adopted:
+    """`IReactorSocket.adoptStreamConnection` wants a factory; here is one for one protocol."""
+
+    noisy = False
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, address: object) -> Any:
+        """The one protocol."""
+        return self._protocol
+
+    def doStart(self) -> None:
+        """Nothing to start."""
+
+    def doStop(self) -> None:
+        """Nothing to stop."""
+
+
+def adopt_stream(reactor: Any, sock: socket.socket, protocol: Any) -> None:
+    """Run ``protocol`` over a connected Unix socket; the socket is consumed."""
+    sock.setblocking(False)
+    reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, _Adopted(protocol))
+    sock.close()

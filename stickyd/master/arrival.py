@@ -1,25 +1,39 @@
 """A connection in the master, until its first head is complete."""
 
 import socket
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
+from stickyd.counters import MasterCounters
+from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
 from stickyd.lingering import LingeringClose
 from stickyd.routing.address import canonical
 from stickyd.wire.head import Head, read_head
+from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
-
-if TYPE_CHECKING:
-    from stickyd.master.listener import Listener
 
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 _log = Logger("stickyd")
 
 Dispatch = Callable[["Arrival", Head], None]
+
+
+class Reception(Protocol):
+    """What a connection needs of the listener that took it in."""
+
+    reactor: Any
+    index: int
+    numbers: Iterator[int]
+    dispatch: Dispatch
+    limits: Limits
+    head_timeout: float
+    sweeper: Sweeper
+    counters: MasterCounters
+    waiting: "set[Waiting]"
 
 
 class Waiting:
@@ -31,7 +45,7 @@ class Waiting:
 
     def __init__(
         self,
-        listener: "Listener",
+        listener: Reception,
         sock: socket.socket,
         peer: Address | None,
         deadline: float | None = None,
@@ -110,7 +124,7 @@ class Arrival(Waiting):
 
     def __init__(
         self,
-        listener: "Listener",
+        listener: Reception,
         sock: socket.socket,
         peer: Address | None,
         deadline: float | None = None,

@@ -2,9 +2,8 @@
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
 from typing import Any
 
 from twisted.logger import Logger
@@ -12,7 +11,7 @@ from twisted.logger import Logger
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
-from stickyd.master.arrival import Arrival, Dispatch, Waiting
+from stickyd.master.arrival import Arrival, Dispatch, Reception, Waiting
 from stickyd.master.proxied import Announced, ProxyRule
 from stickyd.routing.address import canonical
 from stickyd.wire.limits import Limits
@@ -21,7 +20,7 @@ ACCEPTS_A_TURN = 64
 _SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_WHEN_SHORT = 0.1
 
-Receive = Callable[["Listener", socket.socket, Address | None], Waiting]
+Receive = Callable[[Reception, socket.socket, Address | None], Waiting]
 
 _log = Logger("stickyd")
 
@@ -40,7 +39,7 @@ class Listener:
         reactor: Any,
         port: Any,
         index: int,
-        numbers: "count[int]",
+        numbers: Iterator[int],
         dispatch: Dispatch,
         limits: Limits,
         head_timeout: float,

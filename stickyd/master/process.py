@@ -14,13 +14,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
 from stickyd.master.slots import Slot
 from stickyd.settings import Settings
-
-# Descriptor numbers in the worker; sending ends of all inboxes follow.
-CONTROL_FD = 3
-INBOX_FD = 4
-SENDERS_FD = 5
 
 _log = Logger("stickyd")
 
@@ -44,32 +40,6 @@ class _Link(control.Link):
         """A worker saw its first misrouted request."""
         self._on_misrouted(slot, named, source)
         return {}
-
-
-class _Adopted:
-    """`IReactorSocket.adoptStreamConnection` wants a factory; here is one for one protocol."""
-
-    noisy = False
-
-    def __init__(self, protocol: Any) -> None:
-        self._protocol = protocol
-
-    def buildProtocol(self, address: object) -> Any:
-        """The one protocol."""
-        return self._protocol
-
-    def doStart(self) -> None:
-        """Nothing to start."""
-
-    def doStop(self) -> None:
-        """Nothing to stop."""
-
-
-def adopt_stream(reactor: Any, sock: socket.socket, protocol: Any) -> None:
-    """Run ``protocol`` over a connected Unix socket; the socket is consumed."""
-    sock.setblocking(False)
-    reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, _Adopted(protocol))
-    sock.close()
 
 
 class WorkerProcess(ProcessProtocol):

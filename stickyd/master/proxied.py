@@ -6,18 +6,14 @@ and never guessed, and it counts only from peers that are allowed to send it
 """
 
 import socket
-from typing import TYPE_CHECKING
 
 import attrs
 from twisted.logger import Logger
 
 from stickyd.handoff.frame import Address
-from stickyd.master.arrival import PEEK, Arrival, Waiting
+from stickyd.master.arrival import PEEK, Arrival, Reception, Waiting
 from stickyd.routing.address import TrustedPeers
 from stickyd.wire.proxy import HEADER_MOST, VERSIONS, ProxyRefused, read_proxy
-
-if TYPE_CHECKING:
-    from stickyd.master.listener import Listener
 
 REFUSED = "proxy"
 """The name of cut connections among the counts of refused ones."""
@@ -49,7 +45,7 @@ class Announced(Waiting):
     """
 
     def __init__(
-        self, listener: "Listener", sock: socket.socket, peer: Address | None, rule: ProxyRule
+        self, listener: Reception, sock: socket.socket, peer: Address | None, rule: ProxyRule
     ) -> None:
         super().__init__(listener, sock, peer)
         self._rule = rule

@@ -1,6 +1,7 @@
 """The decision master and workers share: head and peer in, slot out."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -15,8 +16,7 @@ HASHES: dict[str, type[SlotTable] | type[StickySessionTable]] = {
 }
 
 
-@attrs.frozen
-class Placement:
+class Placement(NamedTuple):
     """Where a request belongs. ``slot`` is None if no source gave a key: any slot will do."""
 
     slot: int | None

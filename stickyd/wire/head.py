@@ -11,39 +11,38 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from stickyd.wire.limits import Limits
+from stickyd.wire.lines import (
+    ABSOLUTE_FORM,
+    HOST,
+    TARGET,
+    TCHAR,
+    TOKEN,
+    Field,
+    Lines,
+    Refused,
+    bad,
+    field_too_long,
+    head_too_long,
+    line_too_long,
+    lowercase,
+    lowered,
+)
 from stickyd.wire.refusal import Refusal
 
 CHUNKED = -1
 """The value of `Head.length` when the body is chunked."""
 
-_TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
-_TOKEN = re.compile(rb"[" + _TCHAR + rb"]+")
-# Visible ASCII but "#": no form of a target has a fragment (RFC 9112, 3.2).
-_TARGET = rb"([\x21\x22\x24-\x7e]+)"
-_REQUEST_LINE = re.compile(rb"([" + _TCHAR + rb"]+) " + _TARGET + rb" HTTP/([0-9])\.([0-9])")
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?@]+)((?:[/?].*)?)", re.IGNORECASE)
-_HOST = re.compile(
-    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
-    rb"(?::[0-9]*)?|"
-)
 _PLAIN_HEAD = re.compile(
-    rb"([" + _TCHAR + rb"]+) " + _TARGET + rb" HTTP/1\.([01])\r\n"
-    rb"((?:[" + _TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
+    rb"([" + TCHAR + rb"]+) " + TARGET + rb" HTTP/1\.([01])\r\n"
+    rb"((?:[" + TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
 )
-_VALUE_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"expect"})
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 # What a request may begin with: a token (RFC 9110, 5.6.2), or one empty line
 # (RFC 9112, 2.2). Anything else, a TLS record say, is answered at once.
-_FIRST = frozenset(b for b in range(256) if _TOKEN.match(bytes([b]))) | {0x0D, 0x0A}
-
-# Names repeat from request to request: each is checked and lowered once.
-_lowered: dict[bytes, bytes] = {}
-_LOWERED_MOST = 1024
-
-Field = tuple[bytes, bytes]
+_FIRST = frozenset(b for b in range(256) if TOKEN.match(bytes([b]))) | {0x0D, 0x0A}
 
 
 class Head(NamedTuple):
@@ -81,15 +80,6 @@ class Head(NamedTuple):
         return b"upgrade" in self.connection and bool(self.values(b"upgrade"))
 
 
-class _Refused(Exception):
-    def __init__(self, status: HTTPStatus, why: str) -> None:
-        self.refusal = Refusal(int(status), why)
-
-
-def _bad(why: str) -> _Refused:
-    return _Refused(HTTPStatus.BAD_REQUEST, why)
-
-
 def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal | None:
     """Read the request head at the start of ``data``.
 
@@ -114,17 +104,19 @@ def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal |
         if head is not None:
             return head
         crlf = _first_line_ends_in_crlf(data)
-        lines = _Lines(limits, crlf, begin)
+        lines = Lines(limits, crlf, begin)
         lines.walk(data[begin:end].split(b"\n")[:-1])
-        return lines.head(end)
-    except _Refused as refused:
+        assert lines.request is not None, "a head has at least one line"
+        method, target, _, minor = lines.request.groups()
+        return _head(method, target, minor == b"1", lines.fields, end)
+    except Refused as refused:
         return refused.refusal
 
 
 def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | None:
     """A head in which nothing can be wrong with a line, judged as a whole; None for any other.
 
-    Only a short way to the same verdict: what it does not take, `_Lines` judges.
+    Only a short way to the same verdict: what it does not take, `Lines` judges.
     """
     if end - begin > min(limits.request_line, limits.field_size) or end > limits.head:
         return None
@@ -144,9 +136,9 @@ def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | Non
         return None
     for line in lines:
         name, _, value = line.partition(b":")
-        lower = _lowered.get(name)
+        lower = lowered.get(name)
         if lower is None:
-            lower = _lower(name)
+            lower = lowercase(name)
         if b"_" not in lower:
             fields.append((lower, value.strip(b" \t")))
     return _head(method, target, minor == b"1", fields, end)
@@ -177,7 +169,7 @@ def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> N
     first = start == begin
     if whole:
         crlf = _first_line_ends_in_crlf(data)
-        lines = _Lines(limits, crlf, start)
+        lines = Lines(limits, crlf, start)
         if not first:
             lines.go_on(fields=data.count(b"\n", begin, start) - 1)
         lines.walk(whole)
@@ -185,127 +177,12 @@ def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> N
     # A CR at its end may be the first half of the line ending.
     length = len(unfinished) - unfinished.endswith(b"\r")
     if first and length > limits.request_line:
-        raise _line_too_long()
+        raise line_too_long()
     if not first and length > limits.field_size:
-        raise _field_too_long()
+        raise field_too_long()
     # The line ending to come counts, so a head is known to be too long one byte early.
     if len(data) >= limits.head:
-        raise _head_too_long()
-
-
-class _Lines:
-    """Judges the lines of a head in their order.
-
-    :param position: bytes of the head before the first line to come.
-    """
-
-    def __init__(self, limits: Limits, crlf: bool, position: int) -> None:
-        self._limits = limits
-        self._crlf = crlf
-        self._position = position
-        self._request: re.Match[bytes] | None = None
-        self._fields: list[Field] = []
-        self._count = 0
-        self._first = True
-
-    def go_on(self, fields: int) -> None:
-        """The request line and so many fields have been judged before."""
-        self._first = False
-        self._count = fields
-
-    def walk(self, lines: list[bytes]) -> None:
-        """Judge the next lines; each without its LF."""
-        limits = self._limits
-        crlf = self._crlf
-        for raw in lines:
-            self._position += len(raw) + 1
-            line = raw[:-1] if crlf and raw.endswith(b"\r") else raw
-            if self._first:
-                if len(line) > limits.request_line:
-                    raise _line_too_long()
-            elif len(line) > limits.field_size:
-                raise _field_too_long()
-            if self._position > limits.head:
-                raise _head_too_long()
-            if crlf and line is raw:
-                raise _bad("line ends in LF where an earlier one ended in CRLF")
-            if self._first:
-                self._request = _request_line(line)
-                self._first = False
-            elif line:
-                self._count += 1
-                if self._count > limits.fields:
-                    raise _Refused(
-                        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields"
-                    )
-                field = _field(line)
-                if b"_" not in field[0]:
-                    self._fields.append(field)
-
-    def head(self, end: int) -> Head:
-        """The head, when its last line has been judged."""
-        assert self._request is not None, "a head has at least one line"
-        method, target, _, minor = self._request.groups()
-        return _head(method, target, minor == b"1", self._fields, end)
-
-
-def _line_too_long() -> _Refused:
-    return _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "request line too long")
-
-
-def _field_too_long() -> _Refused:
-    return _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "header field too long")
-
-
-def _head_too_long() -> _Refused:
-    return _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "request head too long")
-
-
-def _request_line(line: bytes) -> re.Match[bytes]:
-    match = _REQUEST_LINE.fullmatch(line)
-    if match is None:
-        raise _bad("malformed request line")
-    method, target, major, minor = match.groups()
-    if line == b"PRI * HTTP/2.0":
-        raise _bad("HTTP/2 is not spoken on this port")
-    if major != b"1" or minor not in b"01":
-        raise _Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1")
-    if method == b"CONNECT":
-        raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "CONNECT is not implemented")
-    if target.startswith(b"/"):
-        return match
-    if target == b"*":
-        if method != b"OPTIONS":
-            raise _bad("* is a target of OPTIONS only")
-    else:
-        absolute = _ABSOLUTE_FORM.fullmatch(target)
-        if absolute is None or not _HOST.fullmatch(absolute[1]):
-            raise _bad("malformed request target")
-    return match
-
-
-def _lower(name: bytes) -> bytes:
-    lower = name.lower()
-    if len(_lowered) < _LOWERED_MOST and len(name) <= 64:
-        _lowered[name] = lower
-    return lower
-
-
-def _field(line: bytes) -> Field:
-    name, colon, value = line.partition(b":")
-    lower = _lowered.get(name)
-    if lower is None:
-        if name[:1] in (b" ", b"\t"):
-            raise _bad("folded header line")
-        if not colon or not _TOKEN.fullmatch(name):
-            raise _bad("malformed header name")
-        lower = _lower(name)
-    elif not colon:
-        raise _bad("malformed header name")
-    value = value.strip(b" \t")
-    if _VALUE_FORBIDDEN.search(value):
-        raise _bad("control character in a header value")
-    return lower, value
+        raise head_too_long()
 
 
 def _head(method: bytes, target: bytes, is_1_1: bool, fields: list[Field], end: int) -> Head:
@@ -319,9 +196,9 @@ def _head(method: bytes, target: bytes, is_1_1: bool, fields: list[Field], end: 
         elif name in _FRAMING:
             framing.setdefault(name, []).append(value)
     if len(hosts) != 1 and (hosts or is_1_1):
-        raise _bad("more than one Host" if hosts else "no Host")
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        raise _bad("malformed Host")
+        raise bad("more than one Host" if hosts else "no Host")
+    if hosts and not HOST.fullmatch(hosts[0]):
+        raise bad("malformed Host")
     if not framing:
         return Head(method, target, int(is_1_1), fields, 0, end, is_1_1, _NO_OPTIONS, False)
     options = frozenset(
@@ -334,7 +211,7 @@ def _head(method: bytes, target: bytes, is_1_1: bool, fields: list[Field], end: 
     )
     expectations = framing.get(b"expect", []) if is_1_1 else []
     if any(value.lower() != b"100-continue" for value in expectations):
-        raise _Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
+        raise Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
     keep_alive = b"close" not in options and (is_1_1 or b"keep-alive" in options)
     return Head(
         method,
@@ -353,18 +230,18 @@ def _body_length(lengths: list[bytes], codings: list[bytes], is_1_1: bool) -> in
     """The framing of the body (RFC 9112, 6.3), refused wherever two readers could differ."""
     if codings:
         if lengths:
-            raise _bad("both Content-Length and Transfer-Encoding")
+            raise bad("both Content-Length and Transfer-Encoding")
         if not is_1_1:
-            raise _bad("Transfer-Encoding on HTTP/1.0")
+            raise bad("Transfer-Encoding on HTTP/1.0")
         if len(codings) > 1 or codings[0].lower() != b"chunked":
-            raise _bad("a transfer coding other than chunked")
+            raise bad("a transfer coding other than chunked")
         return CHUNKED
     if not lengths:
         return 0
     if len(lengths) > 1:
-        raise _bad("more than one Content-Length")
+        raise bad("more than one Content-Length")
     if not _LENGTH.fullmatch(lengths[0]):
-        raise _bad("malformed Content-Length")
+        raise bad("malformed Content-Length")
     return int(lengths[0])
 
 
@@ -375,7 +252,7 @@ def origin_form(head: Head) -> tuple[bytes, bytes | None]:
     """
     if head.target[:1] in (b"/", b"*"):
         return head.target, None
-    absolute = _ABSOLUTE_FORM.fullmatch(head.target)
+    absolute = ABSOLUTE_FORM.fullmatch(head.target)
     assert absolute is not None, "read_head admits no other target"
     rest = absolute[2]
     return rest if rest.startswith(b"/") else b"/" + rest, absolute[1]

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd import control, keys
-from stickyd.master.process import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
+from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.worker.apps import load_site
