@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class Options(usage.Options):
         self["listen"].append(description)
 
     def opt_worker_header(self, name: str) -> None:
-        """Name of a response header that tells the slot, for example X-Stickyd-Worker"""
+        """Tell the slot in a response header [NAME: X-Stickyd-Worker]"""
         self["worker-header"] = name
 
     def opt_version(self) -> None:
@@ -86,7 +87,7 @@ class Options(usage.Options):
     def parseOptions(self, options: Any = None) -> None:
         """As the parent; what is wrong is one line on stderr and exit status 2."""
         try:
-            super().parseOptions(options)
+            super().parseOptions(_with_header_name(sys.argv[1:] if options is None else options))
         except usage.UsageError as error:
             sys.stderr.write(f"stickyd: {error}\n")
             raise SystemExit(2) from None
@@ -128,6 +129,16 @@ class Options(usage.Options):
             graceful_timeout=_seconds("--graceful-timeout", self["graceful-timeout"]),
             limits=limits,
         )
+
+
+def _with_header_name(arguments: Sequence[str]) -> list[str]:
+    """``--worker-header`` may stand alone, which getopt(3) cannot say."""
+    whole = list(arguments)
+    for at, argument in enumerate(whole):
+        follows = whole[at + 1] if at + 1 < len(whole) else "-"
+        if argument == "--worker-header" and follows.startswith("-"):
+            whole[at] = f"--worker-header={DEFAULT_HEADER}"
+    return whole
 
 
 def _checked(option: str, text: str, parse: Any, error: type[ValueError]) -> str:

@@ -75,6 +75,7 @@ class Daemon:
             **(environment or {}),
         }
         self._cwd = cwd or self.directory.name
+        self.pass_fds: tuple[int, ...] = ()
         self.process: Any = None
 
     def __enter__(self) -> "Daemon":
@@ -90,6 +91,7 @@ class Daemon:
             text=True,
             env=self._environment,
             cwd=self._cwd,
+            pass_fds=self.pass_fds,
         )
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read_log, daemon=True)

@@ -161,6 +161,11 @@ class Misroutes(unittest.TestCase):
             said = [line for line in daemon.log if "--affinity-scope request" in line]
             self.assertEqual(len(said), 1, said)
 
+    def test_worker_header_without_a_name(self) -> None:
+        with Daemon("--worker-header", "--seed", "1") as daemon, daemon.connect() as sock:
+            sock.sendall(request(TWO))
+            self.assertEqual(Reader(sock).response().headers["x-stickyd-worker"], "2")
+
     def test_worker_header(self) -> None:
         with Daemon("--worker-header", "X-Who") as daemon, daemon.connect() as sock:
             sock.sendall(request(TWO))

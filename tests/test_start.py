@@ -129,6 +129,23 @@ class Listening(unittest.TestCase):
             sock.sendall(b"GET / HTTP/1.0\r\nX-Forwarded-For: 10.10.12.11\r\n\r\n")
             self.assertIn(b"From worker 2 ", sock.recv(65536))
 
+    def test_a_socket_that_systemd_passes(self) -> None:
+        """As sd_listen_fds(3) says: from descriptor 3 on, for this process id."""
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            daemon = Daemon()
+            daemon.port = listening.getsockname()[1]
+            at = daemon.command.index("--listen") + 1
+            daemon.command[at] = "systemd:domain=INET:index=0"
+            passed = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http; "
+            passed += f"exec 3<&{listening.fileno()}"
+            daemon.command = ["bash", "-c", f'{passed}; exec "$@"', "bash", *daemon.command]
+            daemon.pass_fds = (listening.fileno(),)
+            with daemon:
+                answer = daemon.exchange(b"GET / HTTP/1.0\r\nX-Forwarded-For: 10.10.12.11\r\n\r\n")
+                self.assertIn(b"From worker 2 ", answer)
+
     def test_two_listeners(self) -> None:
         other = free_port()
         with Daemon("--listen", f"tcp:{other}:interface=127.0.0.1") as daemon:
