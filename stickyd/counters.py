@@ -16,7 +16,6 @@ class MasterCounters:
         self.handed_off: dict[int, Counter[str]] = {}
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
-        self.failed = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
@@ -29,11 +28,7 @@ class MasterCounters:
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
-            "failed": self.failed,
         }
-
-
-WORKER_TOTALS = ("adopted", "requests", "moved", "arrived", "misrouted", "lost", "pinned")
 
 
 class WorkerCounters:

@@ -65,8 +65,6 @@ class Options(usage.Options):
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
     ]
 
-    compData = usage.Completions()
-
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []

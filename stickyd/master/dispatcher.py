@@ -8,9 +8,7 @@ from stickyd.master.arrival import Arrival
 from stickyd.master.slots import Slots
 from stickyd.routing.policy import Policy
 from stickyd.wire.head import Head
-from stickyd.wire.refusal import Refusal
-
-BUSY = Refusal(503, "the worker of this client takes no connections for now")
+from stickyd.wire.refusal import BUSY
 
 
 @attrs.frozen

@@ -23,3 +23,7 @@ class Refusal:
             "Connection: close\r\n"
             "\r\n"
         ).encode("ascii") + body
+
+
+BUSY = Refusal(503, "the worker of this client takes no connections for now")
+"""Said by whoever holds a connection when its slot's inbox stays full: the master, or a worker."""

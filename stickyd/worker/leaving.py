@@ -9,12 +9,10 @@ from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.lingering import LingeringClose
-from stickyd.wire.refusal import Refusal
+from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
-
-BUSY = Refusal(503, "the worker of this client takes no connections for now")
 
 
 class Leaving:
