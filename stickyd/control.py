@@ -12,6 +12,9 @@ CONTROL_FD = 3
 INBOX_FD = 4
 SENDERS_FD = 5
 
+ASYNCIO = "--asyncio"
+"""The argument that makes a worker run on asyncio."""
+
 
 class Link(amp.AMP):
     """One end of a control channel; unlike its parent it does not log that it exists."""

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd import __version__
+from stickyd.app_options import chosen_app, whole_number
 from stickyd.routing.address import TrustedPeers, TrustError
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
@@ -50,7 +51,12 @@ class Options(usage.Options):
             "peers that may send the PROXY header, others are cut: IPs, networks or *"
             " [default: as --forwarded-allow-ips]",
         ],
-        ["class", None, None, "the twisted.web resource that workers serve [default: demo page]"],
+        ["class", None, None, "app: a twisted.web resource or Klein app [default: demo page]"],
+        ["wsgi", None, None, "app: a WSGI callable"],
+        ["asgi", None, None, "app: an ASGI application"],
+        ["path", None, None, "app: the files of a directory"],
+        ["threads", None, None, "threads of a worker that run the WSGI app [default: 8]"],
+        ["root-path", None, None, "where the ASGI app is mounted, like /api"],
         ["keep-alive", None, "75", "seconds an idle connection is kept"],
         ["head-timeout", None, "10", "seconds for one request head"],
         ["body-timeout", None, "60", "seconds a client may stay silent while it sends a body"],
@@ -63,6 +69,11 @@ class Options(usage.Options):
         ["limit-request-head", None, "32768", "bytes of a whole request head"],
         ["limit-request-body", None, "0", "bytes of a request body, 0 for no bound"],
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
+    ]
+
+    optFlags = [
+        ["factory", None, "what --asgi names is called, without arguments, for the application"],
+        ["display-tracebacks", None, "show an app's traceback in the 500 page"],
     ]
 
     def __init__(self) -> None:
@@ -99,11 +110,11 @@ class Options(usage.Options):
 
     def _settings(self) -> Settings:
         limits = Limits(
-            request_line=_whole("--limit-request-line", self["limit-request-line"], 64),
-            fields=_whole("--limit-request-fields", self["limit-request-fields"], 1),
-            field_size=_whole("--limit-request-field-size", self["limit-request-field-size"], 64),
-            head=_whole("--limit-request-head", self["limit-request-head"], 128, 32768),
-            body=_whole("--limit-request-body", self["limit-request-body"], 0, 2**62),
+            request_line=whole_number("--limit-request-line", self["limit-request-line"], 64),
+            fields=whole_number("--limit-request-fields", self["limit-request-fields"], 1),
+            field_size=whole_number("--limit-request-field-size", self["limit-request-field-size"], 64),
+            head=whole_number("--limit-request-head", self["limit-request-head"], 128, 32768),
+            body=whole_number("--limit-request-body", self["limit-request-body"], 0, 2**62),
         )
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
@@ -117,7 +128,7 @@ class Options(usage.Options):
             trusted=trusted,
             proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
-            app=("class", self["class"]) if self["class"] else ("demo", ""),
+            **chosen_app(self),
             worker_header=_header_name(self.get("worker-header", "")),
             keep_alive=_seconds("--keep-alive", self["keep-alive"]),
             head_timeout=_seconds("--head-timeout", self["head-timeout"]),
@@ -153,16 +164,6 @@ def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
     return text
 
 
-def _whole(option: str, text: str, least: int, most: int = 2**31) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!r} is not a whole number") from None
-    if not least <= number <= most:
-        raise usage.UsageError(f"{option}: {number} is not within {least} to {most}")
-    return number
-
-
 def _seconds(option: str, text: str) -> float:
     try:
         number = float(text)
@@ -176,7 +177,7 @@ def _seconds(option: str, text: str) -> float:
 def _workers(text: str | None) -> int:
     if text is None:
         text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
-    return _whole("--workers", text, 1, 512)
+    return whole_number("--workers", text, 1, 512)
 
 
 def read_seed(text: str | None) -> int:

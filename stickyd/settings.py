@@ -13,7 +13,8 @@ from stickyd.wire.limits import Limits
 class Settings:
     """What a daemon does. Times are seconds.
 
-    ``app`` is the kind of app and its name: ``("demo", "")`` or ``("class", FQPN)``.
+    ``app`` is the kind of app and its name: ``("demo", "")``, ``("class", FQPN)``,
+    ``("wsgi", FQPN)``, ``("asgi", FQPN)`` or ``("path", absolute directory)``.
     """
 
     workers: int = 2
@@ -25,6 +26,10 @@ class Settings:
     proxy_protocol: str = "off"
     proxy_allow_from: str = "127.0.0.1,::1"
     app: tuple[str, str] = ("demo", "")
+    threads: int = 8
+    factory: bool = False
+    root_path: str = ""
+    display_tracebacks: bool = False
     worker_header: str = ""
     keep_alive: float = 75.0
     head_timeout: float = 10.0

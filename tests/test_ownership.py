@@ -21,6 +21,7 @@ from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
 from stickyd.lingering import LingeringClose
 from stickyd.settings import Settings
+from stickyd.worker.apps import WebApp
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
 from tests.stepping import SteppingReactor
@@ -100,7 +101,7 @@ class Ownership(RuleBasedStateMachine):
             reactor,
             SETTINGS,
             slot,
-            Site(Echo(slot), reactor=reactor),
+            WebApp(Site(Echo(slot), reactor=reactor)),
             self.inboxes[slot][1].dup(),
             ends,
             lambda slot, placement: None,

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
-from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
+from stickyd.control import ASYNCIO, CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
 from stickyd.master.slots import Slot
 from stickyd.settings import Settings
 
@@ -73,6 +73,9 @@ class WorkerProcess(ProcessProtocol):
         with open(os.devnull, "rb") as nothing, theirs:
             fds[0] = nothing.fileno()
             command = [sys.executable, "-m", "stickyd.worker"]
+            if settings.app[0] == "asgi":
+                # Said here, since the worker needs its reactor before it can be told its settings.
+                command.append(ASYNCIO)
             process = self._reactor.spawnProcess(
                 self, sys.executable, command, env=_environment(), childFDs=fds
             )

@@ -8,6 +8,15 @@ import socket
 import sys
 from typing import Any
 
+from stickyd.control import ASYNCIO
+
+if ASYNCIO in sys.argv[1:]:
+    # Before anything imports the reactor.
+    from stickyd.worker.loop import install_asyncio
+
+    install_asyncio()
+
+from twisted.internet import defer
 from twisted.internet import reactor as _reactor
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import LoopingCall
@@ -19,12 +28,15 @@ from stickyd import control, keys
 from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
-from stickyd.worker.apps import load_site
+from stickyd.worker.apps import load_app
 from stickyd.worker.worker import Worker
 
 reactor: Any = _reactor
 _stopped = False
 _log = Logger("stickyd")
+
+APP_LEAST = 0.3
+"""Seconds an app has to put its things away when the grace is over."""
 
 _MASTERS_SIGNALS = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 
@@ -38,16 +50,22 @@ class WorkerLink(control.Link):
         self._told: dict[str, Any] = {}
 
     @control.Start.responder
-    def start(self, settings: bytes, slot: int) -> dict[str, Any]:
+    def start(self, settings: bytes, slot: int) -> "defer.Deferred[dict[str, Any]]":
         """Load the app, then take connections."""
+        return defer.ensureDeferred(self._start(settings, slot))
+
+    async def _start(self, settings: bytes, slot: int) -> dict[str, Any]:
         about = json.loads(settings)
         chosen = Settings.from_json(json.dumps(about["settings"]).encode())
         os.environ["STICKYD_SLOT"] = str(slot)
         keys.bind(slot, chosen.seed)
-        site = load_site(*chosen.app)
+        app = load_app(reactor, chosen)
+        await app.start()
+        if _stopped:
+            return {}
         senders = {number: _inbox_end(SENDERS_FD + at) for at, number in enumerate(about["slots"])}
         self.worker = Worker(
-            reactor, chosen, slot, site, _inbox_end(INBOX_FD), senders, self._misrouted
+            reactor, chosen, slot, app, _inbox_end(INBOX_FD), senders, self._misrouted
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()
@@ -63,7 +81,7 @@ class WorkerLink(control.Link):
         if self.worker is None:
             reactor.callLater(0, _stop, None)
         else:
-            self.worker.retire(grace).addBoth(lambda _: _end(self))
+            _leave(self.worker, grace).addBoth(lambda _: _end(self))
         return {}
 
     @control.Report.responder
@@ -92,7 +110,7 @@ class WorkerLink(control.Link):
         if self.worker is None:
             _stop(None)
         else:
-            self.worker.retire(self.worker.settings.graceful_timeout).addBoth(_stop)
+            _leave(self.worker, self.worker.settings.graceful_timeout).addBoth(_stop)
 
 
 def _inbox_end(descriptor: int) -> socket.socket:
@@ -100,6 +118,13 @@ def _inbox_end(descriptor: int) -> socket.socket:
     end.setblocking(False)
     os.set_inheritable(descriptor, False)
     return end
+
+
+def _leave(worker: Worker, grace: float) -> "defer.Deferred[None]":
+    """First the connections, then the app; what is left of ``grace``, and a little, is its."""
+    until = reactor.seconds() + grace
+    left = worker.retire(grace)
+    return left.addBoth(lambda _: worker.app.stop(max(until - reactor.seconds(), APP_LEAST)))
 
 
 def _end(link: WorkerLink) -> None:

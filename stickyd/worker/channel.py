@@ -6,6 +6,7 @@ a request belongs is the policy's, what happens next is the gate's; how the
 connection goes away again stands in `stickyd.worker.leaving`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -35,6 +36,7 @@ class Channel(Leaving):
         super().__init__(worker, frame, descriptor)
         self.ending = False
         self.client_done = False
+        self._held = False
         self._scanned = 0
         self._came_with = frame.kind is not Kind.RETURNED
         self._head_until: float | None = None
@@ -100,6 +102,7 @@ class Channel(Leaving):
     def _read_on(self) -> None:
         if (
             not self.client_done
+            and not self._held
             and self.state not in (State.ROOM, State.OVER)
             and len(self._buffer) < READ_AHEAD
         ):
@@ -177,7 +180,7 @@ class Channel(Leaving):
             return
         self.state = State.BODY
         self._reader = reader
-        if head.expects_continue and not self._buffer:
+        if head.expects_continue and not self._buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         held, self._buffer = self._buffer, b""
         self._body(held)
@@ -197,6 +200,9 @@ class Channel(Leaving):
             return
         self._buffer = part.rest
         self._reader = None
+        if self._held:
+            self._held = False
+            self._read_on()
         self._deliver(self._exchange)
 
     def _deliver(self, exchange: Exchange) -> None:
@@ -219,22 +225,46 @@ class Channel(Leaving):
         if exchange is not self._exchange:
             return
         self._exchange = None
+        if self.state in (State.BODY, State.PINNED):
+            # What the client still sends is the rest of a body, or no HTTP at all.
+            self._linger(b"")
+            return
         self.ending = self.ending or last
         self.state = State.HEAD
         self._read_on()
         self.advance()
 
-    def pin(self) -> None:
-        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8)."""
+    def hold(self, exchange: Exchange) -> None:
+        """The app has enough of the request body for now: the client's silence is its doing."""
+        if self.state is State.BODY and exchange is self._exchange:
+            self._held = True
+            self.transport.stopReading()
+            self._arm()
+
+    def go_on(self, exchange: Exchange) -> None:
+        """The app takes more of the request body."""
+        if self._held and exchange is self._exchange:
+            self._held = False
+            self._read_on()
+            self._arm()
+
+    def pin(self, goodbye: Callable[[], None] | None = None) -> None:
+        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8).
+
+        :param goodbye: ends it in the words of the new protocol, when the worker has to end.
+        """
         self.state = State.PINNED
         self.deadline = None
+        self._goodbye = goodbye
         self.worker.counters.pinned += 1
         # What arrived behind the request is for the new protocol, once it is set up.
-        self.worker.reactor.callLater(0, self._hand_over)
+        self.worker.reactor.callLater(0, self.hand_over)
 
-    def _hand_over(self) -> None:
+    def hand_over(self) -> None:
+        """Give what arrived before the new protocol was set up to it."""
         held, self._buffer = self._buffer, b""
         if held and self.state is State.PINNED:
+            self._read_on()
             self.transport.protocol.dataReceived(held)
 
     # ---- the end of the worker
@@ -244,6 +274,13 @@ class Channel(Leaving):
         if self.state is State.HEAD and not self._buffer:
             self.ending = True
             self.advance()
+
+    def part(self) -> None:
+        """The time of the worker is over: end, in words if the app has any for it."""
+        if self.state is State.PINNED and self._goodbye is not None:
+            self._goodbye()
+        else:
+            self.transport.abortConnection()
 
     # ---- deadlines
 
@@ -258,6 +295,7 @@ class Channel(Leaving):
             flushed=self.transport.flushed(),
             begun_head=self._begun_head(),
             client_done=self.client_done,
+            held=self._held,
         )
         if seconds is None:
             self.deadline = None

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -29,6 +30,7 @@ class Leaving:
         self.deadline: float | None = None
         self._buffer = b""
         self._exchange: Exchange | None = None
+        self._goodbye: Callable[[], None] | None = None
 
     def move(self, slot: int) -> None:
         """Give the connection to another slot, with what has not been served yet."""
@@ -94,10 +96,12 @@ class Leaving:
 
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""
+        # Nothing is due to a client whose connection an app has taken over.
+        due = self.state is not State.PINNED
         self.state = State.OVER
         self.deadline = None
         self.worker.forget(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            self.worker.counters.lost += 1
+            self.worker.counters.lost += due
             exchange.connectionLost(reason)

@@ -1,6 +1,6 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -13,6 +13,10 @@ from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.head import CHUNKED, Head, origin_form
 from stickyd.wire.refusal import Refusal
 from stickyd.worker.channel import Channel
+
+GOING_AWAY = 1012
+"""The worker ends and another one takes its place: "service restart" in the WebSocket registry
+of close codes (RFC 6455, 11.7)."""
 
 _NO_BODY = frozenset(NO_BODY_CODES)
 
@@ -28,6 +32,8 @@ class WebExchange:
     A request that has been answered can reach the connection no more, since
     each request has an exchange of its own.
     """
+
+    invites = False
 
     def __init__(self, channel: Channel, head: Head, site: Site) -> None:
         self._channel = channel
@@ -161,7 +167,9 @@ class WebExchange:
 
     def _protocolUpgradeForWebsockets(self, protocol: Any) -> None:
         """For `twisted.web.websocket`: the connection is the protocol's from now on."""
-        self._channel.pin()
+        # Whatever has these words is a `WebSocketTransport`; another protocol is cut.
+        goodbye = getattr(protocol, "loseConnection", None)
+        self._channel.pin(None if goodbye is None else partial(goodbye, GOING_AWAY))
         transport = self.transport
         transport.protocol = protocol
         protocol.makeConnection(transport)

@@ -8,7 +8,6 @@ from typing import Any
 from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
@@ -18,12 +17,14 @@ from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
-from stickyd.worker.exchange import Exchange
+from stickyd.worker.exchange import App, Exchange
 from stickyd.worker.poller import Poller
-from stickyd.worker.web import WebExchange
 
 KEPT_MOST = 4096
 """Channels kept, oldest given up first, for connections that moved away and may come back."""
+
+LAST_WORDS = 0.4
+"""Seconds for what is said to clients at the end of the grace to reach them."""
 
 _log = Logger("stickyd")
 
@@ -36,7 +37,7 @@ class Worker:
         reactor: Any,
         settings: Settings,
         slot: int,
-        site: Site,
+        app: App,
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
@@ -44,7 +45,7 @@ class Worker:
         self.reactor = reactor
         self.settings = settings
         self.slot = slot
-        self.site = site
+        self.app = app
         self.policy = settings.policy()
         self.limits = settings.limits
         self.moves = settings.scope == "request"
@@ -104,7 +105,7 @@ class Worker:
 
     def begin(self, channel: Channel, head: Head) -> Exchange:
         """An exchange for a new request."""
-        return WebExchange(channel, head, self.site)
+        return self.app.exchange(channel, head)
 
     def send_to(
         self, slot: int, message: bytes, descriptor: int, done: Callable[[bool], None]
@@ -147,6 +148,7 @@ class Worker:
             pass
         self._reader.stop()
         self.retiring = True
+        self.app.retire()
         self._empty = defer.Deferred()
         over = self._empty
         for channel in list(self._channels):
@@ -165,7 +167,12 @@ class Worker:
             else:
                 self._empty.callback(None)
 
-    def _abort(self, failure: Failure) -> None:
+    def _abort(self, failure: Failure) -> "defer.Deferred[None] | None":
         failure.trap(defer.TimeoutError)
         for channel in list(self._channels):
-            channel.transport.abortConnection()
+            channel.part()
+        if not self.sweeper.members:
+            return None
+        said: defer.Deferred[None] = defer.Deferred()
+        self.reactor.callLater(LAST_WORDS, said.callback, None)
+        return said
