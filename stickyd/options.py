@@ -112,7 +112,9 @@ class Options(usage.Options):
         limits = Limits(
             request_line=whole_number("--limit-request-line", self["limit-request-line"], 64),
             fields=whole_number("--limit-request-fields", self["limit-request-fields"], 1),
-            field_size=whole_number("--limit-request-field-size", self["limit-request-field-size"], 64),
+            field_size=whole_number(
+                "--limit-request-field-size", self["limit-request-field-size"], 64
+            ),
             head=whole_number("--limit-request-head", self["limit-request-head"], 128, 32768),
             body=whole_number("--limit-request-body", self["limit-request-body"], 0, 2**62),
         )

@@ -1,6 +1,7 @@
 """Load what the workers run."""
 
 import importlib
+import inspect
 import traceback
 from typing import Any
 
@@ -14,7 +15,6 @@ from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
 from stickyd.worker.demo import Demo
 from stickyd.worker.exchange import App
-from stickyd.worker.files import Files
 from stickyd.worker.web import WebExchange
 from stickyd.worker.wsgi import WsgiResource
 
@@ -72,6 +72,9 @@ def load_app(reactor: Any, settings: Settings) -> App:
         # The body is the app's to parse; Twisted's way holds all of a form in memory.
         return WsgiApp(_site(resource, settings, parsePOSTFormSubmission=False), resource)
     if kind == "path":
+        # Here, since `twisted.web.static` warns of itself when it is imported.
+        from stickyd.worker.files import Files
+
         return WebApp(_site(Files(name), settings))
     return WebApp(_site(Demo() if kind == "demo" else _resource(name), settings))
 
@@ -109,8 +112,8 @@ def _as_resource(found: Any) -> Any:
 def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
     name = settings.app[1]
     found = _found("wsgi", name)
-    if not callable(found):
-        raise CannotLoad(f"--wsgi {name} is not callable")
+    if not callable(found) or not _takes(found, 2):
+        raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application")
     return WsgiResource(
         reactor,
         found,
@@ -132,13 +135,25 @@ def _asgi(settings: Settings) -> App:
     try:
         if settings.factory:
             app = app()
-        if not callable(app):
-            raise CannotLoad(f"--asgi {name} is not an ASGI application: it is not callable")
+        if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
+            hint = "" if settings.factory else " (if it makes one: --factory)"
+            raise CannotLoad(f"--asgi {name} is not callable as an ASGI application{hint}")
         return AsgiApp(app, settings.root_path)
     except CannotLoad:
         raise
     except BaseException as error:
         raise _cannot_load("asgi", name, error) from error
+
+
+def _takes(app: Any, arguments: int) -> bool:
+    """Whether so many positional arguments will do; True if that cannot be told."""
+    try:
+        inspect.signature(app).bind(*[None] * arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _found(kind: str, name: str) -> Any:

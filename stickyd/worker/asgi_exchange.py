@@ -5,12 +5,15 @@ connection is the exchange: what is written goes to the channel's transport,
 `close` ends the answer. The parser is the exchange too: our reader has read
 the head and the channel reads the body, so nothing is parsed twice, and what
 is accepted is decided in one place for every kind of app. The callbacks are
-those that httptools documents (``on_url``, ``on_header``, ...).
+those that httptools documents (``on_message_begin``, ``on_body``, ...).
 """
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.interfaces import IPullProducer
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.body import BodyPart, ChunkedReader
@@ -28,6 +31,7 @@ WRITE_AHEAD = 65536
 _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
 
 
+@implementer(IPullProducer)
 class AsgiExchange:
     """One request; to uvicorn it is the transport and the parser.
 
@@ -43,8 +47,8 @@ class AsgiExchange:
         self._transport = channel.transport
         self._head = head
         self.begun = False
+        self.write_paused = False
         self._over = False
-        self._paused = False
         self._unsent: list[bytes] = []
         self._size = 0
         self._unchunk: ChunkedReader | None = None
@@ -56,17 +60,21 @@ class AsgiExchange:
         self._client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
         self._secure = forwarded_proto(head, peer, trusted) == "https"
         self._upgrades = _offers_websocket(head)
-        self._protocol = protocol = app.protocol()
-        protocol.connection_made(self)  # type: ignore[arg-type]
-        protocol.parser = self
+        protocol: Any = app.protocol()
+        self._protocol = protocol
+        # As its `connection_made` does, except that the flow control is ours too.
+        protocol.transport = protocol.flow = protocol.parser = self
+        protocol.client = self._client
+        protocol.server = frame.local
+        protocol.scheme = "https" if self._secure else "http"
+        protocol.connections.add(protocol)
         protocol.on_message_begin()
         target, authority = origin_form(head)
-        protocol.on_url(target)
-        on_header = protocol.on_header
-        for name, value in head.fields:
-            on_header(name, value)
+        protocol.url = target
+        # As its `on_header` does for each: names are in lower case already.
+        headers = protocol.headers
+        headers += head.fields
         if authority is not None:
-            headers = protocol.headers
             headers[:] = [field for field in headers if field[0] != b"host"]
             headers.insert(0, (b"host", authority))
         protocol.expect_100_continue = head.expects_continue
@@ -98,7 +106,7 @@ class AsgiExchange:
         """The client is gone; the app hears of it."""
         if not self._over:
             self._over = True
-            self._speaker().connection_lost(reason.value)
+            (self._websocket or self._protocol).connection_lost(reason.value)
 
     # ---- in the place of httptools' parser
 
@@ -206,32 +214,42 @@ class AsgiExchange:
         if self._over or not self._unsent:
             return
         transport = self._transport
-        self._write_out()
-        transport.corked = False
-        transport.flush()
-        if not transport.flushed() and not self._paused:
-            self._paused = True
-            self._speaker().pause_writing()
+        transport.send(b"".join(self._unsent))
+        self._unsent.clear()
+        self._size = 0
+        if not self.write_paused and not transport.flushed():
+            self.write_paused = True
+            (self._websocket or self).pause_writing()
             transport.registerProducer(self, False)
         self._channel.bytesSent(False)
 
-    def _write_out(self) -> None:
-        transport = self._transport
-        # Not to wait for the poller to find the socket writable, as it is nearly always.
-        transport.corked = True
-        transport.write(b"".join(self._unsent))
-        self._unsent.clear()
-        self._size = 0
+    # ---- in the place of uvicorn's flow control; `pause_reading`, `resume_reading` are above
 
-    def _speaker(self) -> Any:
-        return self._websocket or self._protocol
+    def pause_writing(self) -> None:
+        """The client is slower than the app."""
+        self._room = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The client has taken what was written, or is gone."""
+        if self.write_paused:
+            self.write_paused = False
+            self._room.set()
+
+    async def drain(self) -> None:
+        """For ``send``: wait for the client."""
+        await self._room.wait()
+
+    # ---- as a producer of the transport
 
     def resumeProducing(self) -> None:
         """For the transport: at the registration, and when everything is sent."""
-        if self._paused and self._transport.flushed():
-            self._paused = False
+        if self.write_paused and self._transport.flushed():
             self._transport.unregisterProducer()
-            self._speaker().resume_writing()
+            if self._websocket is not None:
+                self.write_paused = False
+                self._websocket.resume_writing()
+            else:
+                self.resume_writing()
 
     def stopProducing(self) -> None:
         """For the transport: the connection is lost; `connectionLost` says so too."""
@@ -248,17 +266,18 @@ class AsgiExchange:
         """Let another exchange have the protocol object."""
         protocol = self._protocol
         protocol.connections.discard(protocol)
-        protocol.cycle = None  # type: ignore[assignment]
+        protocol.cycle = None
         self._app.free.append(protocol)
 
     def _finish(self, last: bool) -> None:
         if self._over:
             return
         self._over = True
-        if self._unsent:
-            self._write_out()
-        if self._paused:
+        if self.write_paused:
             self._transport.unregisterProducer()
+        if self._unsent:
+            unsent = self._unsent
+            self._transport.send(unsent[0] if len(unsent) == 1 else b"".join(unsent))
         # In a context of its own: what the app has set in its task's is not for the next request.
         self._app.context.run(self._channel.answered, self, last)
 

@@ -6,7 +6,6 @@ a request belongs is the policy's, what happens next is the gate's; how the
 connection goes away again stands in `stickyd.worker.leaving`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -170,14 +169,15 @@ class Channel(Leaving):
         self._scanned = 0
         self._came_with = False
         self._head_until = None
+        if not head.length:
+            self._exchange = exchange = self.worker.begin(self, head)
+            self._deliver(exchange)
+            return
         reader = body_reader(head.length, self.worker.limits)
         if isinstance(reader, Refusal):
             self.refuse(reader)
             return
         self._exchange = exchange = self.worker.begin(self, head)
-        if not head.length:
-            self._deliver(exchange)
-            return
         self.state = State.BODY
         self._reader = reader
         if head.expects_continue and not self._buffer and not exchange.invites:
@@ -232,7 +232,12 @@ class Channel(Leaving):
         self.ending = self.ending or last
         self.state = State.HEAD
         self._read_on()
-        self.advance()
+        if self._buffer or self.ending or self.client_done:
+            self.advance()
+        elif not self._advancing:
+            # As `advance`, for the case that there is nothing to decide.
+            self.transport.flush()
+            self._arm()
 
     def hold(self, exchange: Exchange) -> None:
         """The app has enough of the request body for now: the client's silence is its doing."""
@@ -248,25 +253,6 @@ class Channel(Leaving):
             self._read_on()
             self._arm()
 
-    def pin(self, goodbye: Callable[[], None] | None = None) -> None:
-        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8).
-
-        :param goodbye: ends it in the words of the new protocol, when the worker has to end.
-        """
-        self.state = State.PINNED
-        self.deadline = None
-        self._goodbye = goodbye
-        self.worker.counters.pinned += 1
-        # What arrived behind the request is for the new protocol, once it is set up.
-        self.worker.reactor.callLater(0, self.hand_over)
-
-    def hand_over(self) -> None:
-        """Give what arrived before the new protocol was set up to it."""
-        held, self._buffer = self._buffer, b""
-        if held and self.state is State.PINNED:
-            self._read_on()
-            self.transport.protocol.dataReceived(held)
-
     # ---- the end of the worker
 
     def retire(self) -> None:
@@ -274,13 +260,6 @@ class Channel(Leaving):
         if self.state is State.HEAD and not self._buffer:
             self.ending = True
             self.advance()
-
-    def part(self) -> None:
-        """The time of the worker is over: end, in words if the app has any for it."""
-        if self.state is State.PINNED and self._goodbye is not None:
-            self._goodbye()
-        else:
-            self.transport.abortConnection()
 
     # ---- deadlines
 

@@ -1,4 +1,6 @@
-"""How a connection leaves a worker: it moves, ends in order, is refused, or is lost."""
+"""How a connection leaves HTTP or the worker: it moves, ends in order, is refused, is lost, or
+an app takes it over.
+"""
 
 import os
 import socket
@@ -31,6 +33,33 @@ class Leaving:
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._goodbye: Callable[[], None] | None = None
+
+    def pin(self, goodbye: Callable[[], None] | None = None) -> None:
+        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8).
+
+        :param goodbye: ends it in the words of the new protocol, when the worker has to end.
+        """
+        self.state = State.PINNED
+        self.deadline = None
+        self._goodbye = goodbye
+        self.worker.counters.pinned += 1
+        # What arrived behind the request is for the new protocol, once it is set up.
+        self.worker.reactor.callLater(0, self.hand_over)
+
+    def hand_over(self) -> None:
+        """Give what arrived before the new protocol was set up to it."""
+        held, self._buffer = self._buffer, b""
+        if held and self.state is State.PINNED:
+            # It may have been more than is read ahead.
+            self.transport.startReading()
+            self.transport.protocol.dataReceived(held)
+
+    def part(self) -> None:
+        """The time of the worker is over: end, in words if the app has any for it."""
+        if self.state is State.PINNED and self._goodbye is not None:
+            self._goodbye()
+        else:
+            self.transport.abortConnection()
 
     def move(self, slot: int) -> None:
         """Give the connection to another slot, with what has not been served yet."""

@@ -31,7 +31,7 @@ _log = Logger("stickyd")
 
 class _Threads(ThreadPool):
     @staticmethod
-    def threadFactory(**how: Any) -> threading.Thread:
+    def threadFactory(**how: Any) -> threading.Thread:  # type: ignore[override]
         """A thread that does not keep the process: the app may never come back from a call."""
         return threading.Thread(daemon=True, **how)
 
@@ -105,9 +105,7 @@ def _name_ends(request: Any) -> None:
         authority = (request.getHeader(b"host") or b"").decode("latin-1")
         port = authority.rpartition(":")[2]
         standard = 443 if request.isSecure() else 80
-        request.host = IPv4Address(
-            "TCP", "localhost", int(port) if port.isdecimal() else standard
-        )
+        request.host = IPv4Address("TCP", "localhost", int(port) if port.isdecimal() else standard)
 
 
 def _with_reason(status: str) -> str:
