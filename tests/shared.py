@@ -1,6 +1,7 @@
 """Tests of one class that use one daemon."""
 
 import atexit
+import socket
 import unittest
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ class Shared(unittest.TestCase):
         daemon = self.daemons.get(type(self))
         if daemon is None:
             daemon = Daemon(*self.options, workers=self.workers)
+            daemon.command += ["--listen", f"unix:{daemon.directory.name}/http"]
             self.daemons[type(self)] = daemon.__enter__()
             atexit.register(daemon.kill)
         self.daemon = daemon
@@ -29,6 +31,13 @@ class Shared(unittest.TestCase):
     def ask(self, data: bytes, method: str = "GET") -> Response:
         self.sock.sendall(data)
         return self.reader.response(method)
+
+    def connect_unix(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        self.addCleanup(sock.close)
+        sock.settimeout(10)
+        sock.connect(f"{self.daemon.directory.name}/http")
+        return sock
 
     def expect_error(self, text: str) -> None:
         """What an app raised comes into the log, with its traceback; and out of it again."""

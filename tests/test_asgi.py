@@ -162,6 +162,12 @@ class Answers(shared.Shared):
         secure = request(ONE, "/scope")[:-2] + b"X-Forwarded-Proto: https\r\n\r\n"
         self.assertEqual(json.loads(self.ask(secure).body)["scheme"], "https")
 
+    def test_unix_socket(self) -> None:
+        sock = self.connect_unix()
+        sock.sendall(b"GET /scope HTTP/1.1\r\nHost: x\r\n\r\n")
+        told = json.loads(Reader(sock).response().body)
+        self.assertEqual((told["client"], told["server"]), (None, None))
+
 
 class Bodies(shared.Shared):
     options = APP
@@ -317,6 +323,17 @@ class CannotLoadApps(unittest.TestCase):
         asyncio.run(app.lifespan.startup())
         self.assertEqual(app.lifespan.state, {})
 
+    def test_an_app_of_the_old_style(self) -> None:
+        app = load_app(None, Settings(app=("asgi", "stickyd_asgi_apps:Old")))
+        assert isinstance(app, AsgiApp)
+        sent = []
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        asyncio.run(app.config.loaded_app({"type": "http"}, None, send))
+        self.assertEqual(sent[1]["body"], b"old style")
+
 
 class CannotStart(unittest.TestCase):
     def check(self, *options: str, says: str, first: str = "") -> None:
@@ -333,9 +350,6 @@ class CannotStart(unittest.TestCase):
         self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
         self.assertIn(says, ended.stderr)
         self.assertNotIn("Traceback", ended.stdout)
-
-    def test_a_startup_that_fails(self) -> None:
-        self.check("--asgi", "stickyd_asgi_apps:says_it_fails", says="RuntimeError: no database")
 
     def test_without_the_extra_it_says_what_to_install(self) -> None:
         with tempfile.TemporaryDirectory() as directory:
@@ -361,30 +375,3 @@ class Lifes(unittest.TestCase):
             said = [line for line in daemon.log if "done" in line or "in order" in line]
             self.assertIn("the work behind the answer is done", said[0])
             self.assertIn("the app has ended in order", said[1])
-
-    def test_a_worker_told_to_end_by_hand_finishes_and_is_replaced(self) -> None:
-        with Daemon("--asgi", "stickyd_asgi_apps.without_lifespan") as daemon:
-            with daemon.connect() as sock:
-                sock.sendall(request(ONE, "/late?s=0.5"))
-                wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
-                pid = daemon.pids()[1]
-                os.kill(pid, signal.SIGTERM)
-                self.assertEqual(Reader(sock).response().body, b"From worker 1 late ")
-            wait_for(lambda: daemon.pids().get(1, pid) != pid, what="a replacement")
-
-    def test_an_app_of_the_old_style(self) -> None:
-        with Daemon("--asgi", "stickyd_asgi_apps:Old", workers=1) as daemon:
-            with daemon.connect() as sock:
-                sock.sendall(request(ONE))
-                self.assertEqual(Reader(sock).response().body, b"old style")
-
-    def test_unix_socket(self) -> None:
-        daemon = Daemon(*APP, workers=1)
-        path = os.path.join(daemon.directory.name, "http")
-        daemon.command[daemon.command.index("--listen") + 1] = f"unix:{path}"
-        with daemon, socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
-            sock.connect(path)
-            sock.sendall(b"GET /scope HTTP/1.1\r\nHost: x\r\n\r\n")
-            told = json.loads(Reader(sock).response().body)
-            self.assertEqual((told["client"], told["server"]), (None, None))

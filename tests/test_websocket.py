@@ -150,28 +150,29 @@ class Web(shared.Shared):
 
 
 class Retire(unittest.TestCase):
-    def check(self, *options: str, then: int) -> None:
-        with Daemon(*options, "--graceful-timeout", "0.6", workers=1) as daemon:
-            with daemon.connect() as sock, over(sock, ONE) as websocket:
-                websocket.recv()
-                started = time.monotonic()
-                os.kill(daemon.process.pid if then else daemon.pids()[1], signal.SIGTERM)
-                # The grace is the client's: until it is over the socket works.
-                websocket.send("still here")
-                self.assertEqual(websocket.recv(), "1: still here")
-                with self.assertRaises(ConnectionClosed) as closed:
-                    websocket.recv(10)
-                self.assertEqual(closed.exception.rcvd.code, 1012)
-                self.assertGreater(time.monotonic() - started, 0.4)
-                self.assertLess(time.monotonic() - started, 3)
-            if then:
-                daemon.wait()
+    def check(self, daemon: Daemon, process: int) -> None:
+        with daemon.connect() as sock, over(sock, ONE) as websocket:
+            websocket.recv()
+            started = time.monotonic()
+            os.kill(process, signal.SIGTERM)
+            # The grace is the client's: until it is over the socket works.
+            websocket.send("still here")
+            self.assertEqual(websocket.recv(), "1: still here")
+            with self.assertRaises(ConnectionClosed) as closed:
+                websocket.recv(10)
+            self.assertEqual(closed.exception.rcvd.code, 1012)
+            self.assertGreater(time.monotonic() - started, 0.4)
+            self.assertLess(time.monotonic() - started, 3)
 
     def test_asgi(self) -> None:
-        self.check(*ASGI, then=1)
+        with Daemon(*ASGI, "--graceful-timeout", "0.6", workers=1) as daemon:
+            pid = daemon.pids()[1]
+            self.check(daemon, pid)
+            wait_for(lambda: daemon.pids().get(1, pid) != pid, what="a replacement")
+            self.check(daemon, daemon.process.pid)
+            daemon.wait()
 
     def test_web(self) -> None:
-        self.check(*WEB, then=1)
-
-    def test_one_worker_of_asgi(self) -> None:
-        self.check(*ASGI, then=0)
+        with Daemon(*WEB, "--graceful-timeout", "0.6", workers=1) as daemon:
+            self.check(daemon, daemon.process.pid)
+            daemon.wait()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import socket
 import time
@@ -144,6 +143,16 @@ class Answers(shared.Shared):
         self.assertIn(b" for 10.10.10.10 ", self.reader.response().body)
         self.assertIn(b" for 10.10.12.11 ", self.reader.response().body)
 
+    def test_unix_socket(self) -> None:
+        sock = self.connect_unix()
+        reader = Reader(sock)
+        sock.sendall(b"GET /told HTTP/1.1\r\nHost: some.host:81\r\n\r\n")
+        told = json.loads(reader.response().body)
+        self.assertEqual((told["REMOTE_ADDR"], told["SERVER_PORT"]), ("", "81"))
+        sock.sendall(request(ONE, "/told"))
+        told = json.loads(reader.response().body)
+        self.assertEqual((told["REMOTE_ADDR"], told["SERVER_PORT"]), (ONE, "80"))
+
 
 class Moves(shared.Shared):
     options = (*APP, "--affinity-scope", "request", "--display-tracebacks")
@@ -173,24 +182,11 @@ class Ends(unittest.TestCase):
     def test_a_worker_ends_whose_app_does_not_come_back(self) -> None:
         with Daemon(*APP, "--graceful-timeout", "0.5", workers=1) as daemon:
             with daemon.connect() as sock:
+                sock.sendall(request(ONE, "/told"))
+                told = json.loads(Reader(sock).response().body)
+                self.assertIs(told["wsgi.multiprocess"], False)
                 sock.sendall(request(ONE, "/late?s=3600"))
-                wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
+                wait_for(lambda: daemon.report()["workers"]["requests"] == 2)
                 started = time.monotonic()
                 daemon.stop()
                 self.assertLess(time.monotonic() - started, 5)
-
-    def test_unix_socket(self) -> None:
-        daemon = Daemon(*APP, workers=1)
-        path = os.path.join(daemon.directory.name, "http")
-        daemon.command[daemon.command.index("--listen") + 1] = f"unix:{path}"
-        with daemon, socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
-            sock.connect(path)
-            reader = Reader(sock)
-            sock.sendall(b"GET /told HTTP/1.1\r\nHost: some.host:81\r\n\r\n")
-            told = json.loads(reader.response().body)
-            self.assertEqual((told["REMOTE_ADDR"], told["SERVER_PORT"]), ("", "81"))
-            self.assertIs(told["wsgi.multiprocess"], False)
-            sock.sendall(request(ONE, "/told"))
-            told = json.loads(reader.response().body)
-            self.assertEqual((told["REMOTE_ADDR"], told["SERVER_PORT"]), (ONE, "80"))

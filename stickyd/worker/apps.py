@@ -23,7 +23,7 @@ class WebApp:
     """A twisted.web site, whatever its resources are."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
 
     def start(self) -> "defer.Deferred[None]":
         """Ready at once."""
@@ -31,7 +31,7 @@ class WebApp:
 
     def exchange(self, channel: Channel, head: Head) -> WebExchange:
         """An exchange for a new request."""
-        return WebExchange(channel, head, self._site)
+        return WebExchange(channel, head, self.site)
 
     def retire(self) -> None:
         """Exchanges see for themselves that the worker retires."""

@@ -279,7 +279,7 @@ class AsgiExchange:
             unsent = self._unsent
             self._transport.send(unsent[0] if len(unsent) == 1 else b"".join(unsent))
         # In a context of its own: what the app has set in its task's is not for the next request.
-        self._app.context.run(self._channel.answered, self, last)
+        self._app.context.copy().run(self._channel.answered, self, last)
 
     # ---- for the transport, once the connection is a WebSocket's
 

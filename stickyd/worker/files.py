@@ -26,7 +26,8 @@ class Files(File):
             name = path.decode("utf-8")
         except UnicodeDecodeError:
             return self.childNotFound
-        if "\0" in name or (name.startswith(".") and name not in _SHOWN):
+        # An encoded slash would lead past the names between.
+        if "/" in name or "\0" in name or (name.startswith(".") and name not in _SHOWN):
             return self.childNotFound
         child: IResource = super().getChild(path, request)
         return child
