@@ -60,7 +60,15 @@ class Answers(shared.Shared):
     def test_http_1_0_gets_no_chunks(self) -> None:
         response = self.ask(b"GET /events?n=3 HTTP/1.0\r\n\r\n")
         self.assertNotIn("transfer-encoding", response.headers)
+        self.assertEqual(response.headers["connection"], "close")
         self.assertEqual(response.body, b"data: 0\n\ndata: 1\n\ndata: 2\n\n")
+        with self.daemon.connect() as sock:
+            sock.sendall(b"GET /scope HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" * 2)
+            reader = Reader(sock)
+            for _ in range(2):
+                response = reader.response()
+                self.assertEqual(json.loads(response.body)["http_version"], "1.0")
+                self.assertEqual(response.headers["connection"], "keep-alive")
 
     def test_stream_to_a_client_that_reads_late(self) -> None:
         blocks = 1600

@@ -2,10 +2,7 @@
 
 uvicorn's HTTP protocol believes that it has a connection and a parser. The
 connection is the exchange: what is written goes to the channel's transport,
-`close` ends the answer. The parser is the exchange too: our reader has read
-the head and the channel reads the body, so nothing is parsed twice, and what
-is accepted is decided in one place for every kind of app. The callbacks are
-those that httptools documents (``on_message_begin``, ``on_body``, ...).
+`close` ends the answer. The parser is the exchange too (`stickyd.worker.asgi_reader`).
 """
 
 import asyncio
@@ -17,8 +14,9 @@ from zope.interface import implementer
 
 from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.body import BodyPart, ChunkedReader
-from stickyd.wire.head import Head, origin_form
+from stickyd.wire.head import Head
 from stickyd.wire.refusal import Refusal
+from stickyd.worker.asgi_reader import HeadReader
 from stickyd.worker.channel import Channel
 from stickyd.worker.gate import State
 
@@ -32,7 +30,7 @@ _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
 
 
 @implementer(IPullProducer)
-class AsgiExchange:
+class AsgiExchange(HeadReader):
     """One request; to uvicorn it is the transport and the parser.
 
     A request that has been answered can reach the connection no more, since
@@ -45,9 +43,10 @@ class AsgiExchange:
         self._app = app
         self._channel = channel
         self._transport = channel.transport
-        self._head = head
+        super().__init__(head, keep_alive=head.keep_alive and not app.retiring)
         self.begun = False
         self.write_paused = False
+        self._last = False
         self._over = False
         self._unsent: list[bytes] = []
         self._size = 0
@@ -59,7 +58,6 @@ class AsgiExchange:
         trusted = policy.trusted
         self._client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
         self._secure = forwarded_proto(head, peer, trusted) == "https"
-        self._upgrades = _offers_websocket(head)
         protocol: Any = app.protocol()
         self._protocol = protocol
         # As its `connection_made` does, except that the flow control is ours too.
@@ -69,15 +67,7 @@ class AsgiExchange:
         protocol.scheme = "https" if self._secure else "http"
         protocol.connections.add(protocol)
         protocol.on_message_begin()
-        target, authority = origin_form(head)
-        protocol.url = target
-        # As its `on_header` does for each: names are in lower case already.
-        headers = protocol.headers
-        headers += head.fields
-        if authority is not None:
-            headers[:] = [field for field in headers if field[0] != b"host"]
-            headers.insert(0, (b"host", authority))
-        protocol.expect_100_continue = head.expects_continue
+        self.tell_head(protocol)
         # Starts the app, or leaves `cycle` at None if the client offers WebSocket.
         protocol.on_headers_complete()
 
@@ -107,24 +97,6 @@ class AsgiExchange:
         if not self._over:
             self._over = True
             (self._websocket or self._protocol).connection_lost(reason.value)
-
-    # ---- in the place of httptools' parser
-
-    def get_http_version(self) -> str:
-        """``1.1`` or ``1.0``."""
-        return "1.1" if self._head.minor else "1.0"
-
-    def get_method(self) -> bytes:
-        """The method."""
-        return self._head.method
-
-    def should_keep_alive(self) -> bool:
-        """Whether another request may follow."""
-        return self._head.keep_alive and not self._app.retiring
-
-    def should_upgrade(self) -> bool:
-        """Whether the client offers WebSocket."""
-        return self._upgrades
 
     # ---- in the place of asyncio's transport
 
@@ -180,7 +152,7 @@ class AsgiExchange:
         if self._over:
             return
         self._protocol.connections.discard(self._protocol)
-        self._finish(last=True)
+        self._finish(True)
         if self._websocket is not None:
             self._app.call_soon(self._websocket.connection_lost, None)
 
@@ -194,13 +166,21 @@ class AsgiExchange:
         line = self._channel.worker.header_line
         if line:
             data = data.replace(b"\r\n", b"\r\n" + line, 1)
-        if not self._head.minor and _CHUNKED in data:
-            # HTTP/1.0 knows no chunks (RFC 9112, 6.1); the end of the connection ends the answer.
-            data = data.replace(_CHUNKED, b"\r\n", 1)
-            self._unchunk = ChunkedReader()
+        if not self._head.minor:
+            data = self._first_of_1_0(data)
         if self._websocket is not None and data.startswith(b"HTTP/1.1 101"):
             self._channel.pin(self._websocket.shutdown)
             self._transport.protocol = self
+        return data
+
+    def _first_of_1_0(self, data: bytes) -> bytes:
+        """Without chunks (RFC 9112, 6.1), and persistent only if it says so (appendix C.2.2)."""
+        if _CHUNKED in data:
+            self._unchunk = ChunkedReader()
+            self._last = True
+            return data.replace(_CHUNKED, b"\r\nconnection: close\r\n", 1)
+        if self._protocol.cycle.keep_alive:
+            return data.replace(b"\r\n", b"\r\nconnection: keep-alive\r\n", 1)
         return data
 
     def _without_chunks(self, data: bytes) -> bytes:
@@ -260,7 +240,7 @@ class AsgiExchange:
             # It ends the connection, and the head has not gone out yet.
             self._unsent[0] = self._unsent[0].replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
         self._give_back()
-        self._finish(last=False)
+        self._finish(self._last)
 
     def _give_back(self) -> None:
         """Let another exchange have the protocol object."""
@@ -288,13 +268,3 @@ class AsgiExchange:
         self._channel.hand_over()
         if not self._over:
             self._websocket.data_received(data)
-
-
-def _offers_websocket(head: Head) -> bool:
-    return (
-        head.minor == 1
-        and head.method == b"GET"
-        and not head.length
-        and head.wants_upgrade
-        and head.values(b"upgrade")[-1].lower() == b"websocket"
-    )
