@@ -343,28 +343,42 @@ class CannotLoadApps(unittest.TestCase):
         self.assertEqual(sent[1]["body"], b"old style")
 
 
-class CannotStart(unittest.TestCase):
-    def check(self, *options: str, says: str, first: str = "") -> None:
-        path = [first, str(ROOT), str(ROOT / "tests" / "apps")]
+class WithoutAModule(unittest.TestCase):
+    def environment(self, module: str) -> dict[str, str]:
+        """Where ``module`` cannot be imported."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        with open(os.path.join(directory.name, f"{module}.py"), "w") as file:
+            file.write(f'raise ModuleNotFoundError("No module named {module}")\n')
+        path = [directory.name, str(ROOT), str(ROOT / "tests" / "apps")]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+    def test_without_the_extra_it_says_what_to_install(self) -> None:
         listen = f"tcp:{free_port()}:interface=127.0.0.1"
         ended = subprocess.run(
-            [sys.executable, "-m", "stickyd.cli", "run", "--listen", listen, *options],
+            [sys.executable, "-m", "stickyd.cli", "run", "--listen", listen, *APP],
             capture_output=True,
             text=True,
             timeout=30,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+            env=self.environment("uvicorn"),
         )
         self.assertEqual(ended.returncode, 1, ended)
         self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
-        self.assertIn(says, ended.stderr)
+        self.assertIn("pip install 'stickyd[asgi]'", ended.stderr)
         self.assertNotIn("Traceback", ended.stdout)
 
-    def test_without_the_extra_it_says_what_to_install(self) -> None:
-        with tempfile.TemporaryDirectory() as directory:
-            with open(os.path.join(directory, "uvicorn.py"), "w") as module:
-                module.write("raise ModuleNotFoundError(\"No module named 'uvicorn'\")\n")
-            says = "pip install 'stickyd[asgi]'"
-            self.check("--asgi", "stickyd_asgi_apps:app", says=says, first=directory)
+    def test_without_uvloop_asyncio_has_one_of_its_own(self) -> None:
+        for environment, loop in ((None, b"uvloop"), (self.environment("uvloop"), b"asyncio")):
+            with Daemon(*APP, workers=1, environment=environment) as daemon:
+                with daemon.connect() as sock:
+                    sock.sendall(request(ONE, "/loop"))
+                    self.assertTrue(Reader(sock).response().body.startswith(loop))
+                    body = request(ONE, "/digest", "POST", bytes(MEBI)) + request(ONE)
+                    sock.sendall(body)
+                    reader = Reader(sock)
+                    digest = hashlib.sha256(bytes(MEBI)).hexdigest().encode()
+                    self.assertEqual(reader.response().body.split()[-1], digest)
+                    self.assertEqual(reader.response().status, 200)
 
 
 class Lifes(unittest.TestCase):

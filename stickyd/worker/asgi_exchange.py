@@ -246,7 +246,7 @@ class AsgiExchange(HeadReader):
         """Let another exchange have the protocol object."""
         protocol = self._protocol
         protocol.connections.discard(protocol)
-        protocol.cycle = None
+        protocol.cycle = protocol.transport = protocol.flow = protocol.parser = None
         self._app.free.append(protocol)
 
     def _finish(self, last: bool) -> None:

@@ -148,6 +148,9 @@ class Pages:
         await answer(self.send, b"whole")
         raise ValueError("an app's fault after")
 
+    async def loop(self):
+        await answer(self.send, type(asyncio.get_running_loop()).__module__.encode())
+
     async def silent(self):
         pass
 
@@ -247,3 +250,10 @@ class Old:
 
     async def __call__(self, receive, send):
         await answer(send, b"old style")
+
+
+async def hello(scope, receive, send):
+    """What benchmarks serve."""
+    if scope["type"] != "http":
+        raise ValueError("only HTTP")
+    await answer(send, f"From worker {SLOT} hello\n".encode())
