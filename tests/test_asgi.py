@@ -382,6 +382,19 @@ class WithoutAModule(unittest.TestCase):
 
 
 class Lifes(unittest.TestCase):
+    def test_an_app_that_does_not_come_back_is_cut_at_the_end_of_the_grace(self) -> None:
+        with Daemon(*APP, "--graceful-timeout", "0.5", workers=1) as daemon:
+            with daemon.connect() as sock:
+                sock.sendall(request(ONE, "/late?s=3600"))
+                wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
+                started = time.monotonic()
+                daemon.stop()
+                self.assertLess(time.monotonic() - started, 5)
+            self.assertTrue(any("the app has ended in order" in line for line in daemon.log))
+            self.assertTrue(any("CancelledError" in line for line in daemon.log))
+            # Where it was cut belongs in the log.
+            daemon.log[:] = [line for line in daemon.log if "Traceback" not in line]
+
     def test_startup_before_the_first_request_and_shutdown_behind_the_last(self) -> None:
         with Daemon("--asgi", "stickyd_asgi_apps:made", "--factory", workers=1) as daemon:
             with daemon.connect() as sock, daemon.connect() as behind:

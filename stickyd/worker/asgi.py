@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 import websockets  # noqa: F401
 from twisted.internet import defer
+from twisted.logger import Logger
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -18,6 +19,8 @@ from stickyd.wire.head import Head
 from stickyd.worker.asgi_exchange import AsgiExchange
 from stickyd.worker.channel import Channel
 from stickyd.worker.lifespan import Lifespan
+
+_log = Logger("stickyd")
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -100,7 +103,12 @@ class AsgiApp:
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
         for exchange in unsent:
-            exchange.flush()
+            try:
+                exchange.flush()
+            except Exception:
+                # One connection's fault must not cost the others their answers.
+                _log.failure("a connection failed")
+                exchange.abort()
 
     def call_soon(self, call: Any, *arguments: Any) -> None:
         """Call in the next turn of the loop."""

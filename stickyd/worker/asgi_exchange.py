@@ -203,6 +203,10 @@ class AsgiExchange(HeadReader):
             transport.registerProducer(self, False)
         self._channel.bytesSent(False)
 
+    def abort(self) -> None:
+        """End at once."""
+        self._transport.abortConnection()
+
     # ---- in the place of uvicorn's flow control; `pause_reading`, `resume_reading` are above
 
     def pause_writing(self) -> None:
