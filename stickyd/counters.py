@@ -39,6 +39,8 @@ class WorkerCounters:
         self.requests = 0
         self.moved: Counter[int] = Counter()
         self.arrived = 0
+        self.passed = 0
+        self.returned = 0
         self.misrouted = 0
         self.refused: Counter[int] = Counter()
         self.lost = 0
@@ -52,6 +54,8 @@ class WorkerCounters:
             "requests": self.requests,
             "moved": {str(slot): n for slot, n in sorted(self.moved.items())},
             "arrived": self.arrived,
+            "passed": self.passed,
+            "returned": self.returned,
             "misrouted": self.misrouted,
             "refused": {str(status): n for status, n in sorted(self.refused.items())},
             "lost": self.lost,

@@ -14,7 +14,7 @@ from stickyd import __version__
 from stickyd.routing.address import TrustedPeers, TrustError
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
-from stickyd.settings import Settings
+from stickyd.settings import MOST_WORKERS, Settings
 from stickyd.wire.limits import Limits
 from stickyd.wire.proxy import VERSIONS
 
@@ -57,6 +57,23 @@ class Options(usage.Options):
         ["send-timeout", None, "60", "seconds a client may take nothing of an answer"],
         ["inbox-timeout", None, "10", "seconds to wait for room in a full inbox, then 503"],
         ["graceful-timeout", None, "30", "seconds a retiring worker may finish what it answers"],
+        ["timeout", None, "30", "seconds a worker may be silent before it is killed, 0 for ever"],
+        ["start-timeout", None, "120", "seconds a worker may take to load the app, 0 for ever"],
+        ["max-requests", None, "0", "requests after which a worker is replaced, 0 for never"],
+        ["max-requests-jitter", None, "0", "at most so many requests more, at random"],
+        [
+            "session-drain",
+            None,
+            "0",
+            "seconds an old worker goes on serving the keys it knows after a reload",
+        ],
+        [
+            "slot-failover",
+            None,
+            "10",
+            "seconds without a worker after which a slot's keys go to the next slot, 0 for never",
+        ],
+        ["on-retire", None, None, "callable that is told when a worker ends: pkg.mod:name"],
         ["limit-request-line", None, "8190", "bytes of a request line"],
         ["limit-request-fields", None, "100", "header fields of a request"],
         ["limit-request-field-size", None, "8190", "bytes of a header field"],
@@ -125,6 +142,13 @@ class Options(usage.Options):
             send_timeout=_seconds("--send-timeout", self["send-timeout"]),
             inbox_timeout=_seconds("--inbox-timeout", self["inbox-timeout"]),
             graceful_timeout=_seconds("--graceful-timeout", self["graceful-timeout"]),
+            timeout=_seconds("--timeout", self["timeout"], off=True),
+            start_timeout=_seconds("--start-timeout", self["start-timeout"], off=True),
+            max_requests=_whole("--max-requests", self["max-requests"], 0),
+            max_requests_jitter=_whole("--max-requests-jitter", self["max-requests-jitter"], 0),
+            session_drain=_seconds("--session-drain", self["session-drain"], off=True),
+            slot_failover=_seconds("--slot-failover", self["slot-failover"], off=True),
+            on_retire=self["on-retire"] or "",
             limits=limits,
         )
 
@@ -163,12 +187,12 @@ def _whole(option: str, text: str, least: int, most: int = 2**31) -> int:
     return number
 
 
-def _seconds(option: str, text: str) -> float:
+def _seconds(option: str, text: str, off: bool = False) -> float:
     try:
         number = float(text)
     except ValueError:
         raise usage.UsageError(f"{option}: {text!r} is not a number of seconds") from None
-    if not 0 < number <= 86400:
+    if not (0 < number <= 86400 or (off and number == 0)):
         raise usage.UsageError(f"{option}: {text} s is not within 0 to 86400")
     return number
 
@@ -176,7 +200,7 @@ def _seconds(option: str, text: str) -> float:
 def _workers(text: str | None) -> int:
     if text is None:
         text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
-    return _whole("--workers", text, 1, 512)
+    return _whole("--workers", text, 1, MOST_WORKERS)
 
 
 def read_seed(text: str | None) -> int:

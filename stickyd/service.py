@@ -27,6 +27,7 @@ from stickyd.master.slots import Slots
 from stickyd.master.supervisor import StartFailed, Supervisor
 from stickyd.options import Options
 from stickyd.settings import Settings
+from stickyd.signals import also_on
 
 QUICK_GRACE = 1.0
 """Seconds that INT leaves for answers in flight."""
@@ -83,7 +84,6 @@ class StickydService(Service):
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> "defer.Deferred[None]":
-        self._install_signals()
         _raise_descriptor_limit()
         started = defer.ensureDeferred(self._start())
         return started.addErrback(self._cannot_start)
@@ -117,7 +117,8 @@ class StickydService(Service):
             )
             self._listeners.append(listener)
         self._listen_control()
-        self._supervisor = Supervisor(self._reactor, settings, self._slots)
+        self._supervisor = Supervisor(self._reactor, settings, self._slots, dispatcher.take_table)
+        self._install_signals()
         await self._supervisor.start()
         if not self.running:
             return
@@ -160,15 +161,17 @@ class StickydService(Service):
         self._reactor.stop()
 
     def _install_signals(self) -> None:
-        """INT is quick; twistd has installed its own handlers by now, which go on to stop us."""
-        then = signal.getsignal(signal.SIGINT)
+        """Ours, now that twistd has installed its own, which go on to do their part."""
+        supervisor = self._supervisor
+        assert supervisor is not None
 
-        def interrupt(number: int, frame: Any) -> None:
+        def quick() -> None:
             self._quick = True
-            if callable(then):
-                then(number, frame)
 
-        signal.signal(signal.SIGINT, interrupt)
+        also_on(self._reactor, signal.SIGINT, quick, at_once=True)
+        also_on(self._reactor, signal.SIGHUP, supervisor.reload)
+        also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
+        also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
 
     # ---- the control socket
 
@@ -187,19 +190,18 @@ class StickydService(Service):
 
     def report(self) -> "defer.Deferred[dict[str, Any]]":
         """Everything that ``--control`` tells."""
+        return defer.ensureDeferred(self._report())
+
+    async def _report(self) -> dict[str, Any]:
         assert self._supervisor is not None
-        told = self._supervisor.report()
-
-        def add_master(report: dict[str, Any]) -> dict[str, Any]:
-            waiting = sum(len(listener.waiting) for listener in self._listeners)
-            return {
-                "version": __version__,
-                "scope": self._settings.scope,
-                "master": {"pid": os.getpid(), **self._counters.as_json(), "open": waiting},
-                **report,
-            }
-
-        return told.addCallback(add_master)
+        report = await self._supervisor.report()
+        waiting = sum(len(listener.waiting) for listener in self._listeners)
+        return {
+            "version": __version__,
+            "scope": self._settings.scope,
+            "master": {"pid": os.getpid(), **self._counters.as_json(), "open": waiting},
+            **report,
+        }
 
     # ---- stop
 

@@ -1,12 +1,16 @@
 """Every choice of the command line, as one frozen value that master and workers share."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from stickyd.routing.policy import Policy
 from stickyd.wire.limits import Limits
+
+MOST_WORKERS = 512
+"""Slots of one daemon: a worker holds the sending end of every inbox."""
 
 
 @attrs.frozen
@@ -33,12 +37,19 @@ class Settings:
     inbox_timeout: float = 10.0
     half_close_timeout: float = 10.0
     graceful_timeout: float = 30.0
+    timeout: float = 30.0
+    start_timeout: float = 120.0
+    max_requests: int = 0
+    max_requests_jitter: int = 0
+    session_drain: float = 0.0
+    slot_failover: float = 10.0
+    on_retire: str = ""
     limits: Limits = attrs.field(factory=Limits)
 
-    def policy(self) -> Policy:
-        """The shared decision, over slots 1 to ``workers``."""
-        slots = range(1, self.workers + 1)
-        return Policy.build(self.affinity, self.trusted, self.hash, self.seed, slots)
+    def policy(self, slots: Sequence[int] = (), version: int = 1) -> Policy:
+        """The shared decision over ``slots``, 1 to ``workers`` if none are given."""
+        slots = slots or range(1, self.workers + 1)
+        return Policy.build(self.affinity, self.trusted, self.hash, self.seed, slots, version)
 
     def to_json(self) -> bytes:
         """The settings as they travel to a worker."""

@@ -11,14 +11,21 @@ from stickyd.wire.head import Head
 from stickyd.wire.refusal import BUSY
 
 
-@attrs.frozen
+@attrs.define
 class Dispatcher:
-    """Puts each arrival into an inbox within ``patience`` seconds, or refuses it."""
+    """Puts each arrival into an inbox within ``patience`` seconds, or refuses it.
+
+    :ivar policy: replaced when other slots take part.
+    """
 
     policy: Policy
     slots: Slots
     counters: MasterCounters
     patience: float
+
+    def take_table(self) -> None:
+        """Place among the slots that take part now."""
+        self.policy = self.policy.with_slots(self.slots.taking_part(), self.slots.version)
 
     def dispatch(self, arrival: Arrival, head: Head) -> None:
         """Place an arrival whose head is complete."""

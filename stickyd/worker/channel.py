@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.routing.policy import ANYWHERE
+from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
@@ -131,34 +131,57 @@ class Channel(Leaving):
             return False
         if head is None:
             self._scanned = len(self._buffer)
-            step = gate.without_head(ending=self.ending, client_done=self.client_done)
-            if step is Step.CLOSE:
-                self.close()
-            return False
+            step = gate.without_head(
+                ending=self.ending,
+                client_done=self.client_done,
+                leaving=worker.leaving,
+                flushed=self.transport.flushed(),
+            )
+            return self._leave(step, ANYWHERE)
+        version = worker.policy.table.version
+        known = worker.known
         # Whoever sent the connection has placed the request that came with it.
         placement = ANYWHERE
-        if not self._came_with:
+        if not self._came_with or known is not None:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
+        named = placement.slot
+        key = placement.key.text if placement.key is not None else None
         step = gate.with_head(
             came_with=self._came_with,
-            moves=worker.moves,
+            leaving=worker.leaving,
+            moves=worker.moves or self.frame.table != version,
             own=worker.slot,
-            named=placement.slot,
+            named=named,
+            others=known is not None and known.others(key, came_with=self._came_with),
             flushed=self.transport.flushed(),
         )
+        if step is not Step.STAY and step is not Step.MISROUTE:
+            return self._leave(step, placement)
+        if step is Step.MISROUTE:
+            worker.misrouted(placement)
+        elif self.frame.table != version and not self._came_with:
+            # Placed among the slots of now: it stays put again.
+            self.frame = self.frame._replace(table=version)
+        if known is not None and key is not None:
+            known.note(key)
+        self._serve(head)
+        return True
+
+    def _leave(self, step: Step, placement: Placement) -> bool:
+        """Do what the gate says but serve; whether another step may follow at once."""
         if step is Step.FLUSH:
             self.transport.flush()
-            if not self.transport.flushed():
-                return False
-            step = Step.MOVE
+            return self.transport.flushed()
         if step is Step.MOVE:
             assert placement.slot is not None
             self.move(placement.slot)
-            return False
-        if step is Step.MISROUTE:
-            worker.misrouted(placement)
-        self._serve(head)
-        return True
+        elif step is Step.PASS:
+            self.pass_on()
+        elif step is Step.RETURN:
+            self.give_back()
+        elif step is Step.CLOSE:
+            self.close()
+        return False
 
     # ---- a request
 
@@ -201,7 +224,7 @@ class Channel(Leaving):
 
     def _deliver(self, exchange: Exchange) -> None:
         self.state = State.ANSWER
-        self.worker.counters.requests += 1
+        self.worker.count_request()
         try:
             exchange.requestReceived()
         except Exception:
@@ -240,9 +263,9 @@ class Channel(Leaving):
     # ---- the end of the worker
 
     def retire(self) -> None:
-        """The worker ends: answer what has arrived, then close."""
-        if self.state is State.HEAD and not self._buffer:
-            self.ending = True
+        """The worker ends: answer what came with us, then go to another worker or close."""
+        if self.state is State.HEAD and (self.worker.leaving or not self._buffer):
+            self.ending = not self.worker.leaving
             self.advance()
 
     # ---- deadlines

@@ -2,12 +2,14 @@
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
+from stickyd.handoff.inbox import InboxSender
 from stickyd.lingering import LingeringClose
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
@@ -32,33 +34,70 @@ class Leaving:
 
     def move(self, slot: int) -> None:
         """Give the connection to another slot, with what has not been served yet."""
-        self.state = State.ROOM
-        self.deadline = None
-        self.transport.stopReading()
+
+        def moved() -> None:
+            self.worker.counters.moved[slot] += 1
+
+        version = self.worker.policy.table.version
+        message = self._next_frame(Kind.MOVED, version)
+        self._send(self.worker.sender(slot), message, moved)
+
+    def pass_on(self) -> None:
+        """Give the connection to this slot's other worker, with what has not been served yet."""
+
+        def passed() -> None:
+            self.worker.counters.passed += 1
+
+        other = self.worker.known.other()
+        self._send(other, self._next_frame(Kind.MOVED, self.frame.table), passed)
+
+    def give_back(self) -> None:
+        """Put the connection back, with what has been read, for the worker that comes after us."""
+
+        def returned() -> None:
+            self.worker.counters.returned += 1
+
+        # Still placed as it was: in connection scope it may go elsewhere only
+        # if the slots have changed since.
+        message = self._next_frame(Kind.RETURNED, self.frame.table)
+        self._send(self.worker.sender_after(self.frame.connection), message, returned)
+
+    def _next_frame(self, kind: Kind, version: int) -> bytes:
         frame = self.frame
-        message = Frame(
-            Kind.MOVED,
+        left = 0
+        if kind is Kind.RETURNED and self.deadline is not None and self._buffer:
+            left = max(1, int((self.deadline - self.worker.reactor.seconds()) * 1000))
+        return Frame(
+            kind,
             frame.connection,
             frame.peer,
             frame.local,
             frame.listener,
-            0,
-            self.worker.policy.table.version,
+            left,
+            version,
             frame.hops + 1,
             self._buffer,
         ).encode()
 
-        def done(sent: bool) -> None:
+    def _send(self, sender: InboxSender, message: bytes, sent: Callable[[], None]) -> None:
+        self.state = State.ROOM
+        self.deadline = None
+        self.transport.stopReading()
+
+        def done(has_it: bool) -> None:
             if self.state is not State.ROOM:
                 return
-            if sent:
-                self.worker.counters.moved[slot] += 1
+            if has_it:
+                sent()
                 os.close(self._let_go())
                 self.worker.keep(self)
-            else:
+            elif self._buffer:
                 self.refuse(BUSY)
+            else:
+                self.close()
 
-        self.worker.send_to(slot, message, self.transport.fileno(), done)
+        patience = self.worker.settings.inbox_timeout
+        sender.put(message, self.transport.fileno(), patience, done)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""

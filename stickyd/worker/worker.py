@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from random import randint
 from typing import Any
 
 from twisted.internet import defer
@@ -14,11 +15,12 @@ from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
 from stickyd.handoff.inbox import InboxReader, InboxSender
-from stickyd.routing.policy import Placement
+from stickyd.routing.policy import Placement, Policy
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import Exchange
+from stickyd.worker.known import Known
 from stickyd.worker.poller import Poller
 from stickyd.worker.web import WebExchange
 
@@ -40,33 +42,62 @@ class Worker:
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
+        on_worn: Callable[[str], None] = lambda reason: None,
+        policy: Policy | None = None,
+        known: Known | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
         self.slot = slot
         self.site = site
-        self.policy = settings.policy()
+        self.policy = policy or settings.policy()
         self.limits = settings.limits
         self.moves = settings.scope == "request"
+        self.known = known
         self.counters = WorkerCounters()
         self.sweeper = Sweeper(reactor)
         self.poller = Poller(reactor)
-        self.retiring = False
+        self.closing = False
+        self.leaving = False
         self.header_line = b""
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
+        self._worn_at = 0
+        if settings.max_requests:
+            self._worn_at = settings.max_requests + randint(0, settings.max_requests_jitter)
         self._senders = {number: InboxSender(reactor, sender) for number, sender in senders.items()}
         self._reader = InboxReader(self.poller, inbox, self._adopt, self._lost)
+        self._private: InboxReader | None = None
         self._on_misrouted = on_misrouted
+        self._on_worn = on_worn
+        self._to: list[int] = []
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
         self._kept: dict[int, Channel] = {}
 
     # ---- connections come
 
-    def start(self) -> None:
-        """Begin to take connections out of the inbox."""
-        self._reader.start()
+    def start(self, private: socket.socket | None = None) -> None:
+        """Begin to take connections, out of ``private`` while our predecessor has the inbox."""
+        if private is None:
+            self._reader.start()
+            return
+        assert self.known is not None
+        self.known.predecessor = self._senders[self.slot]
+        self._private = InboxReader(self.poller, private, self._adopt, self._lost)
+        self._private.start()
+
+    def succeed(self) -> None:
+        """Our predecessor has ended: the slot's inbox is ours too."""
+        if self.known is not None:
+            self.known.predecessor = None
+        if self._empty is None:
+            self._reader.start()
+
+    def drain(self, successor: socket.socket) -> None:
+        """Another worker comes after us; we go on with the keys we know."""
+        assert self.known is not None
+        self.known.successor = InboxSender(self.reactor, successor)
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
         channel = self._kept.pop(connection_of(message), None)
@@ -106,11 +137,19 @@ class Worker:
         """An exchange for a new request."""
         return WebExchange(channel, head, self.site)
 
-    def send_to(
-        self, slot: int, message: bytes, descriptor: int, done: Callable[[bool], None]
-    ) -> None:
-        """Put a connection into another slot's inbox, within the set time."""
-        self._senders[slot].put(message, descriptor, self.settings.inbox_timeout, done)
+    def sender(self, slot: int) -> InboxSender:
+        """The way into a slot's inbox."""
+        return self._senders[slot]
+
+    def sender_after(self, connection: int) -> InboxSender:
+        """The way to a worker that takes connections when we have ended."""
+        return self._senders[self._to[connection % len(self._to)]]
+
+    def count_request(self) -> None:
+        """A request is given to the app."""
+        self.counters.requests += 1
+        if self.counters.requests == self._worn_at:
+            self._on_worn("max-requests")
 
     def misrouted(self, placement: Placement) -> None:
         """A request is served here though its key names another slot."""
@@ -137,18 +176,64 @@ class Worker:
         self.counters.open = len(self._channels)
         return self.counters.as_json()
 
+    # ---- other slots
+
+    def table(
+        self,
+        version: int,
+        slots: list[int],
+        added: dict[int, socket.socket],
+        done: Callable[[], None],
+    ) -> None:
+        """Decide by other slots from now on.
+
+        ``done`` is called when nobody waits here for room in the inbox of a
+        slot that takes part no more; its sending end stays, for it may come back.
+        """
+        for number, sender in added.items():
+            if number in self._senders:
+                # A slot of that number was there before, with an inbox of its own.
+                self._senders[number].close()
+            self._senders[number] = InboxSender(self.reactor, sender)
+        self.policy = self.policy.with_slots(slots, version)
+        gone = [way for number, way in self._senders.items() if number not in slots]
+        left = len(gone)
+
+        def one_empty() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done()
+
+        for way in gone:
+            way.when_empty(one_empty)
+        if not gone:
+            done()
+
     # ---- the end
 
-    def retire(self, grace: float) -> "defer.Deferred[None]":
-        """Serve what is here, end what is idle; fires when nothing is left or ``grace`` is over."""
-        if self._empty is not None:
-            return defer.succeed(None)
-        while self._reader.take():
-            pass
+    def retire(self, grace: float, to: Sequence[int] = ()) -> "defer.Deferred[None]":
+        """Serve what is here; fires when nothing is left or ``grace`` seconds are over.
+
+        Idle connections go into the inboxes of the slots ``to``; without any
+        they are closed. Told again it goes by what it is told last.
+        """
+        if self.known is not None:
+            # From now on everything is the other one's.
+            self.known.predecessor = self.known.successor = None
+        if self.slot not in to:
+            # Nobody else will read it.
+            while self._reader.take():
+                pass
         self._reader.stop()
-        self.retiring = True
-        self._empty = defer.Deferred()
-        over = self._empty
+        if self._private is not None:
+            while self._private.take():
+                pass
+            self._private.stop()
+        self._to = list(to)
+        self.leaving = bool(to)
+        self.closing = not to
+        over = self._empty = self._empty or defer.Deferred()
         for channel in list(self._channels):
             channel.retire()
         self._check_empty()

@@ -1,0 +1,144 @@
+"""How one worker follows another in a slot."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from stickyd.control import CannotLoad
+from stickyd.handoff.inbox import make_inbox
+from stickyd.master.process import WorkerProcess
+from stickyd.master.slots import Slot, Slots
+from stickyd.settings import Settings
+
+KILL_AFTER = 1.0
+"""Seconds a worker may overrun its grace before it is killed."""
+
+_log = Logger("stickyd")
+
+
+class Succession:
+    """Brings workers, lets them take over, and lets those before them leave.
+
+    :ivar stopping: nobody follows anybody any more.
+    :param on_ended: told of each process that is gone, before its slot forgets it.
+    :param on_served: told of each slot that has a new worker serving it.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        slots: Slots,
+        on_ended: Callable[[Slot, WorkerProcess], None],
+        on_served: Callable[[Slot], None],
+        on_misrouted: Callable[[int, int, str], None],
+        on_worn: Callable[[WorkerProcess, str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._slots = slots
+        self._on_ended = on_ended
+        self._on_served = on_served
+        self._on_misrouted = on_misrouted
+        self._on_worn = on_worn
+        self.stopping = False
+
+    def bring(self, slot: Slot) -> WorkerProcess:
+        """Spawn a worker that loads the app for a slot."""
+        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn)
+        slot.coming = worker
+        slot.spawned += 1
+        worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
+        slots = self._slots
+        worker.start(
+            self._settings, slots.version, slots.taking_part(), slot.receiver, slots.senders()
+        )
+        return worker
+
+    async def all_loaded(self, workers: list[WorkerProcess]) -> list[Failure]:
+        """Wait for all of them; the failures."""
+        results = await defer.DeferredList([w.loaded for w in workers], consumeErrors=True)
+        return [result for _, result in results if isinstance(result, Failure)]
+
+    def hand_over(self, slot: Slot, reason: str) -> None:
+        """The worker that has come serves from now on; the one before it leaves."""
+        new, old = slot.coming, slot.serving
+        assert new is not None
+        slot.coming, slot.serving = None, new
+        slot.early_deaths = 0
+        slot.empty_since = None
+        _log.info("worker {slot} is ready (pid {pid})", slot=slot.number, pid=new.pid)
+        if old is None:
+            new.serve(slot.private)
+        else:
+            if slot.draining is not None:
+                # One generation drains at a time: the keys of this one have had their share.
+                self.retire(slot, slot.draining, reason)
+            slot.leaving.append(old)
+            if self._settings.session_drain:
+                self._drain(slot, old, new, reason)
+            else:
+                new.serve()
+                self.retire(slot, old, reason)
+        self._on_served(slot)
+
+    def _drain(self, slot: Slot, old: WorkerProcess, new: WorkerProcess, reason: str) -> None:
+        """The old one goes on with the keys it knows, and passes others to the new one."""
+        sender, slot.private = make_inbox()
+        slot.draining = old
+        new.serve(slot.private)
+        old.drain(sender)
+        over = self._reactor.callLater(self._settings.session_drain, self.retire, slot, old, reason)
+        old.ended.addCallback(lambda _: over.active() and over.cancel())
+
+    def retire(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
+        """Let a worker finish what it has; once."""
+        if worker.retiring:
+            return
+        worker.retiring = True
+        grace = self._settings.graceful_timeout
+        to = self._slots.taking_part() if slot.going else [slot.number]
+        worker.retire(grace, to, reason)
+        worker.kill(after=grace + KILL_AFTER)
+        if worker is slot.draining:
+            slot.end_of_draining()
+
+    async def replace(self, slots: list[Slot], reason: str) -> bool:
+        """New workers in ``slots``, in all of them or in none."""
+        pairs = [(slot, self.bring(slot)) for slot in slots if slot.coming is None]
+        for slot, worker in pairs:
+            worker.loaded.addCallback(_then(self.fill, slot, worker, reason))
+        failures = await self.all_loaded([worker for _, worker in pairs])
+        for failure in failures[:1]:
+            _log.error("{reason}: {why}", reason=reason, why=why(failure))
+        lost = [slot for slot, worker in pairs if worker not in (slot.coming, slot.serving)]
+        if not failures and not lost:
+            for slot, worker in pairs:
+                if slot.coming is worker:
+                    self.hand_over(slot, reason)
+            return True
+        for slot, worker in pairs:
+            if slot.coming is worker:
+                worker.kill()
+                await worker.ended
+        return False
+
+    def fill(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
+        """A worker has loaded; if its slot lost the old one meanwhile, it need not wait."""
+        if slot.serving is None and slot.coming is worker and not self.stopping:
+            self.hand_over(slot, reason)
+
+
+def _then(call: Callable[..., None], *arguments: Any) -> Callable[[object], None]:
+    """A callback that takes no notice of the result."""
+    return lambda _: call(*arguments)
+
+
+def why(failure: Failure) -> str:
+    """Why a worker could not be brought, in one line."""
+    if failure.check(CannotLoad):
+        return str(failure.value)
+    return f"a worker {failure.getErrorMessage()} before it was ready"
