@@ -45,9 +45,11 @@ class Pulse:
 
     def _look(self) -> None:
         now = self._reactor.seconds()
-        # If we were stopped ourselves, that was no silence of theirs: their
-        # heartbeats of that time are still to be read.
-        passed, self._last = min(now - self._last, 2 * EVERY), now
+        passed, self._last = now - self._last, now
+        if passed > 2 * EVERY:
+            # We were stopped ourselves: that was no silence of theirs, and their
+            # heartbeats of that time are still to be read.
+            passed = 0.0
         for slot in self._slots:
             for worker in slot.workers():
                 self._feel(slot, worker, passed)
