@@ -92,6 +92,12 @@ class Retire(amp.Command):
     ]
 
 
+class Relink(amp.Command):
+    """Master to worker: from now on I am at the other end of ``channel``."""
+
+    arguments = [(b"channel", amp.Descriptor())]
+
+
 class Report(amp.Command):
     """Master to worker: your counters, as JSON."""
 
