@@ -111,14 +111,13 @@ class WorkerProcess:
         with theirs:
             command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
             try:
-                pid, output = spawn(command, _environment(), theirs.fileno())
+                pid, output = spawn(command, environment(), theirs.fileno())
             except OSError as failed:
                 ours.close()
                 self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
                 self.ended.callback(None)
                 return
-        self._child = Child(self._reactor, pid, output, self._print)
-        self._child.ended.addCallback(self._process_ended)
+        self._watch(pid, output)
         adopt_stream(self._reactor, ours, self._link)
         about = {
             "settings": json.loads(settings.to_json()),
@@ -133,6 +132,44 @@ class WorkerProcess:
             senders=_as_ends(ends),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
+
+    def relink(self, patience: float) -> "defer.Deferred[socket.socket | None]":
+        """Give the worker another control channel; our end of it, to be passed on.
+
+        None if it does not answer in ``patience`` seconds: it then ends when
+        the channel of now does.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        asked = self._ask(control.Relink, channel=theirs.fileno())
+        asked.addTimeout(patience, self._reactor)
+
+        def answered(result: object) -> socket.socket | None:
+            theirs.close()
+            if not isinstance(result, Failure):
+                return ours
+            ours.close()
+            return None
+
+        return asked.addBoth(answered)
+
+    def let_go(self) -> tuple[int, int]:
+        """Watch the process no longer; pid, and the pipe with its output."""
+        assert self._child is not None
+        return self._child.let_go()
+
+    def take_up(self, pid: int, output: int, channel: socket.socket | None) -> None:
+        """Go on with a process that another program in our place has started.
+
+        Without a ``channel`` the worker has lost its master, and ends.
+        """
+        self._watch(pid, output)
+        if channel is not None:
+            adopt_stream(self._reactor, channel, self._link)
+        self.loaded.callback(None)
+
+    def _watch(self, pid: int, output: int) -> None:
+        self._child = Child(self._reactor, pid, output, self._print)
+        self._child.ended.addCallback(self._process_ended)
 
     def _start_failed(self, failure: Failure) -> None:
         # A lost link means that the process ends; its end says how.
@@ -233,11 +270,11 @@ def _as_ends(senders: Senders) -> list[dict[str, int]]:
     return [{"slot": slot, "end": sender.fileno()} for slot, sender in senders.items()]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the way to this very package in front."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+    ours = {name: value for name, value in os.environ.items() if name not in _OURS}
     package_root = str(Path(__file__).resolve().parents[2])
-    search = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
+    search = ours.get("PYTHONPATH")
+    ours["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
+    ours["PYTHONUNBUFFERED"] = "1"
+    return ours

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
+from stickyd.master.baggage import Packed, unpack_worker
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
 from stickyd.settings import Settings
@@ -48,15 +49,43 @@ class Succession:
 
     def bring(self, slot: Slot) -> WorkerProcess:
         """Spawn a worker that loads the app for a slot."""
-        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn)
-        slot.coming = worker
+        worker = slot.coming = self._worker_of(slot)
         slot.spawned += 1
-        worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
         slots = self._slots
         worker.start(
             self._settings, slots.version, slots.taking_part(), slot.receiver, slots.senders()
         )
         return worker
+
+    def _worker_of(self, slot: Slot) -> WorkerProcess:
+        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn)
+        worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
+        return worker
+
+    def take_up(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
+        """Go on with the workers that another program in our place has started.
+
+        :param packed: the slot's.
+        :param workers: those that live, by pid.
+        """
+        pids = [packed["serving"], *packed["leaving"]]
+        # Who has lost its channel ends by itself: nobody serves, others leave.
+        for pid in pids:
+            if str(pid) not in workers:
+                continue
+            worker, of_worker = self._worker_of(slot), workers[str(pid)]
+            if pid == packed["serving"] and of_worker["channel"] is not None:
+                slot.serving = worker
+            else:
+                slot.leaving.append(worker)
+            if pid == packed["draining"]:
+                slot.draining = worker
+            unpack_worker(of_worker, worker)
+        for worker in slot.leaving:
+            if worker is slot.draining and not worker.retiring:
+                self._end_drain_later(slot, worker, "reload")
+            else:
+                worker.kill(after=self._settings.graceful_timeout + KILL_AFTER)
 
     async def all_loaded(self, workers: list[WorkerProcess]) -> list[Failure]:
         """Wait for all of them; the failures."""
@@ -91,8 +120,12 @@ class Succession:
         slot.draining = old
         new.serve(slot.private)
         old.drain(sender)
-        over = self._reactor.callLater(self._settings.session_drain, self.retire, slot, old, reason)
-        old.ended.addCallback(lambda _: over.active() and over.cancel())
+        self._end_drain_later(slot, old, reason)
+
+    def _end_drain_later(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
+        seconds = self._settings.session_drain
+        over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)
+        worker.ended.addCallback(lambda _: over.active() and over.cancel())
 
     def retire(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         """Let a worker finish what it has; once."""

@@ -16,16 +16,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd.counters import add_up
+from stickyd.master.baggage import Packed, pack_worker
 from stickyd.master.membership import Membership
 from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
+from stickyd.master.report import Report, report_on
 from stickyd.master.slots import Slot, Slots
 from stickyd.master.succession import KILL_AFTER, Succession, why
 from stickyd.settings import MOST_WORKERS, Settings
 
 BACKOFF_FIRST = 0.25
 BACKOFF_MOST = 30.0
-REPORT_PATIENCE = 1.0
+RELINK_PATIENCE = 5.0
+"""Seconds that a worker may take to listen to another channel; one that is blocked longer ends."""
 
 _log = Logger("stickyd")
 
@@ -271,28 +274,46 @@ class Supervisor:
                     worker.kill(after=grace + KILL_AFTER)
         await defer.DeferredList([worker.ended for worker in workers])
 
-    async def report(self) -> dict[str, Any]:
+    async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
-        slots = list(self._slots)
-        workers = [(slot, worker) for slot in slots for worker in slot.workers()]
-        asked = await defer.DeferredList([w.report(REPORT_PATIENCE) for _, w in workers])
-        reports = [report for _, report in asked]
+        report = await report_on(self._slots, self._gone)
+        return {"generation": self.generation, **report}
+
+    # ---- the master's own program is replaced
+
+    async def pack(self) -> Packed:
+        """Give up all workers, for another program in our place to take them up.
+
+        Comes back when nobody is being brought, and every worker listens to the
+        channel that the next program will have. The slots are still to be packed
+        after that (`baggage.pack_slots`): they go on being filled.
+        """
+        await self._turn.acquire()
+        await defer.DeferredList([s.coming.loaded for s in self._slots if s.coming is not None])
+        self._stopping = self._succession.stopping = True
+        self._pulse.stop()
+        for slot in self._slots:
+            self._cancel_respawn(slot)
+        workers = self._slots.workers()
+        channels = await defer.gatherResults([w.relink(RELINK_PATIENCE) for w in workers])
         return {
             "generation": self.generation,
-            "table": {"version": self._slots.version, "slots": self._slots.taking_part()},
-            "slots": [
-                {
-                    "slot": slot.number,
-                    "state": slot.state.value,
-                    "pid": slot.pid,
-                    "leaving": [worker.pid for worker in slot.leaving],
-                    "spawned": slot.spawned,
-                    "waiting": slot.outbox.waiting(),
-                    "counters": add_up(
-                        [r for (at, _), r in zip(workers, reports, strict=True) if at is slot]
-                    ),
-                }
-                for slot in slots
-            ],
-            "workers": add_up([self._gone, *reports]),
+            "gone": self._gone,
+            "told_misrouted": self._told_misrouted,
+            "workers": {
+                worker.pid: pack_worker(worker, channel)
+                for worker, channel in zip(workers, channels, strict=True)
+                if not worker.ended.called
+            },
         }
+
+    def resume(self, packed: Packed, slots: list[Packed]) -> None:
+        """Take up what `pack` and `pack_slots` of the program before us have left."""
+        self.generation = packed["generation"]
+        self._gone = add_up([packed["gone"]])
+        self._told_misrouted = packed["told_misrouted"]
+        for slot, of_slot in zip(self._slots, slots, strict=True):
+            self._succession.take_up(slot, of_slot, packed["workers"])
+            if slot.serving is None:
+                self._respawn_later(slot)
+        self._pulse.start()
