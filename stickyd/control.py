@@ -10,7 +10,8 @@ from twisted.python.failure import Failure
 # Descriptor numbers in the worker; sending ends of all inboxes follow.
 CONTROL_FD = 3
 INBOX_FD = 4
-SENDERS_FD = 5
+TALLY_FD = 5
+SENDERS_FD = 6
 
 
 class Link(amp.AMP):

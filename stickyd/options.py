@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd import __version__
+from stickyd.places import room_under
 from stickyd.routing.address import TrustedPeers, TrustError
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
@@ -51,6 +53,13 @@ class Options(usage.Options):
             " [default: as --forwarded-allow-ips]",
         ],
         ["class", None, None, "the twisted.web resource that workers serve [default: demo page]"],
+        [
+            "max-connections",
+            None,
+            None,
+            "open connections of the whole daemon, 503 beyond"
+            " [default: what RLIMIT_NOFILE has room for]",
+        ],
         ["keep-alive", None, "75", "seconds an idle connection is kept"],
         ["head-timeout", None, "10", "seconds for one request head"],
         ["body-timeout", None, "60", "seconds a client may stay silent while it sends a body"],
@@ -108,8 +117,9 @@ class Options(usage.Options):
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
         trusted = _trusted(self["forwarded-allow-ips"])
+        workers = _workers(self["workers"])
         return Settings(
-            workers=_workers(self["workers"]),
+            workers=workers,
             seed=_seed(self["seed"]),
             affinity=_checked("--affinity", self["affinity"], parse_chain, AffinityError),
             scope=_one_of("--affinity-scope", self["affinity-scope"], SCOPES),
@@ -118,6 +128,7 @@ class Options(usage.Options):
             proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
             app=("class", self["class"]) if self["class"] else ("demo", ""),
+            max_connections=_connections(self["max-connections"], workers),
             worker_header=_header_name(self.get("worker-header", "")),
             keep_alive=_seconds("--keep-alive", self["keep-alive"]),
             head_timeout=_seconds("--head-timeout", self["head-timeout"]),
@@ -177,6 +188,25 @@ def _workers(text: str | None) -> int:
     if text is None:
         text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
     return _whole("--workers", text, 1, 512)
+
+
+def _connections(text: str | None, workers: int) -> int:
+    # The hard limit: the master raises the soft one to it.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    room = room_under(limit, workers) if limit != resource.RLIM_INFINITY else 2**31
+    if room < 1:
+        raise usage.UsageError(
+            f"RLIMIT_NOFILE of {limit} has no room for connections with {workers} workers"
+        )
+    if text is None:
+        return room
+    most = _whole("--max-connections", text, 1)
+    if most > room:
+        raise usage.UsageError(
+            f"--max-connections: {most} is more than the {room} that an RLIMIT_NOFILE of {limit}"
+            f" has room for with {workers} workers"
+        )
+    return most
 
 
 def read_seed(text: str | None) -> int:

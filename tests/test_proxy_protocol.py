@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
+from stickyd.master.admission import Admission
 from stickyd.master.arrival import Arrival
 from stickyd.master.listener import Listener
 from stickyd.master.proxied import ProxyRule
 from stickyd.options import Options
+from stickyd.places import Places
 from stickyd.routing.address import canonical
 from stickyd.settings import Settings
 from stickyd.wire.limits import Limits
@@ -330,6 +332,10 @@ class StepByStep(unittest.TestCase):
         self.where = sock.getsockname()
         self.placed: list[Arrival] = []
         self.counters = MasterCounters()
+        sweeper = Sweeper(self.reactor)
+        self.places = Places(100)
+        admission = Admission(self.reactor, sweeper, self.counters, self.places, 10)
+        self.addCleanup(admission.close)
         port = SimpleNamespace(socket=sock, stopReading=lambda: None, stopListening=sock.close)
         self.listener = Listener(
             self.reactor,
@@ -339,8 +345,9 @@ class StepByStep(unittest.TestCase):
             lambda arrival, head: self.placed.append(arrival),
             Limits(),
             10.0,
-            Sweeper(self.reactor),
+            sweeper,
             self.counters,
+            admission,
             ProxyRule.build("auto", "127.0.0.1"),
         )
         self.listener.start()
@@ -390,6 +397,7 @@ class StepByStep(unittest.TestCase):
         self.assertEqual(self.listener.waiting, set())
         self.assertEqual(outcome(sock)[0], b"")
         self.assertEqual(self.counters.as_json()["refused"], {"proxy": 1})
+        self.assertEqual(self.places.open(), 0)
 
     def test_a_stop_leaves_nothing(self) -> None:
         owing, begun = self.connect(), self.connect()
@@ -401,6 +409,7 @@ class StepByStep(unittest.TestCase):
         begun.close()
         self.reactor.settle()
         self.assertEqual((self.listener.waiting, self.reactor.readers), (set(), {}))
+        self.assertEqual(self.places.open(), 0)
 
 
 # ---- the daemon

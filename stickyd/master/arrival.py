@@ -10,6 +10,7 @@ from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
 from stickyd.lingering import LingeringClose
+from stickyd.master.admission import Admission
 from stickyd.routing.address import canonical
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.limits import Limits
@@ -33,6 +34,7 @@ class Reception(Protocol):
     head_timeout: float
     sweeper: Sweeper
     counters: MasterCounters
+    admission: Admission
     waiting: "set[Waiting]"
 
 
@@ -69,13 +71,19 @@ class Waiting:
         raise NotImplementedError
 
     def release(self) -> None:
-        """Close our copy: the client is gone, or the connection belongs to another process now."""
+        """Close our copy: the connection belongs to another process now."""
         self._leave()
         self.socket.close()
 
-    def _vanish(self) -> None:
-        self._listener.counters.vanished += 1
+    def end(self) -> None:
+        """Close the connection, without an answer."""
         self.release()
+        self._listener.admission.leave()
+
+    def vanish(self) -> None:
+        """The client is gone."""
+        self._listener.counters.vanished += 1
+        self.end()
 
     def _wait(self) -> None:
         if not self._waits:
@@ -109,7 +117,7 @@ class Waiting:
     def connectionLost(self, reason: object) -> None:
         """For the reactor: reset by the client."""
         if self._waits:
-            self._vanish()
+            self.vanish()
 
 
 class Arrival(Waiting):
@@ -158,10 +166,10 @@ class Arrival(Waiting):
             self._wait()
             return
         except OSError:
-            self._vanish()
+            self.vanish()
             return
         if not data:
-            self._vanish()
+            self.vanish()
             return
         scanned = len(self.unread)
         head = read_head(self.unread + data, self._listener.limits, scanned)
@@ -185,9 +193,9 @@ class Arrival(Waiting):
         self._listener.counters.refused[refusal.status] += 1
         _log.debug("refused {peer}: {refusal}", peer=self.peer, refusal=refusal)
         self.socket.setblocking(False)
-        LingeringClose(
-            self._listener.reactor, self._listener.sweeper, self.socket, refusal.response()
-        )
+        listener = self._listener
+        last, over = refusal.response(), listener.admission.leave
+        LingeringClose(listener.reactor, listener.sweeper, self.socket, last, over)
 
     def head_left(self) -> int:
         """Milliseconds until the head must be complete; 0 if the clock has not started."""

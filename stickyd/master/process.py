@@ -14,8 +14,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
-from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
+from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, TALLY_FD, adopt_stream
 from stickyd.master.slots import Slot
+from stickyd.places import Tally
 from stickyd.settings import Settings
 
 _log = Logger("stickyd")
@@ -48,6 +49,7 @@ class WorkerProcess(ProcessProtocol):
     :ivar started: fires when the worker is ready; fails with
         `control.CannotLoad`, or when the process ends before it is ready.
     :ivar ended: fires with None when the process has ended.
+    :ivar tally: what the process notes of its connections.
     """
 
     def __init__(
@@ -62,15 +64,17 @@ class WorkerProcess(ProcessProtocol):
         self._partial = {1: b"", 2: b""}
         self.started: defer.Deferred[None] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
+        self.tally, self._tally_fd = Tally.shared()
 
     def spawn(self, settings: Settings, senders: dict[int, socket.socket]) -> int:
         """Start the process; its pid."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         fds: dict[int, Any] = {1: "r", 2: "r", CONTROL_FD: theirs.fileno()}
         fds[INBOX_FD] = self._slot.receiver.fileno()
+        fds[TALLY_FD] = self._tally_fd
         for at, sender in enumerate(senders.values()):
             fds[SENDERS_FD + at] = sender.fileno()
-        with open(os.devnull, "rb") as nothing, theirs:
+        with open(os.devnull, "rb") as nothing, theirs, open(self._tally_fd, "rb"):
             fds[0] = nothing.fileno()
             command = [sys.executable, "-m", "stickyd.worker"]
             process = self._reactor.spawnProcess(

@@ -10,6 +10,7 @@ from stickyd.control import CannotLoad
 from stickyd.counters import add_up
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots, State
+from stickyd.places import Places
 from stickyd.settings import Settings
 
 BACKOFF_FIRST = 0.25
@@ -28,10 +29,11 @@ class StartFailed(Exception):
 class Supervisor:
     """Runs one worker in every slot."""
 
-    def __init__(self, reactor: Any, settings: Settings, slots: Slots) -> None:
+    def __init__(self, reactor: Any, settings: Settings, slots: Slots, places: Places) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
+        self._places = places
         self._workers: dict[int, WorkerProcess] = {}
         self._early_deaths: dict[int, int] = {slot.number: 0 for slot in slots}
         self._respawns: dict[int, Any] = {}
@@ -61,6 +63,7 @@ class Supervisor:
     def _spawn(self, slot: Slot) -> WorkerProcess:
         worker = WorkerProcess(self._reactor, slot, self._misrouted)
         self._workers[slot.number] = worker
+        self._places.watch(worker.tally)
         self._respawns.pop(slot.number, None)
         slot.state = State.STARTING
         slot.spawned += 1
@@ -88,6 +91,7 @@ class Supervisor:
         was_ready = slot.state in (State.READY, State.RETIRING)
         slot.state = State.DEAD
         slot.pid = None
+        self._places.settle(worker.tally)
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
         if self._stopping:
             return

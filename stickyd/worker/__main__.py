@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd import control, keys
-from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
+from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, TALLY_FD, adopt_stream
+from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.worker.apps import load_site
@@ -47,8 +48,16 @@ class WorkerLink(control.Link):
         site = load_site(*chosen.app)
         senders = {number: _inbox_end(SENDERS_FD + at) for at, number in enumerate(about["slots"])}
         self.worker = Worker(
-            reactor, chosen, slot, site, _inbox_end(INBOX_FD), senders, self._misrouted
+            reactor,
+            chosen,
+            slot,
+            site,
+            _inbox_end(INBOX_FD),
+            senders,
+            self._misrouted,
+            Tally(TALLY_FD),
         )
+        os.close(TALLY_FD)
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()
         # Requests leave few cycles; the default of 700 looks for them after every few requests.

@@ -1,6 +1,7 @@
 """What the connections of one worker process share."""
 
 import os
+import resource
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,12 @@ from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
 from stickyd.handoff.inbox import InboxReader, InboxSender
+from stickyd.lingering import LingeringClose, say_and_close
+from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
+from stickyd.wire.refusal import FULL
 from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.poller import Poller
@@ -24,6 +28,9 @@ from stickyd.worker.web import WebExchange
 
 KEPT_MOST = 4096
 """Channels kept, oldest given up first, for connections that moved away and may come back."""
+
+SHORT_AT, BRIM_AT = 16, 8
+"""With fewer descriptors left than these a connection is refused, or refused and closed at once."""
 
 _log = Logger("stickyd")
 
@@ -40,6 +47,7 @@ class Worker:
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
+        tally: Tally,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -49,6 +57,7 @@ class Worker:
         self.limits = settings.limits
         self.moves = settings.scope == "request"
         self.counters = WorkerCounters()
+        self.tally = tally
         self.sweeper = Sweeper(reactor)
         self.poller = Poller(reactor)
         self.retiring = False
@@ -61,6 +70,7 @@ class Worker:
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
         self._kept: dict[int, Channel] = {}
+        self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     # ---- connections come
 
@@ -69,12 +79,18 @@ class Worker:
         self._reader.start()
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
+        self.tally.came()
         channel = self._kept.pop(connection_of(message), None)
+        # The kernel gives the lowest number that is free (open(2)): all below are taken.
+        if descriptor >= self._limit - SHORT_AT:
+            self._shed(descriptor)
+            return
         try:
             frame = decode(message, channel.frame if channel is not None else None)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
+            self.tally.ended()
             return
         if frame.kind is Kind.PLACED:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
@@ -96,7 +112,23 @@ class Worker:
             _log.failure("a connection failed at its adoption")
             channel.transport.abortConnection()
 
+    def _shed(self, descriptor: int) -> None:
+        """The app has opened too many files: whoever comes is refused, while we still can."""
+        self.counters.shed += 1
+        if self.counters.shed == 1:
+            _log.warn("connections are refused: few descriptors are left (said once)")
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(False)
+        last = FULL.response()
+        if descriptor < self._limit - BRIM_AT:
+            LingeringClose(self.reactor, self.sweeper, sock, last, self.tally.ended)
+        else:
+            say_and_close(sock, last)
+            self.tally.ended()
+
     def _lost(self) -> None:
+        self.tally.came()
+        self.tally.ended()
         self.counters.lost += 1
         _log.error("a connection was lost on its way: this process is out of descriptors")
 
