@@ -47,6 +47,12 @@ class Retire(amp.Command):
     arguments = [(b"grace", amp.Float())]
 
 
+class Ease(amp.Command):
+    """Master to worker: the daemon is full; close up to ``count`` connections that idle."""
+
+    arguments = [(b"count", amp.Integer())]
+
+
 class Report(amp.Command):
     """Master to worker: your counters, as JSON."""
 

@@ -46,6 +46,7 @@ class WorkerCounters:
         self.lost = 0
         self.pinned = 0
         self.shed = 0
+        self.eased = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -60,6 +61,7 @@ class WorkerCounters:
             "lost": self.lost,
             "pinned": self.pinned,
             "shed": self.shed,
+            "eased": self.eased,
             "open": self.open,
         }
 

@@ -99,7 +99,7 @@ class StickydService(Service):
         dispatcher = Dispatcher(policy, self._slots, self._counters, settings.inbox_timeout)
         lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._admission = Admission(
-            self._reactor, self._sweeper, self._counters, self._places, lingering
+            self._reactor, self._sweeper, self._counters, self._places, lingering, self._ease
         )
         numbers = count(1)
         for index, description in enumerate(self._listen):
@@ -133,6 +133,10 @@ class StickydService(Service):
         for listener in self._listeners:
             listener.start()
         self._say_ready()
+
+    def _ease(self, count: int) -> None:
+        if self._supervisor is not None:
+            self._supervisor.ease(count)
 
     def _say_ready(self) -> None:
         _log.info(

@@ -334,7 +334,7 @@ class StepByStep(unittest.TestCase):
         self.counters = MasterCounters()
         sweeper = Sweeper(self.reactor)
         self.places = Places(100)
-        admission = Admission(self.reactor, sweeper, self.counters, self.places, 10)
+        admission = Admission(self.reactor, sweeper, self.counters, self.places, 10, lambda _: None)
         self.addCleanup(admission.close)
         port = SimpleNamespace(socket=sock, stopReading=lambda: None, stopListening=sock.close)
         self.listener = Listener(

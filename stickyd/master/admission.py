@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from stickyd.counters import MasterCounters
@@ -12,6 +13,9 @@ from stickyd.wire.refusal import FULL
 
 _ANSWER = FULL.response()
 
+EASE_EVERY = 0.25
+"""Seconds between two times that workers are asked for room."""
+
 
 class Admission:
     """Gives connections their places, and refuses those for whom there is none.
@@ -20,6 +24,7 @@ class Admission:
     that the client reads the answer, and the others are closed at once.
 
     :param lingering: how many may linger.
+    :param ease: asks for room for so many connections, which have just been refused.
     """
 
     def __init__(
@@ -29,12 +34,16 @@ class Admission:
         counters: MasterCounters,
         places: Places,
         lingering: int,
+        ease: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
         self._sweeper = sweeper
         self._counters = counters
         self._places = places
         self._may_linger = lingering
+        self._ease = ease
+        self._eased_until = 0.0
+        self._wanted = 0
         self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def admit(self, sock: socket.socket) -> bool:
@@ -42,6 +51,7 @@ class Admission:
         if self._places.take():
             return True
         self._counters.shed += 1
+        self._ask_for_room()
         if self._may_linger:
             self._may_linger -= 1
             sock.setblocking(False)
@@ -49,6 +59,14 @@ class Admission:
         else:
             say_and_close(sock, _ANSWER)
         return False
+
+    def _ask_for_room(self) -> None:
+        self._wanted += 1
+        now = self._reactor.seconds()
+        if now >= self._eased_until:
+            self._eased_until = now + EASE_EVERY
+            wanted, self._wanted = self._wanted, 0
+            self._ease(wanted)
 
     def _lingered(self) -> None:
         self._may_linger += 1

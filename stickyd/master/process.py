@@ -105,6 +105,11 @@ class WorkerProcess(ProcessProtocol):
             asked = self._link.callRemote(control.Retire, grace=grace)
             asked.addErrback(lambda _: None)
 
+    def ease(self, count: int) -> None:
+        """Ask the worker to close up to ``count`` connections that idle."""
+        if self._link.transport is not None:
+            self._link.callRemote(control.Ease, count=count).addErrback(lambda _: None)
+
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""
         if self.ended.called or not self.started.called:

@@ -119,6 +119,12 @@ class Supervisor:
             source=source,
         )
 
+    def ease(self, count: int) -> None:
+        """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
+        ready = [slot.number for slot in self._slots if slot.state is State.READY]
+        for number in ready:
+            self._workers[number].ease(-(-count // len(ready)))
+
     def stop(self, grace: float) -> "defer.Deferred[None]":
         """Retire every worker; fires when the last one has ended."""
         self._stopping = True

@@ -75,6 +75,13 @@ class WorkerLink(control.Link):
             self.worker.retire(grace).addBoth(lambda _: _end(self))
         return {}
 
+    @control.Ease.responder
+    def ease(self, count: int) -> dict[str, Any]:
+        """Make room."""
+        if self.worker is not None:
+            self.worker.ease(count)
+        return {}
+
     @control.Report.responder
     def report(self) -> dict[str, Any]:
         """The counters."""

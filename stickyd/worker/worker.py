@@ -1,5 +1,6 @@
 """What the connections of one worker process share."""
 
+import heapq
 import os
 import resource
 import socket
@@ -28,6 +29,10 @@ from stickyd.worker.web import WebExchange
 
 KEPT_MOST = 4096
 """Channels kept, oldest given up first, for connections that moved away and may come back."""
+
+IDLE_LEAST = 1.0
+"""Seconds a connection has idled before it is closed in favour of others: one in use, whose next
+request may be on its way, is spared."""
 
 SHORT_AT, BRIM_AT = 16, 8
 """With fewer descriptors left than these a connection is refused, or refused and closed at once."""
@@ -161,6 +166,15 @@ class Worker:
         self._channels.discard(channel)
         self.sweeper.discard(channel)
         self._check_empty()
+
+    def ease(self, count: int) -> None:
+        """The daemon is full: end up to ``count`` kept connections, the longest idle first."""
+        # By the time they were kept until: the deadline of one that idles.
+        settled = self.reactor.seconds() + self.settings.keep_alive - IDLE_LEAST
+        idle = (c for c in self._channels if c.idle() and (c.deadline or settled) <= settled)
+        for channel in heapq.nsmallest(count, idle, key=lambda c: c.deadline or 0.0):
+            self.counters.eased += 1
+            channel.close()
 
     # ---- counters
 
