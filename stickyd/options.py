@@ -1,7 +1,6 @@
 """The command line, for twistd, twist and ``stickyd run`` alike."""
 
 import os
-import re
 import resource
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd import __version__
+from stickyd.arguments import seconds, token, whole
 from stickyd.places import room_under
 from stickyd.routing.address import TrustedPeers, TrustError
 from stickyd.routing.key import AffinityError, parse_chain
@@ -22,7 +22,6 @@ from stickyd.wire.proxy import VERSIONS
 
 SCOPES = ("connection", "request")
 DEFAULT_HEADER = "X-Stickyd-Worker"
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Options(usage.Options):
@@ -65,6 +64,12 @@ class Options(usage.Options):
         ["body-timeout", None, "60", "seconds a client may stay silent while it sends a body"],
         ["send-timeout", None, "60", "seconds a client may take nothing of an answer"],
         ["inbox-timeout", None, "10", "seconds to wait for room in a full inbox, then 503"],
+        [
+            "half-close-timeout",
+            None,
+            "10",
+            "seconds the app may take to answer a client that has finished sending",
+        ],
         ["graceful-timeout", None, "30", "seconds a retiring worker may finish what it answers"],
         ["limit-request-line", None, "8190", "bytes of a request line"],
         ["limit-request-fields", None, "100", "header fields of a request"],
@@ -108,16 +113,17 @@ class Options(usage.Options):
 
     def _settings(self) -> Settings:
         limits = Limits(
-            request_line=_whole("--limit-request-line", self["limit-request-line"], 64),
-            fields=_whole("--limit-request-fields", self["limit-request-fields"], 1),
-            field_size=_whole("--limit-request-field-size", self["limit-request-field-size"], 64),
-            head=_whole("--limit-request-head", self["limit-request-head"], 128, 32768),
-            body=_whole("--limit-request-body", self["limit-request-body"], 0, 2**62),
+            request_line=whole("--limit-request-line", self["limit-request-line"], 64),
+            fields=whole("--limit-request-fields", self["limit-request-fields"], 1),
+            field_size=whole("--limit-request-field-size", self["limit-request-field-size"], 64),
+            head=whole("--limit-request-head", self["limit-request-head"], 128, 32768),
+            body=whole("--limit-request-body", self["limit-request-body"], 0, 2**62),
         )
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
         trusted = _trusted(self["forwarded-allow-ips"])
         workers = _workers(self["workers"])
+        header = self.get("worker-header", "")
         return Settings(
             workers=workers,
             seed=_seed(self["seed"]),
@@ -129,13 +135,14 @@ class Options(usage.Options):
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
             app=("class", self["class"]) if self["class"] else ("demo", ""),
             max_connections=_connections(self["max-connections"], workers),
-            worker_header=_header_name(self.get("worker-header", "")),
-            keep_alive=_seconds("--keep-alive", self["keep-alive"]),
-            head_timeout=_seconds("--head-timeout", self["head-timeout"]),
-            body_timeout=_seconds("--body-timeout", self["body-timeout"]),
-            send_timeout=_seconds("--send-timeout", self["send-timeout"]),
-            inbox_timeout=_seconds("--inbox-timeout", self["inbox-timeout"]),
-            graceful_timeout=_seconds("--graceful-timeout", self["graceful-timeout"]),
+            worker_header=header and token("--worker-header", header),
+            keep_alive=seconds("--keep-alive", self["keep-alive"]),
+            head_timeout=seconds("--head-timeout", self["head-timeout"]),
+            body_timeout=seconds("--body-timeout", self["body-timeout"]),
+            send_timeout=seconds("--send-timeout", self["send-timeout"]),
+            inbox_timeout=seconds("--inbox-timeout", self["inbox-timeout"]),
+            half_close_timeout=seconds("--half-close-timeout", self["half-close-timeout"]),
+            graceful_timeout=seconds("--graceful-timeout", self["graceful-timeout"]),
             limits=limits,
         )
 
@@ -164,30 +171,10 @@ def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
     return text
 
 
-def _whole(option: str, text: str, least: int, most: int = 2**31) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!r} is not a whole number") from None
-    if not least <= number <= most:
-        raise usage.UsageError(f"{option}: {number} is not within {least} to {most}")
-    return number
-
-
-def _seconds(option: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!r} is not a number of seconds") from None
-    if not 0 < number <= 86400:
-        raise usage.UsageError(f"{option}: {text} s is not within 0 to 86400")
-    return number
-
-
 def _workers(text: str | None) -> int:
     if text is None:
         text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
-    return _whole("--workers", text, 1, 512)
+    return whole("--workers", text, 1, 512)
 
 
 def _connections(text: str | None, workers: int) -> int:
@@ -200,7 +187,7 @@ def _connections(text: str | None, workers: int) -> int:
         )
     if text is None:
         return room
-    most = _whole("--max-connections", text, 1)
+    most = whole("--max-connections", text, 1)
     if most > room:
         raise usage.UsageError(
             f"--max-connections: {most} is more than the {room} that an RLIMIT_NOFILE of {limit}"
@@ -247,12 +234,6 @@ def _proxies(text: str | None, trusted: str) -> str:
     if text is None:
         return trusted
     return _checked("--proxy-allow-from", text, TrustedPeers.parse, TrustError)
-
-
-def _header_name(name: str) -> str:
-    if name and not _TOKEN.fullmatch(name):
-        raise usage.UsageError(f"--worker-header: {name!r} is not a header name")
-    return name
 
 
 def _check_endpoint(description: str) -> None:

@@ -85,6 +85,19 @@ class Waiting:
         self._listener.counters.vanished += 1
         self.end()
 
+    def _receive(self, most: int, flags: int) -> bytes:
+        """What there is; nothing after seeing to it that we wait, or that the client is gone."""
+        try:
+            data = self.socket.recv(most, flags)
+        except BlockingIOError:
+            self._wait()
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.vanish()
+        return data
+
     def _wait(self) -> None:
         if not self._waits:
             self._waits = True
@@ -156,22 +169,11 @@ class Arrival(Waiting):
 
     def look(self) -> None:
         """Read what there is; hand on, refuse or wait."""
-        most = self._listener.limits.head + 1
-        try:
-            if self.unread:
-                data = self.socket.recv(most - len(self.unread), socket.MSG_DONTWAIT)
-            else:
-                data = self.socket.recv(most, PEEK)
-        except BlockingIOError:
-            self._wait()
-            return
-        except OSError:
-            self.vanish()
-            return
-        if not data:
-            self.vanish()
-            return
         scanned = len(self.unread)
+        most = self._listener.limits.head + 1 - scanned
+        data = self._receive(most, socket.MSG_DONTWAIT if scanned else PEEK)
+        if not data:
+            return
         head = read_head(self.unread + data, self._listener.limits, scanned)
         if isinstance(head, Head):
             if scanned:

@@ -57,16 +57,8 @@ class Announced(Waiting):
             self._cut("peer is not allowed to send a PROXY header")
             return
         held = len(self._held)
-        try:
-            data = self.socket.recv(HEADER_MOST - held, PEEK)
-        except BlockingIOError:
-            self._wait()
-            return
-        except OSError:
-            self.vanish()
-            return
+        data = self._receive(HEADER_MOST - held, PEEK)
         if not data:
-            self.vanish()
             return
         header = read_proxy(self._held + data, self._rule.versions)
         if isinstance(header, ProxyRefused):
