@@ -16,6 +16,7 @@ class MasterCounters:
         self.handed_off: dict[int, Counter[str]] = {}
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
+        self.shed = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
@@ -28,6 +29,7 @@ class MasterCounters:
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
+            "shed": self.shed,
         }
 
 
@@ -45,6 +47,8 @@ class WorkerCounters:
         self.refused: Counter[int] = Counter()
         self.lost = 0
         self.pinned = 0
+        self.shed = 0
+        self.eased = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -60,6 +64,8 @@ class WorkerCounters:
             "refused": {str(status): n for status, n in sorted(self.refused.items())},
             "lost": self.lost,
             "pinned": self.pinned,
+            "shed": self.shed,
+            "eased": self.eased,
             "open": self.open,
         }
 

@@ -5,7 +5,9 @@ can destroy the answer before the client reads it. So: write, shut down our
 direction, read on for a while, then close.
 """
 
+import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from stickyd.deadlines import Sweeper
@@ -20,10 +22,21 @@ _READS_A_TURN = 16
 
 
 class LingeringClose:
-    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed."""
+    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed.
 
-    def __init__(self, reactor: Any, sweeper: Sweeper, sock: socket.socket, last: bytes) -> None:
+    :param over: told once when the socket is closed.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        sweeper: Sweeper,
+        sock: socket.socket,
+        last: bytes,
+        over: Callable[[], None],
+    ) -> None:
         self._reactor = reactor
+        self._over = over
         self._sweeper = sweeper
         self._socket = sock
         self._last = last
@@ -97,3 +110,19 @@ class LingeringClose:
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
         self._socket.close()
+        self._over()
+
+
+def say_and_close(sock: socket.socket, last: bytes) -> None:
+    """As well as it can be done without waiting.
+
+    What has arrived is taken, so that only what arrives later makes the kernel
+    send RST.
+    """
+    with contextlib.suppress(OSError), sock:
+        sock.setblocking(False)
+        sock.send(last)
+        sock.shutdown(socket.SHUT_WR)
+        for _ in range(_READS_A_TURN):
+            if not sock.recv(65536):
+                break

@@ -20,12 +20,14 @@ from twisted.python.failure import Failure
 from stickyd import __version__
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
+from stickyd.master.admission import Admission
 from stickyd.master.dispatcher import Dispatcher
 from stickyd.master.listener import Listener
 from stickyd.master.proxied import ProxyRule
 from stickyd.master.slots import Slots
 from stickyd.master.supervisor import StartFailed, Supervisor
 from stickyd.options import Options
+from stickyd.places import Places, shed_under
 from stickyd.settings import Settings
 from stickyd.signals import also_on
 
@@ -70,6 +72,8 @@ class StickydService(Service):
         self._control_path = control
         self._counters = MasterCounters()
         self._sweeper = Sweeper(reactor)
+        self._places = Places(settings.max_connections)
+        self._admission: Admission | None = None
         self._listeners: list[Listener] = []
         self._control_port: Any = None
         self._slots: Slots | None = None
@@ -93,6 +97,10 @@ class StickydService(Service):
         self._slots = Slots(self._reactor, settings.workers)
         policy = settings.policy()
         dispatcher = Dispatcher(policy, self._slots, self._counters, settings.inbox_timeout)
+        lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._admission = Admission(
+            self._reactor, self._sweeper, self._counters, self._places, lingering, self._ease
+        )
         numbers = count(1)
         for index, description in enumerate(self._listen):
             endpoint = serverFromString(self._reactor, description)
@@ -113,11 +121,14 @@ class StickydService(Service):
                 settings.head_timeout,
                 self._sweeper,
                 self._counters,
+                self._admission,
                 ProxyRule.build(settings.proxy_protocol, settings.proxy_allow_from),
             )
             self._listeners.append(listener)
         self._listen_control()
-        self._supervisor = Supervisor(self._reactor, settings, self._slots, dispatcher.take_table)
+        self._supervisor = Supervisor(
+            self._reactor, settings, self._slots, self._places, dispatcher.take_table
+        )
         self._install_signals()
         await self._supervisor.start()
         if not self.running:
@@ -125,6 +136,10 @@ class StickydService(Service):
         for listener in self._listeners:
             listener.start()
         self._say_ready()
+
+    def _ease(self, count: int) -> None:
+        if self._supervisor is not None:
+            self._supervisor.ease(count)
 
     def _say_ready(self) -> None:
         _log.info(
@@ -200,6 +215,7 @@ class StickydService(Service):
             "version": __version__,
             "scope": self._settings.scope,
             "master": {"pid": os.getpid(), **self._counters.as_json(), "open": waiting},
+            "connections": {"open": self._places.open(), "most": self._places.most},
             **report,
         }
 
@@ -221,6 +237,8 @@ class StickydService(Service):
             await defer.maybeDeferred(self._control_port.stopListening)
         if self._slots is not None:
             self._slots.close()
+        if self._admission is not None:
+            self._admission.close()
         self._sweeper.stop()
 
 

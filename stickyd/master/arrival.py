@@ -10,6 +10,7 @@ from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
 from stickyd.lingering import LingeringClose
+from stickyd.master.admission import Admission
 from stickyd.routing.address import canonical
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.limits import Limits
@@ -33,6 +34,7 @@ class Reception(Protocol):
     head_timeout: float
     sweeper: Sweeper
     counters: MasterCounters
+    admission: Admission
     waiting: "set[Waiting]"
 
 
@@ -69,13 +71,32 @@ class Waiting:
         raise NotImplementedError
 
     def release(self) -> None:
-        """Close our copy: the client is gone, or the connection belongs to another process now."""
+        """Close our copy: the connection belongs to another process now."""
         self._leave()
         self.socket.close()
 
-    def _vanish(self) -> None:
-        self._listener.counters.vanished += 1
+    def end(self) -> None:
+        """Close the connection, without an answer."""
         self.release()
+        self._listener.admission.leave()
+
+    def vanish(self) -> None:
+        """The client is gone."""
+        self._listener.counters.vanished += 1
+        self.end()
+
+    def _receive(self, most: int, flags: int) -> bytes:
+        """What there is; nothing after seeing to it that we wait, or that the client is gone."""
+        try:
+            data = self.socket.recv(most, flags)
+        except BlockingIOError:
+            self._wait()
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.vanish()
+        return data
 
     def _wait(self) -> None:
         if not self._waits:
@@ -109,7 +130,7 @@ class Waiting:
     def connectionLost(self, reason: object) -> None:
         """For the reactor: reset by the client."""
         if self._waits:
-            self._vanish()
+            self.vanish()
 
 
 class Arrival(Waiting):
@@ -148,22 +169,11 @@ class Arrival(Waiting):
 
     def look(self) -> None:
         """Read what there is; hand on, refuse or wait."""
-        most = self._listener.limits.head + 1
-        try:
-            if self.unread:
-                data = self.socket.recv(most - len(self.unread), socket.MSG_DONTWAIT)
-            else:
-                data = self.socket.recv(most, PEEK)
-        except BlockingIOError:
-            self._wait()
-            return
-        except OSError:
-            self._vanish()
-            return
-        if not data:
-            self._vanish()
-            return
         scanned = len(self.unread)
+        most = self._listener.limits.head + 1 - scanned
+        data = self._receive(most, socket.MSG_DONTWAIT if scanned else PEEK)
+        if not data:
+            return
         head = read_head(self.unread + data, self._listener.limits, scanned)
         if isinstance(head, Head):
             if scanned:
@@ -185,9 +195,9 @@ class Arrival(Waiting):
         self._listener.counters.refused[refusal.status] += 1
         _log.debug("refused {peer}: {refusal}", peer=self.peer, refusal=refusal)
         self.socket.setblocking(False)
-        LingeringClose(
-            self._listener.reactor, self._listener.sweeper, self.socket, refusal.response()
-        )
+        listener = self._listener
+        last, over = refusal.response(), listener.admission.leave
+        LingeringClose(listener.reactor, listener.sweeper, self.socket, last, over)
 
     def head_left(self) -> int:
         """Milliseconds until the head must be complete; 0 if the clock has not started."""

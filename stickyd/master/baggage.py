@@ -14,6 +14,7 @@ from typing import Any
 from stickyd.handoff.inbox import InboxSender
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
+from stickyd.places import Tally
 
 FORMAT = 1
 
@@ -54,7 +55,14 @@ def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
         "channel": keep(channel.detach()) if channel is not None else None,
         "counters": worker.counters,
         "retiring": worker.retiring,
+        "version": worker.version,
+        "tally": keep(worker.tally.descriptor),
     }
+
+
+def unpack_tally(packed: Packed) -> Tally:
+    """What a packed worker notes of its connections."""
+    return Tally(taken(packed["tally"]))
 
 
 def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
@@ -63,6 +71,7 @@ def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
     end = None if channel is None else socket.socket(fileno=taken(channel))
     worker.counters = packed["counters"]
     worker.retiring = packed["retiring"]
+    worker.version = packed["version"]
     worker.take_up(packed["pid"], taken(packed["output"]), end)
 
 

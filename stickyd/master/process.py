@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from stickyd import control
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
+from stickyd.places import Tally
 from stickyd.settings import Settings
 
 Senders = dict[int, socket.socket]
@@ -63,6 +64,8 @@ class WorkerProcess:
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
     :ivar counters: the last it told.
     :ivar retiring: it has been told to finish.
+    :ivar version: of the slot table it has been told.
+    :ivar tally: what it notes of its connections.
     :ivar given_up: it has been silent for too long and is being killed.
     """
 
@@ -72,6 +75,7 @@ class WorkerProcess:
         slot: int,
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[["WorkerProcess", str], None],
+        tally: Tally,
     ) -> None:
         self._reactor = reactor
         self._link = _Link(self)
@@ -83,6 +87,8 @@ class WorkerProcess:
         self.silent = 0.0
         self.retiring = False
         self.given_up = False
+        self.version = 0
+        self.tally = tally
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
@@ -107,6 +113,7 @@ class WorkerProcess:
         :param slots: those of the slot table, whose version is ``version``.
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
+        self.version = version
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
@@ -129,6 +136,7 @@ class WorkerProcess:
             slot=self.slot,
             about=json.dumps(about).encode("utf-8"),
             inbox=inbox.fileno(),
+            tally=self.tally.descriptor,
             senders=_as_ends(ends),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
@@ -223,11 +231,16 @@ class WorkerProcess:
 
     def table(self, version: int, slots: list[int], added: Senders) -> "defer.Deferred[None]":
         """Tell it a new slot table; fires when it acts by it, or has ended."""
+        self.version = version
         return self._tell(control.Table, version=version, slots=slots, added=_as_ends(added))
 
     def retire(self, grace: float, to: list[int], reason: str) -> None:
         """Ask it to finish within ``grace`` seconds, and to give idle connections to slots."""
         self._tell(control.Retire, grace=grace, to=to, reason=reason)
+
+    def ease(self, count: int) -> None:
+        """Ask it to close up to ``count`` connections that idle."""
+        self._tell(control.Ease, count=count)
 
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""

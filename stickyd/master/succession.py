@@ -9,9 +9,10 @@ from twisted.python.failure import Failure
 
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
-from stickyd.master.baggage import Packed, unpack_worker
+from stickyd.master.baggage import Packed, unpack_tally, unpack_worker
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
+from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 
 KILL_AFTER = 1.0
@@ -33,6 +34,7 @@ class Succession:
         reactor: Any,
         settings: Settings,
         slots: Slots,
+        places: Places,
         on_ended: Callable[[Slot, WorkerProcess], None],
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
@@ -41,6 +43,7 @@ class Succession:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
+        self._places = places
         self._on_ended = on_ended
         self._on_served = on_served
         self._on_misrouted = on_misrouted
@@ -49,7 +52,7 @@ class Succession:
 
     def bring(self, slot: Slot) -> WorkerProcess:
         """Spawn a worker that loads the app for a slot."""
-        worker = slot.coming = self._worker_of(slot)
+        worker = slot.coming = self._worker_of(slot, Tally.shared())
         slot.spawned += 1
         slots = self._slots
         worker.start(
@@ -57,9 +60,10 @@ class Succession:
         )
         return worker
 
-    def _worker_of(self, slot: Slot) -> WorkerProcess:
-        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn)
+    def _worker_of(self, slot: Slot, tally: Tally) -> WorkerProcess:
+        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn, tally)
         worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
+        self._places.watch(worker.tally)
         return worker
 
     def take_up(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
@@ -73,7 +77,8 @@ class Succession:
         for pid in pids:
             if str(pid) not in workers:
                 continue
-            worker, of_worker = self._worker_of(slot), workers[str(pid)]
+            of_worker = workers[str(pid)]
+            worker = self._worker_of(slot, unpack_tally(of_worker))
             if pid == packed["serving"] and of_worker["channel"] is not None:
                 slot.serving = worker
             else:
@@ -100,6 +105,9 @@ class Succession:
         slot.early_deaths = 0
         slot.empty_since = None
         _log.info("worker {slot} is ready (pid {pid})", slot=slot.number, pid=new.pid)
+        slots = self._slots
+        if new.version != slots.version:
+            new.table(slots.version, slots.taking_part(), slots.senders())
         if old is None:
             new.serve(slot.private)
         else:

@@ -23,6 +23,7 @@ from stickyd.master.pulse import Pulse
 from stickyd.master.report import Report, report_on
 from stickyd.master.slots import Slot, Slots
 from stickyd.master.succession import KILL_AFTER, Succession, why
+from stickyd.places import Places
 from stickyd.settings import MOST_WORKERS, Settings
 
 BACKOFF_FIRST = 0.25
@@ -44,14 +45,20 @@ class Supervisor:
     """
 
     def __init__(
-        self, reactor: Any, settings: Settings, slots: Slots, on_table: Callable[[], None]
+        self,
+        reactor: Any,
+        settings: Settings,
+        slots: Slots,
+        places: Places,
+        on_table: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
-        self._membership = Membership(settings, slots, on_table)
+        self._places = places
+        self._membership = Membership(settings, slots, places, on_table)
         self._succession = Succession(
-            reactor, settings, slots, self._ended, self._served, self._misrouted, self._worn
+            reactor, settings, slots, places, self._ended, self._served, self._misrouted, self._worn
         )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
@@ -189,6 +196,7 @@ class Supervisor:
 
     def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
+        self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
         if self._stopping:
@@ -255,6 +263,12 @@ class Supervisor:
             named=named,
             source=source,
         )
+
+    def ease(self, count: int) -> None:
+        """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
+        workers = [slot.serving for slot in self._slots if slot.serving is not None]
+        for worker in workers:
+            worker.ease(-(-count // len(workers)))
 
     # ---- the end
 

@@ -273,6 +273,11 @@ class Channel(Leaving):
     def _begun_head(self) -> bool:
         return bool(self._buffer) or self._came_with
 
+    def idle(self) -> bool:
+        """Whether it waits for a next request, of which nothing has come."""
+        waits = self.state is State.HEAD and self.transport.flushed()
+        return waits and not self._begun_head()
+
     def _arm(self) -> None:
         """Set the deadline that belongs to what the connection is waiting for."""
         seconds = patience(

@@ -11,6 +11,7 @@ from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
+from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.worker.apps import load_site
@@ -42,7 +43,9 @@ class Life:
 
     # ---- it begins
 
-    def load(self, slot: int, about: bytes, inbox: socket.socket, senders: Ends) -> None:
+    def load(
+        self, slot: int, about: bytes, inbox: socket.socket, tally: Tally, senders: Ends
+    ) -> None:
         """Load the app.
 
         :raise CannotLoad: with one line that says why.
@@ -62,6 +65,7 @@ class Life:
             inbox,
             senders,
             self._misrouted,
+            tally,
             self.worn,
             chosen.policy(told["slots"], told["version"]),
             known,

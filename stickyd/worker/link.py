@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from stickyd import control
 from stickyd.control import adopt_stream
+from stickyd.places import Tally
 from stickyd.worker.life import Ends, Life
 from stickyd.worker.worker import Worker
 
@@ -30,10 +31,11 @@ class WorkerLink(control.Link):
 
     @control.Start.responder
     def start(
-        self, slot: int, about: bytes, inbox: int, senders: list[dict[str, int]]
+        self, slot: int, about: bytes, inbox: int, tally: int, senders: list[dict[str, int]]
     ) -> dict[str, Any]:
         """Load the app."""
-        self._life.load(slot, about, _inbox_end(inbox), _ends(senders))
+        os.set_inheritable(tally, False)
+        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), _ends(senders))
         return {}
 
     @control.Serve.responder
@@ -67,6 +69,12 @@ class WorkerLink(control.Link):
     def retire(self, grace: float, to: list[int], reason: str) -> dict[str, Any]:
         """Finish and end."""
         self._life.retire(grace, to, reason)
+        return {}
+
+    @control.Ease.responder
+    def ease(self, count: int) -> dict[str, Any]:
+        """Make room."""
+        self._worker.ease(count)
         return {}
 
     @control.Report.responder
