@@ -80,6 +80,7 @@ class LingeringClose:
     def _say_last(self) -> bool:
         try:
             self._last = self._last[self._socket.send(self._last) :]
+            self._heard()
         except BlockingIOError:
             pass
         if self._last:
@@ -99,8 +100,11 @@ class LingeringClose:
             if not data:
                 self._close()
                 return
-            self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
+            self._heard()
         self._reactor.addReader(self)
+
+    def _heard(self) -> None:
+        self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
 
     def _close(self) -> None:
         if self.deadline is None:

@@ -4,8 +4,6 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from twisted.logger import Logger
-
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
@@ -17,8 +15,6 @@ from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
 
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
-
-_log = Logger("stickyd")
 
 Dispatch = Callable[["Arrival", Head], None]
 
@@ -193,7 +189,6 @@ class Arrival(Waiting):
         """Answer and close."""
         self._leave()
         self._listener.counters.refused[refusal.status] += 1
-        _log.debug("refused {peer}: {refusal}", peer=self.peer, refusal=refusal)
         self.socket.setblocking(False)
         listener = self._listener
         last, over = refusal.response(), listener.admission.leave

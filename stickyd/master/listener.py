@@ -22,6 +22,10 @@ _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _SHORT_OF = _NO_DESCRIPTOR | {errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_WHEN_SHORT = 0.1
 
+UNSENT_MOST = 128 * 1024
+"""Bytes of an answer that the kernel holds beyond what the client's window takes. Otherwise it
+holds megabytes for each client that reads slowly, and filling them stalls the others."""
+
 Receive = Callable[[Reception, socket.socket, Address | None], Waiting]
 
 _log = Logger("stickyd")
@@ -67,8 +71,9 @@ class Listener:
         port.stopReading()
         self._unix = self._socket.family == socket.AF_UNIX
         if not self._unix:
-            # Inherited by every connection accepted from it (tcp(7)).
+            # Both are inherited by every connection accepted from it (tcp(7)).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MOST)
 
     def where(self) -> str:
         """Where it listens, for the log."""
