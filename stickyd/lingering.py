@@ -106,14 +106,18 @@ class LingeringClose:
     def _heard(self) -> None:
         self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
 
-    def _close(self) -> None:
-        if self.deadline is None:
-            return
+    def let_go(self) -> tuple[socket.socket, bytes]:
+        """Give the socket up, and what is still to be written; both are the caller's."""
         self.deadline = None
         self._sweeper.discard(self)
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
-        self._socket.close()
+        return self._socket, self._last
+
+    def _close(self) -> None:
+        if self.deadline is None:
+            return
+        self.let_go()[0].close()
         self._over()
 
 

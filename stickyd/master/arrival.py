@@ -111,6 +111,13 @@ class Waiting:
             self._listener.sweeper.discard(self)
             self._listener.waiting.discard(self)
 
+    def resume(self) -> None:
+        """Go on with a connection that another program in our place has begun with."""
+        if self.deadline is None:
+            self.look()
+        else:
+            self._wait()
+
     def fileno(self) -> int:
         """For the reactor."""
         return self.socket.fileno()
@@ -151,15 +158,15 @@ class Arrival(Waiting):
         self.index = listener.index
         self.unread = b""
         self.connection = next(listener.numbers)
-        self._announced = announced
+        self.announced = announced
 
     def local(self) -> Address | None:
         """Our end of the connection; None on a Unix socket.
 
         :raise OSError: if the client is gone.
         """
-        if self._announced is not None or self.peer is None:
-            return self._announced
+        if self.announced is not None or self.peer is None:
+            return self.announced
         host, port = self.socket.getsockname()[:2]
         return canonical(host) or host, port
 

@@ -11,8 +11,13 @@ import socket
 from base64 import b64decode, b64encode
 from typing import Any
 
+from stickyd.handoff.frame import Address
 from stickyd.handoff.inbox import InboxSender
+from stickyd.lingering import LingeringClose
+from stickyd.master.arrival import Arrival
+from stickyd.master.listener import Listener
 from stickyd.master.process import WorkerProcess
+from stickyd.master.proxied import Announced
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Tally
 
@@ -41,6 +46,52 @@ def as_text(data: bytes) -> str:
 def as_bytes(text: str) -> bytes:
     """What `as_text` made."""
     return b64decode(text)
+
+
+# ---- connections in the master
+
+
+def pack_waiting(connection: Arrival | Announced, now: float) -> Packed:
+    """A connection whose first head, or PROXY header, is not whole yet."""
+    return {
+        "fd": keep(connection.socket.fileno()),
+        "peer": connection.peer,
+        "left": connection.deadline - now if connection.deadline is not None else None,
+        "announced": connection.announced if isinstance(connection, Arrival) else None,
+        "number": connection.connection if isinstance(connection, Arrival) else None,
+        "unread": as_text(
+            connection.unread if isinstance(connection, Arrival) else connection.held
+        ),
+    }
+
+
+def unpack_waiting(packed: Packed, listener: Listener, now: float) -> Arrival | Announced:
+    """The connection, for ``listener`` to go on with."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    peer = _address(packed["peer"])
+    unread = as_bytes(packed["unread"])
+    connection: Arrival | Announced
+    if packed["number"] is not None:
+        connection = Arrival(listener, sock, peer, announced=_address(packed["announced"]))
+        connection.connection = packed["number"]
+        connection.unread = unread
+    else:
+        assert listener.proxy is not None
+        connection = Announced(listener, sock, peer, listener.proxy)
+        connection.held = unread
+    if packed["left"] is not None:
+        connection.deadline = now + packed["left"]
+    return connection
+
+
+def _address(packed: list[Any] | None) -> Address | None:
+    return (packed[0], packed[1]) if packed is not None else None
+
+
+def pack_lingering(closing: LingeringClose) -> Packed:
+    """A connection whose last words are on their way."""
+    sock, last = closing.let_go()
+    return {"fd": keep(sock.detach()), "last": as_text(last)}
 
 
 # ---- a worker

@@ -65,6 +65,7 @@ class Listener:
         self.admission = admission
         self._short = False
         self.waiting: set[Waiting] = set()
+        self.proxy = proxy
         self._receive: Receive = Arrival if proxy is None else partial(Announced, rule=proxy)
         self._port = port
         self._socket: socket.socket = port.socket

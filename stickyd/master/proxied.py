@@ -49,25 +49,25 @@ class Announced(Waiting):
     ) -> None:
         super().__init__(listener, sock, peer)
         self._rule = rule
-        self._held = b""
+        self.held = b""
 
     def look(self) -> None:
         """Read what there is; go on with the head, cut or wait."""
         if (self.peer[0] if self.peer else None) not in self._rule.allowed:
             self._cut("peer is not allowed to send a PROXY header")
             return
-        held = len(self._held)
+        held = len(self.held)
         data = self._receive(HEADER_MOST - held, PEEK)
         if not data:
             return
-        header = read_proxy(self._held + data, self._rule.versions)
+        header = read_proxy(self.held + data, self._rule.versions)
         if isinstance(header, ProxyRefused):
             self._cut(header.why)
             return
         size = len(data) if header is None else header.size - held
         taken = self.socket.recv(size, socket.MSG_DONTWAIT)
         if header is None:
-            self._held += taken
+            self.held += taken
             self._wait()
             return
         self._leave()
