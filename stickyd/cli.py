@@ -1,9 +1,11 @@
 """The ``stickyd`` console command."""
 
+import pwd
 import sys
 from collections.abc import Callable, Sequence
 
 from twisted.python import usage
+from twisted.python.util import gidFromString, uidFromString
 
 from stickyd.explain import ExplainOptions, Refused, explain
 from stickyd.options import Options
@@ -18,12 +20,58 @@ Commands:
 'stickyd COMMAND --help' tells the options of a command."""
 
 
+class RunOptions(Options):
+    """The options of ``stickyd run``: some are twistd's own."""
+
+    optParameters = [
+        ["uid", None, None, "user to become once the ports are bound, by name or number"],
+        ["gid", None, None, "group to become [default: the user's]"],
+    ]
+
+    def postOptions(self) -> None:
+        """Check what twistd would answer with a traceback."""
+        super().postOptions()
+        for option, known in (("uid", _user_exists), ("gid", _group_exists)):
+            try:
+                if self[option] is not None:
+                    known(self[option])
+            except (KeyError, OverflowError):
+                raise usage.UsageError(f"--{option}: there is no {self[option]!r}") from None
+        if self["gid"] is not None and self["uid"] is None:
+            raise usage.UsageError("--gid alone would leave root's rights: give --uid")
+
+
+def _user_exists(text: str) -> None:
+    # initgroups(3) wants a user that has a name.
+    pwd.getpwuid(uidFromString(text))
+
+
+def _group_exists(text: str) -> None:
+    if not 0 <= gidFromString(text) < 2**32 - 1:
+        raise KeyError(text)
+
+
+def _twistds(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """twistd's own options among ``arguments``, and the others."""
+    own: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, _ = argument.partition("=")
+        if name not in ("--uid", "--gid"):
+            others.append(argument)
+        else:
+            own += [argument] if equals else [argument, next(rest)]
+    return own, others
+
+
 def _run(arguments: Sequence[str]) -> int:
     # Checked here too, so that a wrong option says 'stickyd' and not 'twistd'.
-    Options().parseOptions(list(arguments))
+    RunOptions().parseOptions(list(arguments))
     from twisted.scripts import twistd
 
-    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "stickyd", *arguments]
+    own, others = _twistds(arguments)
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", *own, "stickyd", *others]
     twistd.run()
     return 0
 

@@ -271,5 +271,8 @@ def _check_endpoint(description: str) -> None:
     try:
         serverFromString(reactor, description)
     except Exception as error:
+        if kind == "systemd" and isinstance(error, LookupError):
+            why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
+            raise usage.UsageError(f"--listen: {description!r}: {why}") from None
         # Endpoint parsers are plugins and raise what they like.
         raise usage.UsageError(f"--listen: {description!r}: {error}") from None

@@ -5,14 +5,12 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 from itertools import count
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet import defer
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,16 +21,23 @@ from stickyd.deadlines import Sweeper
 from stickyd.master.admission import Admission
 from stickyd.master.dispatcher import Dispatcher
 from stickyd.master.listener import Listener
+from stickyd.master.ports import Ports
 from stickyd.master.proxied import ProxyRule
-from stickyd.master.slots import Slots
+from stickyd.master.slots import Slots, State
+from stickyd.master.succession import KILL_AFTER
 from stickyd.master.supervisor import StartFailed, Supervisor
+from stickyd.notify import Notifier
 from stickyd.options import Options
 from stickyd.places import Places, shed_under
+from stickyd.privileges import is_root
 from stickyd.settings import Settings
 from stickyd.signals import also_on
 
 QUICK_GRACE = 1.0
 """Seconds that INT leaves for answers in flight."""
+
+_STOP_MARGIN = 5.0
+"""Seconds that the end may take beyond what workers are given; for the service manager."""
 
 _log = Logger("stickyd")
 
@@ -54,12 +59,6 @@ def _leave_with_status() -> None:
 atexit.register(_leave_with_status)
 
 
-class _Unused(Factory):
-    """Endpoints want a factory; connections never reach it, since `Listener` accepts them."""
-
-    noisy = False
-
-
 class StickydService(Service):
     """Owns everything of the master process."""
 
@@ -68,7 +67,8 @@ class StickydService(Service):
     def __init__(self, reactor: Any, settings: Settings, listen: list[str], control: str | None):
         self._reactor = reactor
         self._settings = settings
-        self._listen = listen
+        self._ports = Ports(reactor, listen)
+        self._notifier = Notifier(reactor, os.environ)
         self._control_path = control
         self._counters = MasterCounters()
         self._sweeper = Sweeper(reactor)
@@ -81,6 +81,11 @@ class StickydService(Service):
         self._quick = False
 
     # ---- start
+
+    def privilegedStartService(self) -> None:
+        """For twistd, before it gives up root's rights (``--uid``)."""
+        super().privilegedStartService()
+        self._ports.bind_privileged()
 
     def startService(self) -> None:
         """Start as soon as the reactor runs."""
@@ -95,6 +100,7 @@ class StickydService(Service):
     async def _start(self) -> None:
         settings = self._settings
         self._slots = Slots(self._reactor, settings.workers)
+        self._notifier.start(self._status)
         policy = settings.policy()
         dispatcher = Dispatcher(policy, self._slots, self._counters, settings.inbox_timeout)
         lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -102,15 +108,7 @@ class StickydService(Service):
             self._reactor, self._sweeper, self._counters, self._places, lingering, self._ease
         )
         numbers = count(1)
-        for index, description in enumerate(self._listen):
-            endpoint = serverFromString(self._reactor, description)
-            try:
-                port = await endpoint.listen(_Unused())
-            except Exception as error:
-                raise StartFailed(f"cannot listen on {description}: {error}") from error
-            if not isinstance(getattr(port, "socket", None), socket.socket):
-                port.stopListening()
-                raise StartFailed(f"cannot listen on {description}: it yields no plain socket")
+        for index, port in enumerate(await self._ports.listen()):
             listener = Listener(
                 self._reactor,
                 port,
@@ -149,6 +147,9 @@ class StickydService(Service):
             scope=self._settings.scope,
             where=", ".join(listener.where() for listener in self._listeners),
         )
+        self._notifier.ready(self._status())
+        if is_root():
+            _log.warn("the app runs as root; give twistd --uid and --gid, or the unit a User=")
         if self._settings.seed == 1:
             _log.warn(
                 "seed 1 is public, so clients can choose their worker; give production"
@@ -173,7 +174,15 @@ class StickydService(Service):
             stderr.write(line + "\n")
             stderr.flush()
         _Exit.status = 1
+        self._notifier.status(line)
         self._reactor.stop()
+
+    def _status(self) -> str:
+        """For the service manager."""
+        slots = list(self._slots or [])
+        ready = sum(slot.state is State.READY for slot in slots)
+        generation = self._supervisor.generation if self._supervisor is not None else 1
+        return f"{ready} of {len(slots)} workers ready, generation {generation}"
 
     def _install_signals(self) -> None:
         """Ours, now that twistd has installed its own, which go on to do their part."""
@@ -184,6 +193,8 @@ class StickydService(Service):
             self._quick = True
 
         also_on(self._reactor, signal.SIGINT, quick, at_once=True)
+        supervisor.on_reloaded = lambda: self._notifier.ready(self._status())
+        also_on(self._reactor, signal.SIGHUP, self._notifier.reloading)
         also_on(self._reactor, signal.SIGHUP, supervisor.reload)
         also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
         also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
@@ -226,6 +237,7 @@ class StickydService(Service):
         super().stopService()
         grace = QUICK_GRACE if self._quick else self._settings.graceful_timeout
         grace = min(grace, self._settings.graceful_timeout)
+        self._notifier.stopping(grace + KILL_AFTER + _STOP_MARGIN)
         return defer.ensureDeferred(self._stop(grace))
 
     async def _stop(self, grace: float) -> None:
@@ -240,6 +252,7 @@ class StickydService(Service):
         if self._admission is not None:
             self._admission.close()
         self._sweeper.stop()
+        self._notifier.stop()
 
 
 class _ControlAnswer(Protocol):

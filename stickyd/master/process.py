@@ -16,14 +16,12 @@ from twisted.python.failure import Failure
 from stickyd import control
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
+from stickyd.notify import MASTERS_ALONE
 from stickyd.places import Tally
 from stickyd.settings import Settings
 
 Senders = dict[int, socket.socket]
 """The sending ends of inboxes, by slot."""
-
-_OURS = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC")
-"""What systemd tells the master (sd_listen_fds(3), sd_notify(3)) is not for its children."""
 
 _log = Logger("stickyd")
 
@@ -285,7 +283,7 @@ def _as_ends(senders: Senders) -> list[dict[str, int]]:
 
 def environment() -> dict[str, str]:
     """Ours, with the way to this very package in front."""
-    ours = {name: value for name, value in os.environ.items() if name not in _OURS}
+    ours = {name: value for name, value in os.environ.items() if name not in MASTERS_ALONE}
     package_root = str(Path(__file__).resolve().parents[2])
     search = ours.get("PYTHONPATH")
     ours["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))

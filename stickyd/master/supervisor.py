@@ -42,6 +42,7 @@ class Supervisor:
     """Runs one worker in every slot.
 
     :param on_table: called whenever other slots take part than before.
+    :ivar on_reloaded: called when a reload is over, well or not, and no other waits.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Supervisor:
         self._stopping = False
         self._told_misrouted = False
         self.generation = 1
+        self.on_reloaded: Callable[[], None] = lambda: None
 
     # ---- start
 
@@ -113,6 +115,14 @@ class Supervisor:
 
     async def _reload(self) -> None:
         self._reload_waits = False
+        try:
+            await self._load_anew()
+        finally:
+            # Whoever asked again meanwhile waits for that one's end.
+            if not self._reload_waits:
+                self.on_reloaded()
+
+    async def _load_anew(self) -> None:
         _log.info("reload: loading the app anew")
         for slot in self._slots:
             self._cancel_respawn(slot)

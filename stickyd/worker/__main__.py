@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd.control import adopt_stream
+from stickyd.privileges import give_up_the_rest
 from stickyd.worker.life import Life
 from stickyd.worker.link import WorkerLink
 
@@ -59,6 +60,7 @@ _to_stderr = FileLogObserver(sys.stderr, _format)
 
 def main() -> None:
     """Run until the master says so, or is gone."""
+    give_up_the_rest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
     # As `python -m` does: apps are found from the directory the daemon was started in.
