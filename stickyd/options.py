@@ -100,6 +100,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self.arguments: list[str] = []
 
     def opt_listen(self, description: str) -> None:
         """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
@@ -116,8 +117,9 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Any = None) -> None:
         """As the parent; what is wrong is one line on stderr and exit status 2."""
+        self.arguments = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(_with_header_name(sys.argv[1:] if options is None else options))
+            super().parseOptions(_with_header_name(self.arguments))
         except usage.UsageError as error:
             sys.stderr.write(f"stickyd: {error}\n")
             raise SystemExit(2) from None

@@ -117,6 +117,14 @@ class Places:
         """Connections that have a place."""
         return self._taken - self._over - sum(tally.over() for tally in self._tallies)
 
+    def open_in_master(self) -> int:
+        """What is not over as far as the master knows: places taken, less what it saw ending."""
+        return self._taken - self._over
+
+    def resume(self, taken: int) -> None:
+        """Go on with `open_in_master` of the program before us; the tallies are as they were."""
+        self._taken += taken
+
     def watch(self, tally: Tally) -> None:
         """A worker begins."""
         self._tallies.add(tally)

@@ -94,6 +94,13 @@ def pack_lingering(closing: LingeringClose) -> Packed:
     return {"fd": keep(sock.detach()), "last": as_text(last)}
 
 
+def unpack_lingering(packed: Packed) -> tuple[socket.socket, bytes]:
+    """The socket, non-blocking, and what is still to be written to it."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    sock.setblocking(False)
+    return sock, as_bytes(packed["last"])
+
+
 # ---- a worker
 
 
@@ -146,6 +153,13 @@ def pack_slot(slot: Slot) -> Packed:
             for message, descriptor, left in slot.outbox.take_waiting()
         ],
     }
+
+
+def unpack_message(packed: Packed) -> tuple[bytes, socket.socket, float]:
+    """What waits for room in an inbox: message, connection, and seconds it may still wait."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    sock.setblocking(False)
+    return as_bytes(packed["message"]), sock, packed["left"]
 
 
 def unpack_slot(packed: Packed, reactor: Any) -> Slot:
