@@ -7,7 +7,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-# Descriptor numbers in the worker; sending ends of all inboxes follow.
+# Descriptor numbers in the worker; sending ends of all inboxes follow, then the board if any.
 CONTROL_FD = 3
 INBOX_FD = 4
 SENDERS_FD = 5

@@ -16,6 +16,8 @@ class MasterCounters:
         self.handed_off: dict[int, Counter[str]] = {}
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
+        self.displaced = 0
+        self.forgotten = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
@@ -28,6 +30,8 @@ class MasterCounters:
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
         }
 
 
@@ -43,6 +47,8 @@ class WorkerCounters:
         self.refused: Counter[int] = Counter()
         self.lost = 0
         self.pinned = 0
+        self.displaced = 0
+        self.forgotten = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -56,6 +62,8 @@ class WorkerCounters:
             "refused": {str(status): n for status, n in sorted(self.refused.items())},
             "lost": self.lost,
             "pinned": self.pinned,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
             "open": self.open,
         }
 

@@ -18,6 +18,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import __version__
+from stickyd.balance import Balance
+from stickyd.board import Board
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.master.dispatcher import Dispatcher
@@ -26,6 +28,7 @@ from stickyd.master.proxied import ProxyRule
 from stickyd.master.slots import Slots
 from stickyd.master.supervisor import StartFailed, Supervisor
 from stickyd.options import Options
+from stickyd.routing.selection import SlotTable, Table
 from stickyd.settings import Settings
 
 QUICK_GRACE = 1.0
@@ -72,6 +75,7 @@ class StickydService(Service):
         self._listeners: list[Listener] = []
         self._control_port: Any = None
         self._slots: Slots | None = None
+        self._board: Board | None = None
         self._supervisor: Supervisor | None = None
         self._quick = False
 
@@ -92,7 +96,10 @@ class StickydService(Service):
         settings = self._settings
         self._slots = Slots(self._reactor, settings.workers)
         policy = settings.policy()
-        dispatcher = Dispatcher(policy, self._slots, self._counters, settings.inbox_timeout)
+        balance = self._balance(policy.table) if settings.balance_factor else None
+        dispatcher = Dispatcher(
+            policy, self._slots, self._counters, settings.inbox_timeout, balance
+        )
         numbers = count(1)
         for index, description in enumerate(self._listen):
             endpoint = serverFromString(self._reactor, description)
@@ -117,13 +124,22 @@ class StickydService(Service):
             )
             self._listeners.append(listener)
         self._listen_control()
-        self._supervisor = Supervisor(self._reactor, settings, self._slots)
+        self._supervisor = Supervisor(self._reactor, settings, self._slots, self._board)
         await self._supervisor.start()
         if not self.running:
             return
         for listener in self._listeners:
             listener.start()
         self._say_ready()
+
+    def _balance(self, table: Table) -> Balance:
+        """The bounded choice, over a new board."""
+        assert isinstance(table, SlotTable)
+        try:
+            self._board = board = Board.create()
+        except OSError as error:
+            raise StartFailed(f"no shared memory for --hash-balance-factor: {error}") from error
+        return Balance(table, self._settings.balance_factor, board, board.row(0), self._counters)
 
     def _say_ready(self) -> None:
         _log.info(
@@ -219,6 +235,8 @@ class StickydService(Service):
             await defer.maybeDeferred(self._control_port.stopListening)
         if self._slots is not None:
             self._slots.close()
+        if self._board is not None:
+            self._board.close()
         self._sweeper.stop()
 
 

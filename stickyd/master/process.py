@@ -63,13 +63,23 @@ class WorkerProcess(ProcessProtocol):
         self.started: defer.Deferred[None] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
-    def spawn(self, settings: Settings, senders: dict[int, socket.socket]) -> int:
-        """Start the process; its pid."""
+    def spawn(
+        self,
+        settings: Settings,
+        senders: dict[int, socket.socket],
+        seat: tuple[int, int] | None,
+    ) -> int:
+        """Start the process; its pid.
+
+        :param seat: the board's descriptor and the number of the process's row, if there is one.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         fds: dict[int, Any] = {1: "r", 2: "r", CONTROL_FD: theirs.fileno()}
         fds[INBOX_FD] = self._slot.receiver.fileno()
         for at, sender in enumerate(senders.values()):
             fds[SENDERS_FD + at] = sender.fileno()
+        if seat is not None:
+            fds[SENDERS_FD + len(senders)] = seat[0]
         with open(os.devnull, "rb") as nothing, theirs:
             fds[0] = nothing.fileno()
             command = [sys.executable, "-m", "stickyd.worker"]
@@ -77,7 +87,13 @@ class WorkerProcess(ProcessProtocol):
                 self, sys.executable, command, env=_environment(), childFDs=fds
             )
         adopt_stream(self._reactor, ours, self._link)
-        about = json.dumps({"settings": json.loads(settings.to_json()), "slots": list(senders)})
+        about = json.dumps(
+            {
+                "settings": json.loads(settings.to_json()),
+                "slots": list(senders),
+                "row": seat[1] if seat is not None else None,
+            }
+        )
         started = self._link.callRemote(
             control.Start, settings=about.encode("utf-8"), slot=self._slot.number
         )

@@ -6,6 +6,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.board import Board
 from stickyd.control import CannotLoad
 from stickyd.counters import add_up
 from stickyd.master.process import WorkerProcess
@@ -26,12 +27,18 @@ class StartFailed(Exception):
 
 
 class Supervisor:
-    """Runs one worker in every slot."""
+    """Runs one worker in every slot.
 
-    def __init__(self, reactor: Any, settings: Settings, slots: Slots) -> None:
+    :param board: None if slots have no bound.
+    """
+
+    def __init__(
+        self, reactor: Any, settings: Settings, slots: Slots, board: Board | None = None
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
+        self._board = board
         self._workers: dict[int, WorkerProcess] = {}
         self._early_deaths: dict[int, int] = {slot.number: 0 for slot in slots}
         self._respawns: dict[int, Any] = {}
@@ -62,11 +69,16 @@ class Supervisor:
         worker = WorkerProcess(self._reactor, slot, self._misrouted)
         self._workers[slot.number] = worker
         self._respawns.pop(slot.number, None)
+        seat = None
+        if (board := self._board) is not None:
+            row = board.hand_out(slot.number)
+            seat = board.descriptor, row
+            worker.ended.addCallback(lambda _: board.fold(row))
         slot.state = State.STARTING
         slot.spawned += 1
         worker.ended.addCallback(self._ended, slot, worker)
         worker.started.addCallbacks(self._ready, self._not_ready, (slot,), {}, (slot, worker))
-        slot.pid = worker.spawn(self._settings, self._slots.senders())
+        slot.pid = worker.spawn(self._settings, self._slots.senders(), seat)
         return worker
 
     def _ready(self, _: None, slot: Slot) -> None:
@@ -149,6 +161,8 @@ class Supervisor:
     def report(self) -> "defer.Deferred[dict[str, Any]]":
         """Slot states and counters of all workers, those that have ended included."""
         slots = list(self._slots)
+        numbers = [slot.number for slot in slots]
+        loads = self._board.loads(numbers) if self._board is not None else {}
         asked = [self._workers[slot.number].report(REPORT_PATIENCE) for slot in slots]
 
         def assemble(reports: list[dict[str, Any]]) -> dict[str, Any]:
@@ -160,6 +174,7 @@ class Supervisor:
                         "pid": slot.pid,
                         "spawned": slot.spawned,
                         "waiting": slot.outbox.waiting(),
+                        "load": loads.get(slot.number),
                         "counters": report,
                     }
                     for slot, report in zip(slots, reports, strict=True)

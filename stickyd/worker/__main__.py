@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd import control, keys
+from stickyd.board import Board
 from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -46,8 +47,13 @@ class WorkerLink(control.Link):
         keys.bind(slot, chosen.seed)
         site = load_site(*chosen.app)
         senders = {number: _inbox_end(SENDERS_FD + at) for at, number in enumerate(about["slots"])}
+        seat = None
+        if about["row"] is not None:
+            descriptor = SENDERS_FD + len(senders)
+            os.set_inheritable(descriptor, False)
+            seat = Board(descriptor), about["row"]
         self.worker = Worker(
-            reactor, chosen, slot, site, _inbox_end(INBOX_FD), senders, self._misrouted
+            reactor, chosen, slot, site, _inbox_end(INBOX_FD), senders, self._misrouted, seat
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()
@@ -74,6 +80,7 @@ class WorkerLink(control.Link):
 
     def _beat(self) -> None:
         assert self.worker is not None
+        self.worker.settle()
         now = self.worker.report()
         if now != self._told and self.transport is not None:
             self._told = now

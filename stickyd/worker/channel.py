@@ -139,6 +139,8 @@ class Channel(Leaving):
         placement = ANYWHERE
         if not self._came_with:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
+            if worker.balance is not None:
+                placement = worker.bounded(placement)
         step = gate.with_head(
             came_with=self._came_with,
             moves=worker.moves,
@@ -219,6 +221,8 @@ class Channel(Leaving):
         if exchange is not self._exchange:
             return
         self._exchange = None
+        if self.worker.balance is not None:
+            self.worker.balance.row.ended()
         self.ending = self.ending or last
         self.state = State.HEAD
         self._read_on()

@@ -63,7 +63,7 @@ class Leaving:
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        exchange, self._exchange = self._exchange, None
+        exchange = self._unanswered()
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
         begun = exchange is not None and exchange.begun
@@ -92,12 +92,19 @@ class Leaving:
         self.worker.forget(self)
         return descriptor
 
+    def _unanswered(self) -> Exchange | None:
+        """Take the exchange that will get no answer any more."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and self.worker.balance is not None:
+            self.worker.balance.row.ended()
+        return exchange
+
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""
         self.state = State.OVER
         self.deadline = None
         self.worker.forget(self)
-        exchange, self._exchange = self._exchange, None
+        exchange = self._unanswered()
         if exchange is not None:
             self.worker.counters.lost += 1
             exchange.connectionLost(reason)

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet import defer
@@ -10,11 +11,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
+from stickyd.balance import Balance
+from stickyd.board import Board, Row
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
 from stickyd.handoff.inbox import InboxReader, InboxSender
 from stickyd.routing.policy import Placement
+from stickyd.routing.selection import SlotTable
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
@@ -29,7 +33,10 @@ _log = Logger("stickyd")
 
 
 class Worker:
-    """Adopts the connections of one slot, and sends those that belong elsewhere on."""
+    """Adopts the connections of one slot, and sends those that belong elsewhere on.
+
+    :param seat: the board, and the number of this process's row; None if slots have no bound.
+    """
 
     def __init__(
         self,
@@ -40,6 +47,7 @@ class Worker:
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
+        seat: tuple[Board, int] | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -56,7 +64,13 @@ class Worker:
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
         self._senders = {number: InboxSender(reactor, sender) for number, sender in senders.items()}
-        self._reader = InboxReader(self.poller, inbox, self._adopt, self._lost)
+        self.balance: Balance | None = None
+        adopt, lost = self._adopt, self._lost
+        if seat is not None:
+            self.balance = self._balance(*seat)
+            adopt = partial(self._adopt_counted, self.balance.row)
+            lost = partial(self._lost_counted, self.balance.row)
+        self._reader = InboxReader(self.poller, inbox, adopt, lost)
         self._on_misrouted = on_misrouted
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
@@ -100,16 +114,50 @@ class Worker:
         self.counters.lost += 1
         _log.error("a connection was lost on its way: this process is out of descriptors")
 
+    # ---- the load of the slot, if slots have a bound
+
+    def _balance(self, board: Board, row: int) -> Balance:
+        table = self.policy.table
+        assert isinstance(table, SlotTable)
+        percent = self.settings.balance_factor
+        return Balance(table, percent, board, board.row(row), self.counters)
+
+    def _adopt_counted(self, row: Row, message: bytes, descriptor: int) -> None:
+        try:
+            self._adopt(message, descriptor)
+        finally:
+            # Last: until then it counts as waiting, so that it is missed by nobody.
+            row.took()
+
+    def _lost_counted(self, row: Row) -> None:
+        self._lost()
+        row.took()
+
+    def bounded(self, placement: Placement) -> Placement:
+        """Where a request goes that has been placed without regard to loads."""
+        assert self.balance is not None
+        return (self.balance.place if self.moves else self.balance.recall)(placement)
+
+    def settle(self) -> None:
+        """Every second: see `Balance.settle`."""
+        if self.balance is not None and not self.retiring:
+            self.balance.settle(self.slot, empty=not self._reader.take())
+
     # ---- what channels ask
 
     def begin(self, channel: Channel, head: Head) -> Exchange:
         """An exchange for a new request."""
-        return WebExchange(channel, head, self.site)
+        exchange = WebExchange(channel, head, self.site)
+        if self.balance is not None:
+            self.balance.row.began()
+        return exchange
 
     def send_to(
         self, slot: int, message: bytes, descriptor: int, done: Callable[[bool], None]
     ) -> None:
         """Put a connection into another slot's inbox, within the set time."""
+        if self.balance is not None:
+            done = self.balance.putting(slot, done)
         self._senders[slot].put(message, descriptor, self.settings.inbox_timeout, done)
 
     def misrouted(self, placement: Placement) -> None:
