@@ -89,9 +89,10 @@ class Board:
         self._width = 0
 
     @classmethod
-    def create(cls) -> "Board":
+    def create(cls, slots: int) -> "Board":
         """A new, empty board; for the master.
 
+        :param slots: the highest slot number; `hand_out` may raise it.
         :raise OSError: if there is no memory for it.
         """
         descriptor = os.memfd_create("stickyd-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -104,6 +105,7 @@ class Board:
             os.close(descriptor)
             raise
         board._cells[_HIGH] = 1
+        board._width = slots
         return board
 
     def close(self) -> None:

@@ -136,7 +136,7 @@ class StickydService(Service):
         """The bounded choice, over a new board."""
         assert isinstance(table, SlotTable)
         try:
-            self._board = board = Board.create()
+            self._board = board = Board.create(self._settings.workers)
         except OSError as error:
             raise StartFailed(f"no shared memory for --hash-balance-factor: {error}") from error
         return Balance(table, self._settings.balance_factor, board, board.row(0), self._counters)

@@ -17,6 +17,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from stickyd.balance import Balance
+from stickyd.board import Board
+from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
 from stickyd.lingering import LingeringClose
@@ -72,9 +75,12 @@ class Client:
 
 class Ownership(RuleBasedStateMachine):
     clients = Bundle("clients")
+    settings = SETTINGS
 
     def __init__(self) -> None:
         super().__init__()
+        self.board = Board.create(SLOTS) if self.settings.balance_factor else None
+        self.rows: dict[int, int] = {}
         self.reactors = {slot: SteppingReactor() for slot in range(SLOTS + 1)}
         self.inboxes = {}
         for slot in range(1, SLOTS + 1):
@@ -96,14 +102,21 @@ class Ownership(RuleBasedStateMachine):
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.reactors[0].seconds())
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
+        seat = None
+        if self.board is not None:
+            if slot in self.rows:
+                self.board.fold(self.rows[slot])
+            self.rows[slot] = self.board.hand_out(slot)
+            seat = self.board, self.rows[slot]
         self.workers[slot] = Worker(
             reactor,
-            SETTINGS,
+            self.settings,
             slot,
             Site(Echo(slot), reactor=reactor),
             self.inboxes[slot][1].dup(),
             ends,
             lambda slot, placement: None,
+            seat,
         )
         self.workers[slot].poller._batch = 1
         self.workers[slot].start()
@@ -127,8 +140,11 @@ class Ownership(RuleBasedStateMachine):
                 client.orphaned = True
             theirs.close()
 
-        self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, done)
+        self.put(slot, frame.encode(), theirs.fileno(), done)
         return client
+
+    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
+        self.master[slot].put(message, descriptor, 1e9, done)
 
     def message(self, client: Client, slot: int, body: int) -> bytes:
         whose = CLIENTS[slot][client.number % 2].encode()
@@ -272,6 +288,8 @@ class Ownership(RuleBasedStateMachine):
             for ends in self.inboxes.values():
                 for end in ends:
                     end.close()
+            if self.board is not None:
+                self.board.close()
         assert left == 0, "a descriptor is left behind"
 
     def check_the_end(self) -> None:
@@ -308,6 +326,50 @@ class Ownership(RuleBasedStateMachine):
         raise AssertionError("it does not come to rest")
 
 
+class Counted(Ownership):
+    """The same with a bound that no load reaches: nothing is displaced, everything is counted."""
+
+    settings = attrs.evolve(SETTINGS, balance_factor=10_000)
+
+    def __init__(self) -> None:
+        super().__init__()
+        assert self.board is not None
+        counters = MasterCounters()
+        row = self.board.row(0)
+        self.balance = Balance(POLICY.table, 10_000, self.board, row, counters)
+        self.drift = False
+
+    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
+        super().put(slot, message, descriptor, self.balance.putting(slot, done))
+
+    def start_worker(self, slot: int) -> None:
+        if slot in self.workers:
+            # What waits for room in another inbox dies with its sender, but has been counted.
+            waiting = [box.waiting() for box in self.workers[slot]._senders.values()]
+            self.drift = self.drift or any(waiting)
+        super().start_worker(slot)
+
+    @invariant()
+    def loads_are_what_is_there(self) -> None:
+        loads = self.board.loads(POLICY.table.slots)
+        for slot, worker in self.workers.items():
+            put, taken = self.board.flow(slot)
+            busy = sum(channel._exchange is not None for channel in worker._channels)
+            assert loads[slot] == max(0, put - taken + busy), slot
+
+    def check_the_end(self) -> None:
+        super().check_the_end()
+        flows = {slot: self.board.flow(slot) for slot in self.workers}
+        assert self.drift or all(put == taken for put, taken in flows.values()), flows
+        for _ in range(2):
+            for worker in self.workers.values():
+                worker.settle()
+        flows = {slot: self.board.flow(slot) for slot in self.workers}
+        assert all(put == taken for put, taken in flows.values()), flows
+        assert not any(self.board.loads(POLICY.table.slots).values())
+        assert not sum(worker.counters.displaced for worker in self.workers.values())
+
+
 Ownership.TestCase.settings = settings(
     max_examples=150,
     stateful_step_count=60,
@@ -316,3 +378,6 @@ Ownership.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 OwnershipTest = Ownership.TestCase
+
+Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=60)
+CountedTest = Counted.TestCase

@@ -110,6 +110,10 @@ class Page(Resource):
         time.sleep(float(request.args.get(b"s", [b"0.01"])[0]))
         return b"From worker %b slow " % SLOT
 
+    def upgrade(self, request):
+        """Speaks another protocol to who offers it."""
+        return Upgrading().render_GET(request)
+
     def close(self, request):
         request.setHeader("Connection", "close")
         return b"From worker %b close " % SLOT
