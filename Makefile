@@ -52,6 +52,7 @@ check-slow: $(STAMP)
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
+	$(BIN)/python -m tests.slow.booted
 
 bench-p2: $(STAMP)
 	$(BIN)/python -m benchmarks.alb_mix
@@ -74,15 +75,14 @@ check-python:
 
 # Without the program. Configuration that is there already stays as it is.
 install-units:
-	install -d $(DESTDIR)$(UNITDIR) $(TO_ETC)/default $(TO_ETC)/stickyd
+	install -d $(DESTDIR)$(UNITDIR) $(TO_ETC)/default
 	sed 's|@LIBDIR@|$(LIBDIR)|g; s|/etc/|$(SYSCONFDIR)/|g' systemd/stickyd.service.in \
 	  >$(DESTDIR)$(UNITDIR)/stickyd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/stickyd.service
 	install -m 644 systemd/stickyd.socket $(DESTDIR)$(UNITDIR)/stickyd.socket
-	[ -e $(TO_ETC)/default/stickyd ] || \
-	  install -m 644 systemd/stickyd.default $(TO_ETC)/default/stickyd
-	[ -e $(TO_ETC)/stickyd/seed ] || \
-	  (umask 077; $(PYTHON) -c 'import secrets; print(secrets.randbits(127))' >$(TO_ETC)/stickyd/seed)
+	[ -e $(TO_ETC)/default/stickyd ] || (umask 077; (cat systemd/stickyd.default; \
+	  $(PYTHON) -c 'import secrets; print(f"STICKYD_SEED={secrets.randbits(127)}")') \
+	  >$(TO_ETC)/default/stickyd)
 	$(RELOAD_UNITS)
 
 uninstall:
@@ -90,7 +90,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/stickyd
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,stickyd.service stickyd.socket)
 	$(RELOAD_UNITS)
-	@echo "left: $(TO_ETC)/default/stickyd $(TO_ETC)/stickyd"
+	@echo "left: $(TO_ETC)/default/stickyd"
 
 RELOAD_UNITS = $(if $(DESTDIR),,[ ! -d /run/systemd/system ] || systemctl daemon-reload)
 

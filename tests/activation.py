@@ -97,7 +97,7 @@ class Activated(Daemon):
         self._environment |= environment_file((root / "etc/default/stickyd").read_text())
         for line in self.unit.settings["Environment"]:
             name, _, value = line.partition("=")
-            self._environment[name] = value.replace("%d", str(root / "etc" / "stickyd"))
+            self._environment[name] = value
         by_default = shlex.split(self._environment["STICKYD_OPTIONS"])
         self._environment |= {
             "RUNTIME_DIRECTORY": str(base / "run"),
