@@ -1,6 +1,7 @@
 """The daemon as a Twisted service: listeners, slots, workers, and their end."""
 
 import atexit
+import contextlib
 import os
 import resource
 import signal
@@ -332,10 +333,19 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _keep_descriptors_to_ourselves() -> None:
+    """What whoever started us left open, systemd's sockets among it, is not for workers."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+
+
 def makeService(options: Options) -> StickydService:
     """For the plugin: a service from a parsed command line."""
     from twisted.internet import reactor
 
+    _keep_descriptors_to_ourselves()
     return StickydService(
         reactor, options.settings, options["listen"], options["control"], options.arguments
     )
