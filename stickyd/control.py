@@ -32,13 +32,15 @@ class Start(amp.Command):
     """Master to worker: load the app. The answer comes when it could serve.
 
     ``about`` is JSON: the settings, the slots of the table and its version.
-    ``inbox`` is what the worker will read; ``senders`` are the sending ends of all inboxes.
+    ``inbox`` is what the worker will read, ``tally`` where it notes its
+    connections (`stickyd.places`), ``senders`` are the sending ends of all inboxes.
     """
 
     arguments = [
         (b"slot", amp.Integer()),
         (b"about", amp.String()),
         (b"inbox", amp.Descriptor()),
+        (b"tally", amp.Descriptor()),
         (b"senders", amp.AmpList(_ENDS)),
     ]
     errors = {CannotLoad: b"CANNOT_LOAD"}
@@ -90,6 +92,18 @@ class Retire(amp.Command):
         (b"to", amp.ListOf(amp.Integer())),
         (b"reason", amp.Unicode()),
     ]
+
+
+class Relink(amp.Command):
+    """Master to worker: from now on I am at the other end of ``channel``."""
+
+    arguments = [(b"channel", amp.Descriptor())]
+
+
+class Ease(amp.Command):
+    """Master to worker: the daemon is full; close up to ``count`` connections that idle."""
+
+    arguments = [(b"count", amp.Integer())]
 
 
 class Report(amp.Command):

@@ -132,7 +132,8 @@ class Answers(Shared):
 
     def test_large_answer_to_a_client_that_reads_late(self) -> None:
         self.sock.sendall(request("10.0.0.1", "/stream?n=160") + request("10.0.0.1", "/hello"))
-        time.sleep(0.3)  # the answer is larger than every buffer on the way
+        # What a late reader is; the answer is larger than every buffer on the way.
+        time.sleep(0.3)
         self.assertEqual(len(self.reader.response().body), 160 * 65536)
         self.assertEqual(self.reader.response().status, 200)
 

@@ -20,6 +20,7 @@ from twisted.web.server import Site
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
 from stickyd.lingering import LingeringClose
+from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
@@ -84,6 +85,7 @@ class Ownership(RuleBasedStateMachine):
             self.inboxes[slot] = (sender, receiver)
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
+        self.places = Places(CROWD)
         for slot in self.inboxes:
             self.start_worker(slot)
         self.master = {
@@ -95,6 +97,8 @@ class Ownership(RuleBasedStateMachine):
     def start_worker(self, slot: int) -> None:
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.reactors[0].seconds())
+        tally = Tally()
+        self.places.watch(tally)
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
         self.workers[slot] = Worker(
             reactor,
@@ -104,6 +108,7 @@ class Ownership(RuleBasedStateMachine):
             self.inboxes[slot][1].dup(),
             ends,
             lambda slot, placement: None,
+            tally,
         )
         self.workers[slot].poller._batch = 1
         self.workers[slot].start()
@@ -118,6 +123,7 @@ class Ownership(RuleBasedStateMachine):
         number = len(self.everyone) + 1
         client = Client(number, ours)
         self.everyone.append(client)
+        assert self.places.take()
         # As the master: the first request is known, so it is placed with it.
         first = self.message(client, slot, 0)
         frame = Frame(Kind.PLACED, number, None, None, unread=first)
@@ -125,6 +131,7 @@ class Ownership(RuleBasedStateMachine):
         def done(sent: bool) -> None:
             if not sent:
                 client.orphaned = True
+                self.places.give_back()
             theirs.close()
 
         self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, done)
@@ -217,6 +224,7 @@ class Ownership(RuleBasedStateMachine):
             return
         owned = {channel.frame.connection for channel in self.workers[slot]._channels}
         self.close_descriptors(self.workers[slot])
+        self.places.settle(self.workers[slot].tally)
         for client in self.everyone:
             if client.number in owned:
                 client.orphaned = True
@@ -243,6 +251,7 @@ class Ownership(RuleBasedStateMachine):
             for channel in worker._channels:
                 held[channel.frame.connection] = held.get(channel.frame.connection, 0) + 1
         assert all(n == 1 for n in held.values()), held
+        assert len(held) <= self.places.open() <= len(self.everyone)
 
     @invariant()
     def answers_are_right(self) -> None:
@@ -292,6 +301,7 @@ class Ownership(RuleBasedStateMachine):
         self.come_to_rest()
         for worker in self.workers.values():
             assert not worker._channels, "a connection is left behind"
+        assert self.places.open() == 0, "a place is left behind"
 
     def come_to_rest(self) -> None:
         outboxes = [box for worker in self.workers.values() for box in worker._senders.values()]

@@ -117,6 +117,16 @@ class InboxSender:
         for call in told:
             call()
 
+    def take_waiting(self) -> list[tuple[bytes, int, float]]:
+        """Give up waiting for room: message, descriptor and seconds left of each who waits.
+
+        ``done`` is not called: the connections are the caller's.
+        """
+        now = self._reactor.seconds()
+        taken = [(each.message, each.descriptor, each.until - now) for each in self._waiting]
+        self._waiting.clear()
+        return taken
+
     def give_up(self) -> None:
         """Tell everyone who waits that the inbox will not have room."""
         if self._retry is not None:

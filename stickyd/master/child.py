@@ -17,7 +17,9 @@ _READ_MOST = 65536
 _LINE_MOST = 65536
 
 
-def spawn(command: Sequence[str], environment: dict[str, str], keep: int) -> tuple[int, int]:
+def spawn(
+    command: Sequence[str], environment: dict[str, str], keep: int | None = None
+) -> tuple[int, int]:
     """Start a process with no input, its output and errors in one pipe.
 
     :param keep: a descriptor that the process inherits under the same number;
@@ -27,13 +29,14 @@ def spawn(command: Sequence[str], environment: dict[str, str], keep: int) -> tup
     """
     output, theirs = os.pipe()
     try:
-        actions = [
+        actions: list[tuple[Any, ...]] = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, theirs, 1),
             (os.POSIX_SPAWN_DUP2, theirs, 2),
-            # Onto itself: takes close-on-exec away in the child alone (glibc 2.29).
-            (os.POSIX_SPAWN_DUP2, keep, keep),
         ]
+        if keep is not None:
+            # Onto itself: takes close-on-exec away in the child alone (glibc 2.29).
+            actions.append((os.POSIX_SPAWN_DUP2, keep, keep))
         # A child begins with nothing blocked and nothing ignored, whatever we do with signals.
         pid = os.posix_spawn(
             command[0],

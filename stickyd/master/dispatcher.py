@@ -36,7 +36,7 @@ class Dispatcher:
         try:
             local = arrival.local()
         except OSError:
-            arrival.release()
+            arrival.vanish()
             return
         frame = Frame(
             Kind.PLACED,

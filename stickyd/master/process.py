@@ -16,13 +16,12 @@ from twisted.python.failure import Failure
 from stickyd import control
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
+from stickyd.notify import MASTERS_ALONE
+from stickyd.places import Tally
 from stickyd.settings import Settings
 
 Senders = dict[int, socket.socket]
 """The sending ends of inboxes, by slot."""
-
-_OURS = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC")
-"""What systemd tells the master (sd_listen_fds(3), sd_notify(3)) is not for its children."""
 
 _log = Logger("stickyd")
 
@@ -63,6 +62,8 @@ class WorkerProcess:
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
     :ivar counters: the last it told.
     :ivar retiring: it has been told to finish.
+    :ivar version: of the slot table it has been told.
+    :ivar tally: what it notes of its connections.
     :ivar given_up: it has been silent for too long and is being killed.
     """
 
@@ -72,6 +73,7 @@ class WorkerProcess:
         slot: int,
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[["WorkerProcess", str], None],
+        tally: Tally,
     ) -> None:
         self._reactor = reactor
         self._link = _Link(self)
@@ -83,6 +85,8 @@ class WorkerProcess:
         self.silent = 0.0
         self.retiring = False
         self.given_up = False
+        self.version = 0
+        self.tally = tally
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
@@ -107,18 +111,18 @@ class WorkerProcess:
         :param slots: those of the slot table, whose version is ``version``.
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
+        self.version = version
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
             try:
-                pid, output = spawn(command, _environment(), theirs.fileno())
+                pid, output = spawn(command, environment(), theirs.fileno())
             except OSError as failed:
                 ours.close()
                 self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
                 self.ended.callback(None)
                 return
-        self._child = Child(self._reactor, pid, output, self._print)
-        self._child.ended.addCallback(self._process_ended)
+        self._watch(pid, output)
         adopt_stream(self._reactor, ours, self._link)
         about = {
             "settings": json.loads(settings.to_json()),
@@ -130,9 +134,48 @@ class WorkerProcess:
             slot=self.slot,
             about=json.dumps(about).encode("utf-8"),
             inbox=inbox.fileno(),
+            tally=self.tally.descriptor,
             senders=_as_ends(ends),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
+
+    def relink(self, patience: float) -> "defer.Deferred[socket.socket | None]":
+        """Give the worker another control channel; our end of it, to be passed on.
+
+        None if it does not answer in ``patience`` seconds: it then ends when
+        the channel of now does.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        asked = self._ask(control.Relink, channel=theirs.fileno())
+        asked.addTimeout(patience, self._reactor)
+
+        def answered(result: object) -> socket.socket | None:
+            theirs.close()
+            if not isinstance(result, Failure):
+                return ours
+            ours.close()
+            return None
+
+        return asked.addBoth(answered)
+
+    def let_go(self) -> tuple[int, int]:
+        """Watch the process no longer; pid, and the pipe with its output."""
+        assert self._child is not None
+        return self._child.let_go()
+
+    def take_up(self, pid: int, output: int, channel: socket.socket | None) -> None:
+        """Go on with a process that another program in our place has started.
+
+        Without a ``channel`` the worker has lost its master, and ends.
+        """
+        self._watch(pid, output)
+        if channel is not None:
+            adopt_stream(self._reactor, channel, self._link)
+        self.loaded.callback(None)
+
+    def _watch(self, pid: int, output: int) -> None:
+        self._child = Child(self._reactor, pid, output, self._print)
+        self._child.ended.addCallback(self._process_ended)
 
     def _start_failed(self, failure: Failure) -> None:
         # A lost link means that the process ends; its end says how.
@@ -186,11 +229,16 @@ class WorkerProcess:
 
     def table(self, version: int, slots: list[int], added: Senders) -> "defer.Deferred[None]":
         """Tell it a new slot table; fires when it acts by it, or has ended."""
+        self.version = version
         return self._tell(control.Table, version=version, slots=slots, added=_as_ends(added))
 
     def retire(self, grace: float, to: list[int], reason: str) -> None:
         """Ask it to finish within ``grace`` seconds, and to give idle connections to slots."""
         self._tell(control.Retire, grace=grace, to=to, reason=reason)
+
+    def ease(self, count: int) -> None:
+        """Ask it to close up to ``count`` connections that idle."""
+        self._tell(control.Ease, count=count)
 
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""
@@ -233,11 +281,11 @@ def _as_ends(senders: Senders) -> list[dict[str, int]]:
     return [{"slot": slot, "end": sender.fileno()} for slot, sender in senders.items()]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the way to this very package in front."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+    ours = {name: value for name, value in os.environ.items() if name not in MASTERS_ALONE}
     package_root = str(Path(__file__).resolve().parents[2])
-    search = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
+    search = ours.get("PYTHONPATH")
+    ours["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
+    ours["PYTHONUNBUFFERED"] = "1"
+    return ours

@@ -125,8 +125,13 @@ class Slots:
         number = max(self._slots, default=0) + 1
         sender, receiver = make_inbox()
         outbox = InboxSender(self._reactor, sender)
-        slot = self._slots[number] = Slot(number, sender, receiver, outbox)
+        slot = Slot(number, sender, receiver, outbox)
+        self.put(slot)
         return slot
+
+    def put(self, slot: Slot) -> None:
+        """A slot that exists already."""
+        self._slots[slot.number] = slot
 
     def remove(self, slot: Slot) -> None:
         """A slot that nobody puts anything into any more."""

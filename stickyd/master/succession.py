@@ -9,8 +9,10 @@ from twisted.python.failure import Failure
 
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
+from stickyd.master.baggage import Packed, unpack_tally, unpack_worker
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
+from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 
 KILL_AFTER = 1.0
@@ -32,6 +34,7 @@ class Succession:
         reactor: Any,
         settings: Settings,
         slots: Slots,
+        places: Places,
         on_ended: Callable[[Slot, WorkerProcess], None],
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
@@ -40,6 +43,7 @@ class Succession:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
+        self._places = places
         self._on_ended = on_ended
         self._on_served = on_served
         self._on_misrouted = on_misrouted
@@ -48,15 +52,45 @@ class Succession:
 
     def bring(self, slot: Slot) -> WorkerProcess:
         """Spawn a worker that loads the app for a slot."""
-        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn)
-        slot.coming = worker
+        worker = slot.coming = self._worker_of(slot, Tally.shared())
         slot.spawned += 1
-        worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
         slots = self._slots
         worker.start(
             self._settings, slots.version, slots.taking_part(), slot.receiver, slots.senders()
         )
         return worker
+
+    def _worker_of(self, slot: Slot, tally: Tally) -> WorkerProcess:
+        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn, tally)
+        worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
+        self._places.watch(worker.tally)
+        return worker
+
+    def take_up(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
+        """Go on with the workers that another program in our place has started.
+
+        :param packed: the slot's.
+        :param workers: those that live, by pid.
+        """
+        pids = [packed["serving"], *packed["leaving"]]
+        # Who has lost its channel ends by itself: nobody serves, others leave.
+        for pid in pids:
+            if str(pid) not in workers:
+                continue
+            of_worker = workers[str(pid)]
+            worker = self._worker_of(slot, unpack_tally(of_worker))
+            if pid == packed["serving"] and of_worker["channel"] is not None:
+                slot.serving = worker
+            else:
+                slot.leaving.append(worker)
+            if pid == packed["draining"]:
+                slot.draining = worker
+            unpack_worker(of_worker, worker)
+        for worker in slot.leaving:
+            if worker is slot.draining and not worker.retiring:
+                self._end_drain_later(slot, worker, "reload")
+            else:
+                worker.kill(after=self._settings.graceful_timeout + KILL_AFTER)
 
     async def all_loaded(self, workers: list[WorkerProcess]) -> list[Failure]:
         """Wait for all of them; the failures."""
@@ -71,6 +105,9 @@ class Succession:
         slot.early_deaths = 0
         slot.empty_since = None
         _log.info("worker {slot} is ready (pid {pid})", slot=slot.number, pid=new.pid)
+        slots = self._slots
+        if new.version != slots.version:
+            new.table(slots.version, slots.taking_part(), slots.senders())
         if old is None:
             new.serve(slot.private)
         else:
@@ -91,8 +128,12 @@ class Succession:
         slot.draining = old
         new.serve(slot.private)
         old.drain(sender)
-        over = self._reactor.callLater(self._settings.session_drain, self.retire, slot, old, reason)
-        old.ended.addCallback(lambda _: over.active() and over.cancel())
+        self._end_drain_later(slot, old, reason)
+
+    def _end_drain_later(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
+        seconds = self._settings.session_drain
+        over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)
+        worker.ended.addCallback(lambda _: over.active() and over.cancel())
 
     def retire(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         """Let a worker finish what it has; once."""

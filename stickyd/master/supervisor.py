@@ -16,16 +16,20 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd.counters import add_up
+from stickyd.master.baggage import Packed, pack_worker
 from stickyd.master.membership import Membership
 from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
+from stickyd.master.report import Report, report_on
 from stickyd.master.slots import Slot, Slots
 from stickyd.master.succession import KILL_AFTER, Succession, why
+from stickyd.places import Places
 from stickyd.settings import MOST_WORKERS, Settings
 
 BACKOFF_FIRST = 0.25
 BACKOFF_MOST = 30.0
-REPORT_PATIENCE = 1.0
+RELINK_PATIENCE = 5.0
+"""Seconds that a worker may take to listen to another channel; one that is blocked longer ends."""
 
 _log = Logger("stickyd")
 
@@ -38,17 +42,24 @@ class Supervisor:
     """Runs one worker in every slot.
 
     :param on_table: called whenever other slots take part than before.
+    :ivar on_reloaded: called when a reload is over, well or not, and no other waits.
     """
 
     def __init__(
-        self, reactor: Any, settings: Settings, slots: Slots, on_table: Callable[[], None]
+        self,
+        reactor: Any,
+        settings: Settings,
+        slots: Slots,
+        places: Places,
+        on_table: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
-        self._membership = Membership(settings, slots, on_table)
+        self._places = places
+        self._membership = Membership(settings, slots, places, on_table)
         self._succession = Succession(
-            reactor, settings, slots, self._ended, self._served, self._misrouted, self._worn
+            reactor, settings, slots, places, self._ended, self._served, self._misrouted, self._worn
         )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
@@ -58,6 +69,7 @@ class Supervisor:
         self._stopping = False
         self._told_misrouted = False
         self.generation = 1
+        self.on_reloaded: Callable[[], None] = lambda: None
 
     # ---- start
 
@@ -103,6 +115,14 @@ class Supervisor:
 
     async def _reload(self) -> None:
         self._reload_waits = False
+        try:
+            await self._load_anew()
+        finally:
+            # Whoever asked again meanwhile waits for that one's end.
+            if not self._reload_waits:
+                self.on_reloaded()
+
+    async def _load_anew(self) -> None:
         _log.info("reload: loading the app anew")
         for slot in self._slots:
             self._cancel_respawn(slot)
@@ -186,6 +206,7 @@ class Supervisor:
 
     def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
+        self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
         if self._stopping:
@@ -253,6 +274,12 @@ class Supervisor:
             source=source,
         )
 
+    def ease(self, count: int) -> None:
+        """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
+        workers = [slot.serving for slot in self._slots if slot.serving is not None]
+        for worker in workers:
+            worker.ease(-(-count // len(workers)))
+
     # ---- the end
 
     async def stop(self, grace: float) -> None:
@@ -271,28 +298,46 @@ class Supervisor:
                     worker.kill(after=grace + KILL_AFTER)
         await defer.DeferredList([worker.ended for worker in workers])
 
-    async def report(self) -> dict[str, Any]:
+    async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
-        slots = list(self._slots)
-        workers = [(slot, worker) for slot in slots for worker in slot.workers()]
-        asked = await defer.DeferredList([w.report(REPORT_PATIENCE) for _, w in workers])
-        reports = [report for _, report in asked]
+        report = await report_on(self._slots, self._gone)
+        return {"generation": self.generation, **report}
+
+    # ---- the master's own program is replaced
+
+    async def pack(self) -> Packed:
+        """Give up all workers, for another program in our place to take them up.
+
+        Comes back when nobody is being brought, and every worker listens to the
+        channel that the next program will have. The slots are still to be packed
+        after that (`baggage.pack_slots`): they go on being filled.
+        """
+        await self._turn.acquire()
+        await defer.DeferredList([s.coming.loaded for s in self._slots if s.coming is not None])
+        self._stopping = self._succession.stopping = True
+        self._pulse.stop()
+        for slot in self._slots:
+            self._cancel_respawn(slot)
+        workers = self._slots.workers()
+        channels = await defer.gatherResults([w.relink(RELINK_PATIENCE) for w in workers])
         return {
             "generation": self.generation,
-            "table": {"version": self._slots.version, "slots": self._slots.taking_part()},
-            "slots": [
-                {
-                    "slot": slot.number,
-                    "state": slot.state.value,
-                    "pid": slot.pid,
-                    "leaving": [worker.pid for worker in slot.leaving],
-                    "spawned": slot.spawned,
-                    "waiting": slot.outbox.waiting(),
-                    "counters": add_up(
-                        [r for (at, _), r in zip(workers, reports, strict=True) if at is slot]
-                    ),
-                }
-                for slot in slots
-            ],
-            "workers": add_up([self._gone, *reports]),
+            "gone": self._gone,
+            "told_misrouted": self._told_misrouted,
+            "workers": {
+                worker.pid: pack_worker(worker, channel)
+                for worker, channel in zip(workers, channels, strict=True)
+                if not worker.ended.called
+            },
         }
+
+    def resume(self, packed: Packed, slots: list[Packed]) -> None:
+        """Take up what `pack` and `pack_slots` of the program before us have left."""
+        self.generation = packed["generation"]
+        self._gone = add_up([packed["gone"]])
+        self._told_misrouted = packed["told_misrouted"]
+        for slot, of_slot in zip(self._slots, slots, strict=True):
+            self._succession.take_up(slot, of_slot, packed["workers"])
+            if slot.serving is None:
+                self._respawn_later(slot)
+        self._pulse.start()

@@ -88,6 +88,7 @@ class Leaving:
             if self.state is not State.ROOM:
                 return
             if has_it:
+                self.worker.tally.moved()
                 sent()
                 os.close(self._let_go())
                 self.worker.keep(self)
@@ -114,13 +115,15 @@ class Leaving:
             self._linger(b"")
         else:
             os.close(self._let_go())
+            self.worker.tally.ended()
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
         sock = socket.socket(fileno=self._let_go())
         # To the socket object itself; the descriptor is non-blocking already.
         sock.settimeout(0)
-        LingeringClose(self.worker.reactor, self.worker.sweeper, sock, last)
+        worker = self.worker
+        LingeringClose(worker.reactor, worker.sweeper, sock, last, worker.tally.ended)
 
     def _let_go(self) -> int:
         """Forget the connection; the descriptor is the caller's."""
@@ -135,6 +138,7 @@ class Leaving:
         """For the transport: the connection has ended."""
         self.state = State.OVER
         self.deadline = None
+        self.worker.tally.ended()
         self.worker.forget(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

@@ -1,6 +1,8 @@
 """What the connections of one worker process share."""
 
+import heapq
 import os
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from random import randint
@@ -15,9 +17,12 @@ from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
 from stickyd.handoff.inbox import InboxReader, InboxSender
+from stickyd.lingering import LingeringClose, say_and_close
+from stickyd.places import Tally
 from stickyd.routing.policy import Placement, Policy
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
+from stickyd.wire.refusal import FULL
 from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.known import Known
@@ -26,6 +31,13 @@ from stickyd.worker.web import WebExchange
 
 KEPT_MOST = 4096
 """Channels kept, oldest given up first, for connections that moved away and may come back."""
+
+IDLE_LEAST = 1.0
+"""Seconds a connection has idled before it is closed in favour of others: one in use, whose next
+request may be on its way, is spared."""
+
+SHORT_AT, BRIM_AT = 16, 8
+"""With fewer descriptors left than these a connection is refused, or refused and closed at once."""
 
 _log = Logger("stickyd")
 
@@ -42,6 +54,7 @@ class Worker:
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
+        tally: Tally,
         on_worn: Callable[[str], None] = lambda reason: None,
         policy: Policy | None = None,
         known: Known | None = None,
@@ -55,6 +68,7 @@ class Worker:
         self.moves = settings.scope == "request"
         self.known = known
         self.counters = WorkerCounters()
+        self.tally = tally
         self.sweeper = Sweeper(reactor)
         self.poller = Poller(reactor)
         self.closing = False
@@ -74,6 +88,7 @@ class Worker:
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
         self._kept: dict[int, Channel] = {}
+        self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     # ---- connections come
 
@@ -100,12 +115,18 @@ class Worker:
         self.known.successor = InboxSender(self.reactor, successor)
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
+        self.tally.came()
         channel = self._kept.pop(connection_of(message), None)
+        # The kernel gives the lowest number that is free (open(2)): all below are taken.
+        if descriptor >= self._limit - SHORT_AT:
+            self._shed(descriptor)
+            return
         try:
             frame = decode(message, channel.frame if channel is not None else None)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
+            self.tally.ended()
             return
         if frame.kind is Kind.PLACED:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
@@ -127,7 +148,23 @@ class Worker:
             _log.failure("a connection failed at its adoption")
             channel.transport.abortConnection()
 
+    def _shed(self, descriptor: int) -> None:
+        """The app has opened too many files: whoever comes is refused, while we still can."""
+        self.counters.shed += 1
+        if self.counters.shed == 1:
+            _log.warn("connections are refused: few descriptors are left (said once)")
+        sock = socket.socket(fileno=descriptor)
+        sock.setblocking(False)
+        last = FULL.response()
+        if descriptor < self._limit - BRIM_AT:
+            LingeringClose(self.reactor, self.sweeper, sock, last, self.tally.ended)
+        else:
+            say_and_close(sock, last)
+            self.tally.ended()
+
     def _lost(self) -> None:
+        self.tally.came()
+        self.tally.ended()
         self.counters.lost += 1
         _log.error("a connection was lost on its way: this process is out of descriptors")
 
@@ -168,6 +205,15 @@ class Worker:
         self._channels.discard(channel)
         self.sweeper.discard(channel)
         self._check_empty()
+
+    def ease(self, count: int) -> None:
+        """The daemon is full: end up to ``count`` kept connections, the longest idle first."""
+        # By the time they were kept until: the deadline of one that idles.
+        settled = self.reactor.seconds() + self.settings.keep_alive - IDLE_LEAST
+        idle = (c for c in self._channels if c.idle() and (c.deadline or settled) <= settled)
+        for channel in heapq.nsmallest(count, idle, key=lambda c: c.deadline or 0.0):
+            self.counters.eased += 1
+            channel.close()
 
     # ---- counters
 
