@@ -211,6 +211,9 @@ class Channel(Leaving):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         held, self._buffer = self._buffer, b""
         self._body(held)
+        if self.state is State.BODY:
+            # So much may have been read ahead that reading had stopped.
+            self._read_on()
 
     def _body(self, data: bytes) -> None:
         assert self._reader is not None

@@ -26,6 +26,10 @@ class Page(Resource):
         request.setHeader("X-Echo", request.getHeader("x-number") or "-")
         return b"From worker %b for %b " % (SLOT, client.encode())
 
+    def big(self, request):
+        """Answers with ?n= bytes in one piece."""
+        return b"b" * int(request.args[b"n"][0])
+
     def late(self, request):
         """Answers after ?s= seconds."""
         delay = float(request.args.get(b"s", [b"0.2"])[0])
