@@ -86,8 +86,9 @@ class Ownership(RuleBasedStateMachine):
         self.inboxes = {}
         for slot in range(1, SLOTS + 1):
             sender, receiver = make_inbox()
-            # Small, so that a few connections with unread bytes fill it.
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
+            # Small, so that a few connections with unread bytes fill it; but all that a worker
+            # reads ahead must fit in, or it would rightly be refused.
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
             self.inboxes[slot] = (sender, receiver)
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
