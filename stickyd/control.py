@@ -31,14 +31,19 @@ _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
 class Start(amp.Command):
     """Master to worker: load the app. The answer comes when it could serve.
 
-    ``about`` is JSON: the settings, the slots of the table and its version.
-    ``inbox`` is what the worker will read; ``senders`` are the sending ends of all inboxes.
+    ``about`` is JSON: the settings, the slots of the table and its version, and
+    the worker's row of the board.
+    ``inbox`` is what the worker will read, ``tally`` where it notes its
+    connections (`stickyd.places`), ``board`` that of `stickyd.board` if slots
+    have a bound; ``senders`` are the sending ends of all inboxes.
     """
 
     arguments = [
         (b"slot", amp.Integer()),
         (b"about", amp.String()),
         (b"inbox", amp.Descriptor()),
+        (b"tally", amp.Descriptor()),
+        (b"board", amp.Descriptor(optional=True)),
         (b"senders", amp.AmpList(_ENDS)),
     ]
     errors = {CannotLoad: b"CANNOT_LOAD"}
@@ -96,6 +101,12 @@ class Relink(amp.Command):
     """Master to worker: from now on I am at the other end of ``channel``."""
 
     arguments = [(b"channel", amp.Descriptor())]
+
+
+class Ease(amp.Command):
+    """Master to worker: the daemon is full; close up to ``count`` connections that idle."""
+
+    arguments = [(b"count", amp.Integer())]
 
 
 class Report(amp.Command):

@@ -15,7 +15,7 @@ MOST_WORKERS = 512
 
 @attrs.frozen
 class Settings:
-    """What a daemon does. Times are seconds.
+    """What a daemon does. Times are seconds, ``min_rate`` is bytes a second.
 
     ``app`` is the kind of app and its name: ``("demo", "")`` or ``("class", FQPN)``.
     """
@@ -25,15 +25,18 @@ class Settings:
     affinity: str = "xff,src"
     scope: str = "connection"
     hash: str = "rendezvous"
+    balance_factor: int = 0
     trusted: str = "127.0.0.1,::1"
     proxy_protocol: str = "off"
     proxy_allow_from: str = "127.0.0.1,::1"
     app: tuple[str, str] = ("demo", "")
+    max_connections: int = 1000
     worker_header: str = ""
     keep_alive: float = 75.0
     head_timeout: float = 10.0
     body_timeout: float = 60.0
     send_timeout: float = 60.0
+    min_rate: int = 240
     inbox_timeout: float = 10.0
     half_close_timeout: float = 10.0
     graceful_timeout: float = 30.0

@@ -208,7 +208,7 @@ class Silence(Life):
                 client.reader.response()
 
     def test_one_that_is_busy_in_a_thread_is_left_alone(self) -> None:
-        with start("--timeout", "1.5") as daemon:
+        with start("--timeout", "2") as daemon:
             client = self.client(daemon)
             pid = daemon.pids()[1]
             self.assertEqual(client.ask(ONE, "/thread?s=4").body, b"1 %d late" % pid)

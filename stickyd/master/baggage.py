@@ -11,9 +11,15 @@ import socket
 from base64 import b64decode, b64encode
 from typing import Any
 
+from stickyd.handoff.frame import Address
 from stickyd.handoff.inbox import InboxSender
+from stickyd.lingering import LingeringClose
+from stickyd.master.arrival import Arrival
+from stickyd.master.listener import Listener
 from stickyd.master.process import WorkerProcess
+from stickyd.master.proxied import Announced
 from stickyd.master.slots import Slot, Slots
+from stickyd.places import Tally
 
 FORMAT = 1
 
@@ -42,6 +48,59 @@ def as_bytes(text: str) -> bytes:
     return b64decode(text)
 
 
+# ---- connections in the master
+
+
+def pack_waiting(connection: Arrival | Announced, now: float) -> Packed:
+    """A connection whose first head, or PROXY header, is not whole yet."""
+    return {
+        "fd": keep(connection.socket.fileno()),
+        "peer": connection.peer,
+        "left": connection.deadline - now if connection.deadline is not None else None,
+        "announced": connection.announced if isinstance(connection, Arrival) else None,
+        "number": connection.connection if isinstance(connection, Arrival) else None,
+        "unread": as_text(
+            connection.unread if isinstance(connection, Arrival) else connection.held
+        ),
+    }
+
+
+def unpack_waiting(packed: Packed, listener: Listener, now: float) -> Arrival | Announced:
+    """The connection, for ``listener`` to go on with."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    peer = _address(packed["peer"])
+    unread = as_bytes(packed["unread"])
+    connection: Arrival | Announced
+    if packed["number"] is not None:
+        connection = Arrival(listener, sock, peer, announced=_address(packed["announced"]))
+        connection.connection = packed["number"]
+        connection.unread = unread
+    else:
+        assert listener.proxy is not None
+        connection = Announced(listener, sock, peer, listener.proxy)
+        connection.held = unread
+    if packed["left"] is not None:
+        connection.deadline = now + packed["left"]
+    return connection
+
+
+def _address(packed: list[Any] | None) -> Address | None:
+    return (packed[0], packed[1]) if packed is not None else None
+
+
+def pack_lingering(closing: LingeringClose) -> Packed:
+    """A connection whose last words are on their way."""
+    sock, last = closing.let_go()
+    return {"fd": keep(sock.detach()), "last": as_text(last)}
+
+
+def unpack_lingering(packed: Packed) -> tuple[socket.socket, bytes]:
+    """The socket, non-blocking, and what is still to be written to it."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    sock.setblocking(False)
+    return sock, as_bytes(packed["last"])
+
+
 # ---- a worker
 
 
@@ -54,7 +113,15 @@ def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
         "channel": keep(channel.detach()) if channel is not None else None,
         "counters": worker.counters,
         "retiring": worker.retiring,
+        "version": worker.version,
+        "row": worker.row,
+        "tally": keep(worker.tally.descriptor),
     }
+
+
+def unpack_tally(packed: Packed) -> Tally:
+    """What a packed worker notes of its connections."""
+    return Tally(taken(packed["tally"]))
 
 
 def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
@@ -63,6 +130,7 @@ def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
     end = None if channel is None else socket.socket(fileno=taken(channel))
     worker.counters = packed["counters"]
     worker.retiring = packed["retiring"]
+    worker.version = packed["version"]
     worker.take_up(packed["pid"], taken(packed["output"]), end)
 
 
@@ -86,6 +154,13 @@ def pack_slot(slot: Slot) -> Packed:
             for message, descriptor, left in slot.outbox.take_waiting()
         ],
     }
+
+
+def unpack_message(packed: Packed) -> tuple[bytes, socket.socket, float]:
+    """What waits for room in an inbox: message, connection, and seconds it may still wait."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    sock.setblocking(False)
+    return as_bytes(packed["message"]), sock, packed["left"]
 
 
 def unpack_slot(packed: Packed, reactor: Any) -> Slot:

@@ -7,6 +7,7 @@ from twisted.internet import defer
 
 from stickyd.master.replacing import place_anew
 from stickyd.master.slots import Slot, Slots
+from stickyd.places import Places
 from stickyd.settings import Settings
 
 
@@ -19,9 +20,12 @@ class Membership:
     :param on_table: called when the master itself is to decide by it.
     """
 
-    def __init__(self, settings: Settings, slots: Slots, on_table: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, slots: Slots, places: Places, on_table: Callable[[], None]
+    ) -> None:
         self._settings = settings
         self._slots = slots
+        self._places = places
         self._on_table = on_table
 
     async def leave_out(self, slot: Slot) -> None:
@@ -40,10 +44,16 @@ class Membership:
         slots.version += 1
         self._on_table()
         taking = slots.taking_part()
-        told = [w.table(slots.version, taking, added) for w in slots.workers()]
+        # Those that are still coming are told when they begin to serve.
+        told = [
+            worker.table(slots.version, taking, added)
+            for slot in slots
+            for worker in slot.workers()
+            if worker is not slot.coming
+        ]
         await defer.DeferredList(told)
 
     def place_anew(self, slot: Slot) -> None:
         """Give what waits in the slot's inbox to those that take part."""
         others = [self._slots[number] for number in self._slots.taking_part()]
-        place_anew(slot, others, self._settings.inbox_timeout)
+        place_anew(slot, others, self._settings.inbox_timeout, self._places)

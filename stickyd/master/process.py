@@ -14,9 +14,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.board import Board
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
 from stickyd.notify import MASTERS_ALONE
+from stickyd.places import Tally
 from stickyd.settings import Settings
 
 Senders = dict[int, socket.socket]
@@ -61,6 +63,9 @@ class WorkerProcess:
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
     :ivar counters: the last it told.
     :ivar retiring: it has been told to finish.
+    :ivar version: of the slot table it has been told.
+    :ivar tally: what it notes of its connections.
+    :ivar row: of the board, its own; None if slots have no bound.
     :ivar given_up: it has been silent for too long and is being killed.
     """
 
@@ -70,6 +75,8 @@ class WorkerProcess:
         slot: int,
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[["WorkerProcess", str], None],
+        tally: Tally,
+        row: int | None,
     ) -> None:
         self._reactor = reactor
         self._link = _Link(self)
@@ -81,6 +88,9 @@ class WorkerProcess:
         self.silent = 0.0
         self.retiring = False
         self.given_up = False
+        self.version = 0
+        self.tally = tally
+        self.row = row
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
@@ -99,12 +109,14 @@ class WorkerProcess:
         slots: list[int],
         inbox: socket.socket,
         ends: Senders,
+        board: Board | None,
     ) -> None:
         """Start the process and let it load the app.
 
         :param slots: those of the slot table, whose version is ``version``.
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
+        self.version = version
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
@@ -121,12 +133,15 @@ class WorkerProcess:
             "settings": json.loads(settings.to_json()),
             "version": version,
             "slots": slots,
+            "row": self.row,
         }
         started = self._ask(
             control.Start,
             slot=self.slot,
             about=json.dumps(about).encode("utf-8"),
             inbox=inbox.fileno(),
+            tally=self.tally.descriptor,
+            board=board.descriptor if board is not None else None,
             senders=_as_ends(ends),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
@@ -221,11 +236,16 @@ class WorkerProcess:
 
     def table(self, version: int, slots: list[int], added: Senders) -> "defer.Deferred[None]":
         """Tell it a new slot table; fires when it acts by it, or has ended."""
+        self.version = version
         return self._tell(control.Table, version=version, slots=slots, added=_as_ends(added))
 
     def retire(self, grace: float, to: list[int], reason: str) -> None:
         """Ask it to finish within ``grace`` seconds, and to give idle connections to slots."""
         self._tell(control.Retire, grace=grace, to=to, reason=reason)
+
+    def ease(self, count: int) -> None:
+        """Ask it to close up to ``count`` connections that idle."""
+        self._tell(control.Ease, count=count)
 
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""

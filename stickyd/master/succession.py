@@ -7,11 +7,13 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.board import Board
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
-from stickyd.master.baggage import Packed, unpack_worker
+from stickyd.master.baggage import Packed, unpack_tally, unpack_worker
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
+from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 
 KILL_AFTER = 1.0
@@ -33,6 +35,8 @@ class Succession:
         reactor: Any,
         settings: Settings,
         slots: Slots,
+        places: Places,
+        board: Board | None,
         on_ended: Callable[[Slot, WorkerProcess], None],
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
@@ -41,6 +45,8 @@ class Succession:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
+        self._places = places
+        self._board = board
         self._on_ended = on_ended
         self._on_served = on_served
         self._on_misrouted = on_misrouted
@@ -49,17 +55,28 @@ class Succession:
 
     def bring(self, slot: Slot) -> WorkerProcess:
         """Spawn a worker that loads the app for a slot."""
-        worker = slot.coming = self._worker_of(slot)
+        row = self._board.hand_out(slot.number) if self._board is not None else None
+        worker = slot.coming = self._worker_of(slot, Tally.shared(), row)
         slot.spawned += 1
         slots = self._slots
         worker.start(
-            self._settings, slots.version, slots.taking_part(), slot.receiver, slots.senders()
+            self._settings,
+            slots.version,
+            slots.taking_part(),
+            slot.receiver,
+            slots.senders(),
+            self._board,
         )
         return worker
 
-    def _worker_of(self, slot: Slot) -> WorkerProcess:
-        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn)
+    def _worker_of(self, slot: Slot, tally: Tally, row: int | None) -> WorkerProcess:
+        told = self._on_misrouted, self._on_worn
+        worker = WorkerProcess(self._reactor, slot.number, *told, tally, row)
         worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
+        self._places.watch(worker.tally)
+        if self._board is not None and row is not None:
+            board = self._board
+            worker.ended.addCallback(lambda _: board.fold(row))
         return worker
 
     def take_up(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
@@ -73,7 +90,8 @@ class Succession:
         for pid in pids:
             if str(pid) not in workers:
                 continue
-            worker, of_worker = self._worker_of(slot), workers[str(pid)]
+            of_worker = workers[str(pid)]
+            worker = self._worker_of(slot, unpack_tally(of_worker), of_worker["row"])
             if pid == packed["serving"] and of_worker["channel"] is not None:
                 slot.serving = worker
             else:
@@ -100,6 +118,9 @@ class Succession:
         slot.early_deaths = 0
         slot.empty_since = None
         _log.info("worker {slot} is ready (pid {pid})", slot=slot.number, pid=new.pid)
+        slots = self._slots
+        if new.version != slots.version:
+            new.table(slots.version, slots.taking_part(), slots.senders())
         if old is None:
             new.serve(slot.private)
         else:

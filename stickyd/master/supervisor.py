@@ -15,6 +15,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.board import Board
 from stickyd.counters import add_up
 from stickyd.master.baggage import Packed, pack_worker
 from stickyd.master.membership import Membership
@@ -23,6 +24,7 @@ from stickyd.master.pulse import Pulse
 from stickyd.master.report import Report, report_on
 from stickyd.master.slots import Slot, Slots
 from stickyd.master.succession import KILL_AFTER, Succession, why
+from stickyd.places import Places
 from stickyd.settings import MOST_WORKERS, Settings
 
 BACKOFF_FIRST = 0.25
@@ -40,19 +42,36 @@ class StartFailed(Exception):
 class Supervisor:
     """Runs one worker in every slot.
 
+    :param board: None if slots have no bound.
     :param on_table: called whenever other slots take part than before.
     :ivar on_reloaded: called when a reload is over, well or not, and no other waits.
     """
 
     def __init__(
-        self, reactor: Any, settings: Settings, slots: Slots, on_table: Callable[[], None]
+        self,
+        reactor: Any,
+        settings: Settings,
+        slots: Slots,
+        places: Places,
+        board: Board | None,
+        on_table: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
-        self._membership = Membership(settings, slots, on_table)
+        self._places = places
+        self._board = board
+        self._membership = Membership(settings, slots, places, on_table)
         self._succession = Succession(
-            reactor, settings, slots, self._ended, self._served, self._misrouted, self._worn
+            reactor,
+            settings,
+            slots,
+            places,
+            board,
+            self._ended,
+            self._served,
+            self._misrouted,
+            self._worn,
         )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
@@ -199,6 +218,7 @@ class Supervisor:
 
     def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
+        self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
         if self._stopping:
@@ -266,6 +286,12 @@ class Supervisor:
             source=source,
         )
 
+    def ease(self, count: int) -> None:
+        """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
+        workers = [slot.serving for slot in self._slots if slot.serving is not None]
+        for worker in workers:
+            worker.ease(-(-count // len(workers)))
+
     # ---- the end
 
     async def stop(self, grace: float) -> None:
@@ -286,7 +312,7 @@ class Supervisor:
 
     async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
-        report = await report_on(self._slots, self._gone)
+        report = await report_on(self._slots, self._gone, self._board)
         return {"generation": self.generation, **report}
 
     # ---- the master's own program is replaced

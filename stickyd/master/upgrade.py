@@ -75,7 +75,6 @@ def replace_program(state: Packed) -> NoReturn:
     with open(file, "wb", closefd=False) as writing:
         writing.write(json.dumps({"format": FORMAT, **state}).encode())
     os.lseek(file, 0, os.SEEK_SET)
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, *sys.orig_argv[1:]]
@@ -92,6 +91,11 @@ def resumed() -> Packed | None:
     if state["format"] != FORMAT:
         raise CannotUpgrade(f"state of format {state['format']}, {FORMAT} is known")
     return state
+
+
+def hold_signals_back() -> None:
+    """From here on the new program handles them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
 def let_signals_come() -> None:

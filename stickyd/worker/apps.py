@@ -9,6 +9,7 @@ from twisted.web.server import Site
 
 from stickyd.control import CannotLoad
 from stickyd.worker.demo import Demo
+from stickyd.worker.sessions import KeyedSite
 
 
 def load_site(kind: str, name: str) -> Site:
@@ -17,7 +18,7 @@ def load_site(kind: str, name: str) -> Site:
     :raise CannotLoad: with one line that says why.
     """
     resource = Demo() if kind == "demo" else _resource(kind, name)
-    return Site(resource)
+    return KeyedSite(resource)
 
 
 def _resource(kind: str, name: str) -> Any:

@@ -20,7 +20,7 @@ from stickyd.worker import gate
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State, Step
 from stickyd.worker.leaving import Leaving
-from stickyd.worker.patience import Overdue, overdue, patience
+from stickyd.worker.patience import Overdue, Pace, overdue, patience
 
 READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
@@ -40,6 +40,8 @@ class Channel(Leaving):
         self._head_until: float | None = None
         self._reader: LengthReader | ChunkedReader | None = None
         self._advancing = False
+        self._received = 0
+        self._pace = Pace(worker.settings.min_rate)
 
     # ---- adoption
 
@@ -75,7 +77,7 @@ class Channel(Leaving):
             self._body(data)
         else:
             self._buffer += data
-            if self.state is State.HEAD:
+            if self.state is State.HEAD and not self.ending:
                 self.advance()
             elif len(self._buffer) >= READ_AHEAD:
                 self.transport.stopReading()
@@ -144,14 +146,15 @@ class Channel(Leaving):
         placement = ANYWHERE
         if not self._came_with or known is not None:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
-        named = placement.slot
+            if worker.balance is not None and not self._came_with:
+                placement = worker.bounded(placement)
         key = placement.key.text if placement.key is not None else None
         step = gate.with_head(
             came_with=self._came_with,
             leaving=worker.leaving,
             moves=worker.moves or self.frame.table != version,
             own=worker.slot,
-            named=named,
+            named=placement.slot,
             others=known is not None and known.others(key, came_with=self._came_with),
             flushed=self.transport.flushed(),
         )
@@ -180,7 +183,10 @@ class Channel(Leaving):
         elif step is Step.RETURN:
             self.give_back()
         elif step is Step.CLOSE:
-            self.close()
+            # The last answer has all the time that any answer has.
+            self.transport.flush()
+            if self.transport.flushed():
+                self.close()
         return False
 
     # ---- a request
@@ -199,15 +205,20 @@ class Channel(Leaving):
             self._deliver(exchange)
             return
         self.state = State.BODY
+        self._pace.stop()
         self._reader = reader
         if head.expects_continue and not self._buffer:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         held, self._buffer = self._buffer, b""
         self._body(held)
+        if self.state is State.BODY:
+            # So much may have been read ahead that reading had stopped.
+            self._read_on()
 
     def _body(self, data: bytes) -> None:
         assert self._reader is not None
         assert self._exchange is not None
+        self._received += len(data)
         part = self._reader.read(data)
         if isinstance(part, Refusal):
             self.refuse(part)
@@ -242,6 +253,8 @@ class Channel(Leaving):
         if exchange is not self._exchange:
             return
         self._exchange = None
+        if self.worker.balance is not None:
+            self.worker.balance.row.ended()
         self.ending = self.ending or last
         self.state = State.HEAD
         self._read_on()
@@ -273,28 +286,44 @@ class Channel(Leaving):
     def _begun_head(self) -> bool:
         return bool(self._buffer) or self._came_with
 
+    def idle(self) -> bool:
+        """Whether it waits for a next request, of which nothing has come."""
+        waits = self.state is State.HEAD and self.transport.flushed()
+        return waits and not self._begun_head()
+
     def _arm(self) -> None:
         """Set the deadline that belongs to what the connection is waiting for."""
+        flushed = self.transport.flushed()
         seconds = patience(
             self.state,
             self.worker.settings,
-            flushed=self.transport.flushed(),
+            flushed=flushed,
             begun_head=self._begun_head(),
             client_done=self.client_done,
         )
+        now = self.worker.reactor.seconds()
         if seconds is None:
             self.deadline = None
+        elif not flushed or self.state is State.BODY:
+            wait = State.BODY if flushed else State.ANSWER
+            moved = self._received if flushed else self.transport.taken()
+            self.deadline = self._pace.deadline(wait, now, moved, seconds)
             return
-        now = self.worker.reactor.seconds()
-        if self.state is State.HEAD and self._begun_head() and self.transport.flushed():
+        elif self.state is State.HEAD and self._begun_head():
             # The time for a head is absolute: more bytes do not extend it.
             self._head_until = self._head_until or now + seconds
             self.deadline = self._head_until
         else:
             self.deadline = now + seconds
+        self._pace.stop()
 
     def expired(self) -> None:
         """For the sweeper: the deadline has passed."""
+        if not self.transport.flushed():
+            # The client may have taken more since we could last write.
+            self._arm()
+            if (self.deadline or 0) > self.worker.reactor.seconds():
+                return
         late = overdue(self.state, flushed=self.transport.flushed(), begun_head=self._begun_head())
         if late is Overdue.CLOSE:
             self.close()

@@ -11,6 +11,8 @@ from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
+from stickyd.board import Board
+from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.worker.apps import load_site
@@ -42,7 +44,15 @@ class Life:
 
     # ---- it begins
 
-    def load(self, slot: int, about: bytes, inbox: socket.socket, senders: Ends) -> None:
+    def load(
+        self,
+        slot: int,
+        about: bytes,
+        inbox: socket.socket,
+        tally: Tally,
+        board: Board | None,
+        senders: Ends,
+    ) -> None:
         """Load the app.
 
         :raise CannotLoad: with one line that says why.
@@ -62,9 +72,11 @@ class Life:
             inbox,
             senders,
             self._misrouted,
+            tally,
             self.worn,
             chosen.policy(told["slots"], told["version"]),
             known,
+            (board, told["row"]) if board is not None else None,
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()
@@ -87,6 +99,8 @@ class Life:
         return json.dumps(self.worker.report()).encode()
 
     def _beat(self) -> None:
+        if self.worker is not None:
+            self.worker.settle()
         self._tell(control.Beat, counters=self.counters())
 
     def _misrouted(self, slot: int, placement: Placement) -> None:

@@ -9,7 +9,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.board import Board
 from stickyd.control import adopt_stream
+from stickyd.places import Tally
 from stickyd.worker.life import Ends, Life
 from stickyd.worker.worker import Worker
 
@@ -30,10 +32,21 @@ class WorkerLink(control.Link):
 
     @control.Start.responder
     def start(
-        self, slot: int, about: bytes, inbox: int, senders: list[dict[str, int]]
+        self,
+        slot: int,
+        about: bytes,
+        inbox: int,
+        tally: int,
+        board: int | None,
+        senders: list[dict[str, int]],
     ) -> dict[str, Any]:
         """Load the app."""
-        self._life.load(slot, about, _inbox_end(inbox), _ends(senders))
+        os.set_inheritable(tally, False)
+        shared = None
+        if board is not None:
+            os.set_inheritable(board, False)
+            shared = Board(board)
+        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), shared, _ends(senders))
         return {}
 
     @control.Serve.responder
@@ -67,6 +80,12 @@ class WorkerLink(control.Link):
     def retire(self, grace: float, to: list[int], reason: str) -> dict[str, Any]:
         """Finish and end."""
         self._life.retire(grace, to, reason)
+        return {}
+
+    @control.Ease.responder
+    def ease(self, count: int) -> dict[str, Any]:
+        """Make room."""
+        self._worker.ease(count)
         return {}
 
     @control.Report.responder

@@ -1,5 +1,6 @@
 """An app for tests of the life of workers: it tells who it is, and can be made to misbehave."""
 
+import hashlib
 import json
 import os
 import signal
@@ -61,8 +62,10 @@ class App(Resource):
         until = time.monotonic() + float(request.args[b"s"][0])
 
         def work():
+            block = bytes(1 << 24)
             while time.monotonic() < until:
-                sum(range(1000))
+                # Lets go of the interpreter lock, as such work in threads has to.
+                hashlib.sha256(block)
 
         threads.deferToThread(work).addCallback(lambda _: self._finish(request))
         return NOT_DONE_YET
