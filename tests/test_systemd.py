@@ -196,6 +196,17 @@ class Alive(Installed):
             while "1 of 1" not in daemon.told("STATUS")["STATUS"]:
                 pass
 
+    def test_a_program_that_is_replaced_goes_on_telling(self) -> None:
+        with Activated(self.root, watchdog=1.0) as daemon:
+            daemon.told("READY")
+            pid = daemon.process.pid
+            daemon.process.send_signal(signal.SIGUSR2)
+            self.assertEqual(daemon.told("READY")["READY"], "1")
+            daemon.told("WATCHDOG", 5)
+            self.assertEqual(daemon.report()["master"]["upgrades"], 1)
+            self.assertEqual(daemon.report()["master"]["pid"], pid)
+            self.assertTrue(workers_in(daemon.exchange(request("10.10.10.10"))))
+
     def test_why_it_did_not_start(self) -> None:
         daemon = Gated(self.root, "--class", "no.such:App")
         with daemon:
