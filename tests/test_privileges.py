@@ -146,7 +146,9 @@ class Dropping(unittest.TestCase):
         """So the program is not replaced: the new one would fail, and there is no way back."""
         with self.daemon(["-m", "stickyd.cli", "run", "--uid", "nobody"]) as daemon:
             daemon.process.send_signal(signal.SIGUSR2)
-            wait_for(lambda: "has given up root's rights" in "\n".join(daemon.log), what="the refusal")
+            wait_for(
+                lambda: "has given up root's rights" in "\n".join(daemon.log), what="the refusal"
+            )
             self.assertEqual(self.ask(daemon)["uids"], [NOBODY] * 3)
 
     def test_an_effective_user_leaves_the_app_no_way_back(self) -> None:
