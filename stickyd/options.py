@@ -307,7 +307,7 @@ def _check_endpoint(description: str) -> None:
         serverFromString(reactor, description)
     except Exception as error:
         if kind == "systemd" and isinstance(error, LookupError):
-            why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
-            raise usage.UsageError(f"--listen: {description!r}: {why}") from None
+            # Only a start is passed sockets; a check, or a program that goes on, has none.
+            return
         # Endpoint parsers are plugins and raise what they like.
         raise usage.UsageError(f"--listen: {description!r}: {error}") from None

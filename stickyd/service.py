@@ -43,7 +43,7 @@ from stickyd.signals import also_on
 QUICK_GRACE = 1.0
 """Seconds that INT leaves for answers in flight."""
 
-_STOP_MARGIN = 5.0
+STOP_MARGIN = 5.0
 """Seconds that the end may take beyond what workers are given; for the service manager."""
 
 _log = Logger("stickyd")
@@ -307,7 +307,7 @@ class StickydService(Service):
         super().stopService()
         grace = QUICK_GRACE if self._quick else self._settings.graceful_timeout
         grace = min(grace, self._settings.graceful_timeout)
-        self._notifier.stopping(grace + KILL_AFTER + _STOP_MARGIN)
+        self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)
         return defer.ensureDeferred(self._stop(grace))
 
     async def _stop(self, grace: float) -> None:

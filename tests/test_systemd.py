@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stickyd.master.succession import KILL_AFTER
 from stickyd.notify import MASTERS_ALONE
-from stickyd.service import _STOP_MARGIN
+from stickyd.service import STOP_MARGIN
 from stickyd.settings import Settings
 from tests.activation import Activated, Unit
 from tests.daemon import ROOT, Reader, request, wait_for, workers_in
@@ -143,7 +143,7 @@ class Restart(Installed):
             with Activated(self.root, *options, more={"local": listening}) as daemon:
                 daemon.stop()
                 stopping = daemon.told("STOPPING")
-                most = round((7 + KILL_AFTER + _STOP_MARGIN) * 1e6)
+                most = round((7 + KILL_AFTER + STOP_MARGIN) * 1e6)
                 self.assertEqual(stopping, {"STOPPING": "1", "EXTEND_TIMEOUT_USEC": str(most)})
                 self.assertEqual(os.stat(path).st_mode & 0o777, 0o660)
                 with socket.socket(socket.AF_UNIX) as client:
@@ -196,6 +196,17 @@ class Alive(Installed):
             while "1 of 1" not in daemon.told("STATUS")["STATUS"]:
                 pass
 
+    def test_a_program_that_is_replaced_goes_on_telling(self) -> None:
+        with Activated(self.root, watchdog=1.0) as daemon:
+            daemon.told("READY")
+            pid = daemon.process.pid
+            daemon.process.send_signal(signal.SIGUSR2)
+            self.assertEqual(daemon.told("READY")["READY"], "1")
+            daemon.told("WATCHDOG", 5)
+            self.assertEqual(daemon.report()["master"]["upgrades"], 1)
+            self.assertEqual(daemon.report()["master"]["pid"], pid)
+            self.assertTrue(workers_in(daemon.exchange(request("10.10.10.10"))))
+
     def test_why_it_did_not_start(self) -> None:
         daemon = Gated(self.root, "--class", "no.such:App")
         with daemon:
@@ -208,7 +219,7 @@ class Alive(Installed):
 class Units(Installed):
     def test_times_fit_the_daemons_defaults(self) -> None:
         unit, defaults = self.unit(), Settings()
-        stop = defaults.graceful_timeout + KILL_AFTER + _STOP_MARGIN
+        stop = defaults.graceful_timeout + KILL_AFTER + STOP_MARGIN
         self.assertGreater(float(unit.one("TimeoutStopSec")), stop)
         self.assertGreater(float(unit.one("TimeoutStartSec")), defaults.start_timeout)
 

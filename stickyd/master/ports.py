@@ -85,7 +85,11 @@ class Ports:
         return self._bound[index]
 
     def _listen(self, description: str) -> Any:
-        endpoint = serverFromString(self._reactor, description)
+        try:
+            endpoint = serverFromString(self._reactor, description)
+        except LookupError:
+            why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
+            raise ValueError(why) from None
         if isinstance(endpoint, AdoptedStreamServerEndpoint):
             return Passed(endpoint.fileno)
         return endpoint.listen(_Unused()).addCallback(_plain)

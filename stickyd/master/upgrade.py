@@ -107,7 +107,8 @@ def own_pidfile() -> str | None:
     """The file that twistd wrote our pid into, if any.
 
     :raise CannotUpgrade: if twistd made us a daemon: it would do so again, and
-        the pid would be another.
+        the pid would be another. If it gave up root's rights: it would try to
+        do so again, which takes them.
     """
     from twisted.scripts.twistd import ServerOptions
 
@@ -119,6 +120,8 @@ def own_pidfile() -> str | None:
         return None
     if not options["nodaemon"]:
         raise CannotUpgrade("a master that twistd has put into the background; use twistd -n")
+    if os.getuid() and (options["uid"] is not None or options["gid"] is not None):
+        raise CannotUpgrade("a master that has given up root's rights (--uid); restart it")
     path = options["pidfile"]
     try:
         with open(path) as file:

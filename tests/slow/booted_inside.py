@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -47,8 +48,6 @@ def journal() -> str:
 
 
 def ask() -> dict:
-    import socket
-
     with socket.create_connection(("127.0.0.1", PORT), 20) as sock:
         sock.sendall(request("10.10.10.10"))
         return json.loads(Reader(sock).response().body)
@@ -83,8 +82,6 @@ def it_has_the_secret_seed_and_few_rights() -> None:
 
 
 def the_control_socket_answers() -> None:
-    import socket
-
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect("/run/stickyd/control")
         assert json.loads(read_all(sock))["generation"] == 1
