@@ -41,6 +41,7 @@ check-slow: $(STAMP)
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
+	$(BIN)/python -m tests.slow.life
 
 bench-p2: $(STAMP)
 	$(BIN)/python -m benchmarks.alb_mix
