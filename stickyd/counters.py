@@ -18,6 +18,8 @@ class MasterCounters:
         self.vanished = 0
         self.upgrades = 0
         self.shed = 0
+        self.displaced = 0
+        self.forgotten = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
@@ -33,6 +35,8 @@ class MasterCounters:
         self.vanished = told["vanished"]
         self.upgrades = told["upgrades"]
         self.shed = told["shed"]
+        self.displaced = told["displaced"]
+        self.forgotten = told["forgotten"]
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -43,6 +47,8 @@ class MasterCounters:
             "vanished": self.vanished,
             "upgrades": self.upgrades,
             "shed": self.shed,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
         }
 
 
@@ -62,6 +68,8 @@ class WorkerCounters:
         self.pinned = 0
         self.shed = 0
         self.eased = 0
+        self.displaced = 0
+        self.forgotten = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -79,6 +87,8 @@ class WorkerCounters:
             "pinned": self.pinned,
             "shed": self.shed,
             "eased": self.eased,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
             "open": self.open,
         }
 

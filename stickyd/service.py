@@ -1,6 +1,7 @@
 """The daemon as a Twisted service: listeners, slots, workers, and their end."""
 
 import atexit
+import contextlib
 import os
 import resource
 import signal
@@ -14,8 +15,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import __version__
+from stickyd.board import Board
 from stickyd.control_socket import ControlSocket
-from stickyd.master.baggage import Packed, pack_slots, unpack_slots
+from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
 from stickyd.master.front import Front
 from stickyd.master.ports import Ports
 from stickyd.master.process import environment
@@ -89,6 +91,7 @@ class StickydService(Service):
         self._arguments = arguments
         self._control: ControlSocket | None = None
         self._places = Places(settings.max_connections)
+        self._board: Board | None = None
         self._slots: Slots | None = None
         self._front: Front | None = None
         self._supervisor: Supervisor | None = None
@@ -114,6 +117,11 @@ class StickydService(Service):
         return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
+        if self._settings.balance_factor:
+            try:
+                self._board = Board.create(self._settings.workers)
+            except OSError as error:
+                raise StartFailed(f"no shared memory for --hash-balance-factor: {error}") from error
         front, supervisor = self._furnish(Slots(self._reactor, self._settings.workers))
         front.listen(await self._ports.listen())
         self._listen_control()
@@ -126,6 +134,8 @@ class StickydService(Service):
     async def _resume(self, packed: Packed) -> None:
         """Go on where the program before us has stopped."""
         slots = unpack_slots(packed["slots"], self._reactor)
+        if packed["board"] is not None:
+            self._board = Board.resume(taken(packed["board"]["fd"]), packed["board"])
         front, supervisor = self._furnish(slots)
         self._places.resume(packed["connections"])
         front.listen(self._ports.resume(packed["ports"]))
@@ -141,10 +151,9 @@ class StickydService(Service):
     def _furnish(self, slots: Slots) -> tuple[Front, Supervisor]:
         settings = self._settings
         self._slots = slots
-        self._front = front = Front(self._reactor, settings, slots, self._places, self._ease)
-        self._supervisor = supervisor = Supervisor(
-            self._reactor, settings, slots, self._places, front.take_table
-        )
+        common = self._reactor, settings, slots, self._places, self._board
+        self._front = front = Front(*common, self._ease)
+        self._supervisor = supervisor = Supervisor(*common, front.take_table)
         self._notifier.start(self._status)
         return front, supervisor
 
@@ -268,11 +277,17 @@ class StickydService(Service):
             "front": self._front.pack(),
             "connections": self._places.open_in_master(),
             "workers": workers,
+            "board": self._pack_board(),
             "slots": pack_slots(self._slots),
         }
         if pidfile is not None:
             os.remove(pidfile)
         replace_program(state)
+
+    def _pack_board(self) -> Packed | None:
+        if self._board is None:
+            return None
+        return {"fd": keep(self._board.descriptor), **self._board.pack()}
 
     def _cannot_upgrade(self, failure: Failure) -> None:
         self._upgrading = False
@@ -306,6 +321,8 @@ class StickydService(Service):
             self._slots.close()
         if self._front is not None:
             self._front.close()
+        if self._board is not None:
+            self._board.close()
         self._notifier.stop()
 
 
@@ -316,10 +333,19 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _keep_descriptors_to_ourselves() -> None:
+    """What whoever started us left open, systemd's sockets among it, is not for workers."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+
+
 def makeService(options: Options) -> StickydService:
     """For the plugin: a service from a parsed command line."""
     from twisted.internet import reactor
 
+    _keep_descriptors_to_ourselves()
     return StickydService(
         reactor, options.settings, options["listen"], options["control"], options.arguments
     )

@@ -114,6 +114,7 @@ def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
         "counters": worker.counters,
         "retiring": worker.retiring,
         "version": worker.version,
+        "row": worker.row,
         "tally": keep(worker.tally.descriptor),
     }
 

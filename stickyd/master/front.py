@@ -7,6 +7,8 @@ from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.balance import Balance
+from stickyd.board import Board
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.lingering import LingeringClose
@@ -25,6 +27,7 @@ from stickyd.master.listener import Listener
 from stickyd.master.proxied import Announced, ProxyRule
 from stickyd.master.slots import Slots
 from stickyd.places import Places, shed_under
+from stickyd.routing.selection import SlotTable
 from stickyd.settings import Settings
 from stickyd.wire.refusal import BUSY
 
@@ -32,6 +35,7 @@ from stickyd.wire.refusal import BUSY
 class Front:
     """Listeners, and what they need.
 
+    :param board: None if slots have no bound.
     :param ease: asks the workers for room for so many connections more.
     """
 
@@ -41,6 +45,7 @@ class Front:
         settings: Settings,
         slots: Slots,
         places: Places,
+        board: Board | None,
         ease: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
@@ -51,7 +56,12 @@ class Front:
         self._sweeper = Sweeper(reactor)
         self._numbers = count(1)
         policy = settings.policy(slots.taking_part(), slots.version)
-        self._dispatcher = Dispatcher(policy, slots, self.counters, settings.inbox_timeout)
+        balance = None
+        if board is not None:
+            assert isinstance(policy.table, SlotTable)
+            percent = settings.balance_factor
+            balance = Balance(policy.table, percent, board, board.row(0), self.counters)
+        self._dispatcher = Dispatcher(policy, slots, self.counters, settings.inbox_timeout, balance)
         lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._admission = Admission(reactor, self._sweeper, self.counters, places, lingering, ease)
         self._listeners: list[Listener] = []

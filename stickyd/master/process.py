@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.board import Board
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
 from stickyd.notify import MASTERS_ALONE
@@ -64,6 +65,7 @@ class WorkerProcess:
     :ivar retiring: it has been told to finish.
     :ivar version: of the slot table it has been told.
     :ivar tally: what it notes of its connections.
+    :ivar row: of the board, its own; None if slots have no bound.
     :ivar given_up: it has been silent for too long and is being killed.
     """
 
@@ -74,6 +76,7 @@ class WorkerProcess:
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[["WorkerProcess", str], None],
         tally: Tally,
+        row: int | None,
     ) -> None:
         self._reactor = reactor
         self._link = _Link(self)
@@ -87,6 +90,7 @@ class WorkerProcess:
         self.given_up = False
         self.version = 0
         self.tally = tally
+        self.row = row
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
@@ -105,6 +109,7 @@ class WorkerProcess:
         slots: list[int],
         inbox: socket.socket,
         ends: Senders,
+        board: Board | None,
     ) -> None:
         """Start the process and let it load the app.
 
@@ -128,6 +133,7 @@ class WorkerProcess:
             "settings": json.loads(settings.to_json()),
             "version": version,
             "slots": slots,
+            "row": self.row,
         }
         started = self._ask(
             control.Start,
@@ -135,6 +141,7 @@ class WorkerProcess:
             about=json.dumps(about).encode("utf-8"),
             inbox=inbox.fileno(),
             tally=self.tally.descriptor,
+            board=board.descriptor if board is not None else None,
             senders=_as_ends(ends),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)

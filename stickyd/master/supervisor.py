@@ -15,6 +15,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.board import Board
 from stickyd.counters import add_up
 from stickyd.master.baggage import Packed, pack_worker
 from stickyd.master.membership import Membership
@@ -41,6 +42,7 @@ class StartFailed(Exception):
 class Supervisor:
     """Runs one worker in every slot.
 
+    :param board: None if slots have no bound.
     :param on_table: called whenever other slots take part than before.
     :ivar on_reloaded: called when a reload is over, well or not, and no other waits.
     """
@@ -51,15 +53,25 @@ class Supervisor:
         settings: Settings,
         slots: Slots,
         places: Places,
+        board: Board | None,
         on_table: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
         self._places = places
+        self._board = board
         self._membership = Membership(settings, slots, places, on_table)
         self._succession = Succession(
-            reactor, settings, slots, places, self._ended, self._served, self._misrouted, self._worn
+            reactor,
+            settings,
+            slots,
+            places,
+            board,
+            self._ended,
+            self._served,
+            self._misrouted,
+            self._worn,
         )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
@@ -300,7 +312,7 @@ class Supervisor:
 
     async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
-        report = await report_on(self._slots, self._gone)
+        report = await report_on(self._slots, self._gone, self._board)
         return {"generation": self.generation, **report}
 
     # ---- the master's own program is replaced

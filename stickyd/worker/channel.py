@@ -146,14 +146,15 @@ class Channel(Leaving):
         placement = ANYWHERE
         if not self._came_with or known is not None:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
-        named = placement.slot
+            if worker.balance is not None and not self._came_with:
+                placement = worker.bounded(placement)
         key = placement.key.text if placement.key is not None else None
         step = gate.with_head(
             came_with=self._came_with,
             leaving=worker.leaving,
             moves=worker.moves or self.frame.table != version,
             own=worker.slot,
-            named=named,
+            named=placement.slot,
             others=known is not None and known.others(key, came_with=self._came_with),
             flushed=self.transport.flushed(),
         )
@@ -252,6 +253,8 @@ class Channel(Leaving):
         if exchange is not self._exchange:
             return
         self._exchange = None
+        if self.worker.balance is not None:
+            self.worker.balance.row.ended()
         self.ending = self.ending or last
         self.state = State.HEAD
         self._read_on()

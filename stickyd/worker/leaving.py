@@ -3,18 +3,20 @@
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import InboxSender
 from stickyd.lingering import LingeringClose
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
+
+Put = Callable[[bytes, int, Callable[[bool], None]], None]
 
 
 class Leaving:
@@ -40,7 +42,7 @@ class Leaving:
 
         version = self.worker.policy.table.version
         message = self._next_frame(Kind.MOVED, version)
-        self._send(self.worker.sender(slot), message, moved)
+        self._send(partial(self.worker.ways.put, slot), message, moved)
 
     def pass_on(self) -> None:
         """Give the connection to this slot's other worker, with what has not been served yet."""
@@ -48,8 +50,8 @@ class Leaving:
         def passed() -> None:
             self.worker.counters.passed += 1
 
-        other = self.worker.known.other()
-        self._send(other, self._next_frame(Kind.MOVED, self.frame.table), passed)
+        put = partial(self.worker.ways.put_by, self.worker.known.other())
+        self._send(put, self._next_frame(Kind.MOVED, self.frame.table), passed)
 
     def give_back(self) -> None:
         """Put the connection back, with what has been read, for the worker that comes after us."""
@@ -60,7 +62,8 @@ class Leaving:
         # Still placed as it was: in connection scope it may go elsewhere only
         # if the slots have changed since.
         message = self._next_frame(Kind.RETURNED, self.frame.table)
-        self._send(self.worker.sender_after(self.frame.connection), message, returned)
+        put = partial(self.worker.ways.put_after, self.frame.connection)
+        self._send(put, message, returned)
 
     def _next_frame(self, kind: Kind, version: int) -> bytes:
         frame = self.frame
@@ -79,7 +82,7 @@ class Leaving:
             self._buffer,
         ).encode()
 
-    def _send(self, sender: InboxSender, message: bytes, sent: Callable[[], None]) -> None:
+    def _send(self, put: Put, message: bytes, sent: Callable[[], None]) -> None:
         self.state = State.ROOM
         self.deadline = None
         self.transport.stopReading()
@@ -88,22 +91,20 @@ class Leaving:
             if self.state is not State.ROOM:
                 return
             if has_it:
-                self.worker.tally.moved()
                 sent()
                 os.close(self._let_go())
-                self.worker.keep(self)
+                self.worker.moved(self)
             elif self._buffer:
                 self.refuse(BUSY)
             else:
                 self.close()
 
-        patience = self.worker.settings.inbox_timeout
-        sender.put(message, self.transport.fileno(), patience, done)
+        put(message, self.transport.fileno(), done)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        exchange, self._exchange = self._exchange, None
+        exchange = self._unanswered()
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
         begun = exchange is not None and exchange.begun
@@ -134,13 +135,20 @@ class Leaving:
         self.worker.forget(self)
         return descriptor
 
+    def _unanswered(self) -> Exchange | None:
+        """Take the exchange that will get no answer any more."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and self.worker.balance is not None:
+            self.worker.balance.row.ended()
+        return exchange
+
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""
         self.state = State.OVER
         self.deadline = None
         self.worker.tally.ended()
         self.worker.forget(self)
-        exchange, self._exchange = self._exchange, None
+        exchange = self._unanswered()
         if exchange is not None:
             self.worker.counters.lost += 1
             exchange.connectionLost(reason)

@@ -11,6 +11,7 @@ from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
+from stickyd.board import Board
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -44,7 +45,13 @@ class Life:
     # ---- it begins
 
     def load(
-        self, slot: int, about: bytes, inbox: socket.socket, tally: Tally, senders: Ends
+        self,
+        slot: int,
+        about: bytes,
+        inbox: socket.socket,
+        tally: Tally,
+        board: Board | None,
+        senders: Ends,
     ) -> None:
         """Load the app.
 
@@ -69,6 +76,7 @@ class Life:
             self.worn,
             chosen.policy(told["slots"], told["version"]),
             known,
+            (board, told["row"]) if board is not None else None,
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()
@@ -91,6 +99,8 @@ class Life:
         return json.dumps(self.worker.report()).encode()
 
     def _beat(self) -> None:
+        if self.worker is not None:
+            self.worker.settle()
         self._tell(control.Beat, counters=self.counters())
 
     def _misrouted(self, slot: int, placement: Placement) -> None:

@@ -9,6 +9,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.board import Board
 from stickyd.control import adopt_stream
 from stickyd.places import Tally
 from stickyd.worker.life import Ends, Life
@@ -31,11 +32,21 @@ class WorkerLink(control.Link):
 
     @control.Start.responder
     def start(
-        self, slot: int, about: bytes, inbox: int, tally: int, senders: list[dict[str, int]]
+        self,
+        slot: int,
+        about: bytes,
+        inbox: int,
+        tally: int,
+        board: int | None,
+        senders: list[dict[str, int]],
     ) -> dict[str, Any]:
         """Load the app."""
         os.set_inheritable(tally, False)
-        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), _ends(senders))
+        shared = None
+        if board is not None:
+            os.set_inheritable(board, False)
+            shared = Board(board)
+        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), shared, _ends(senders))
         return {}
 
     @control.Serve.responder

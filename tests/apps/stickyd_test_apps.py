@@ -126,6 +126,10 @@ class Page(Resource):
             HOARD.append(os.open(os.devnull, os.O_RDONLY))
         return b"From worker %b hoard " % SLOT
 
+    def upgrade(self, request):
+        """Speaks another protocol to who offers it."""
+        return Upgrading().render_GET(request)
+
     def close(self, request):
         request.setHeader("Connection", "close")
         return b"From worker %b close " % SLOT
