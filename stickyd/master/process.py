@@ -38,7 +38,7 @@ class _Link(control.Link):
     def beat(self, counters: bytes) -> dict[str, Any]:
         """A worker lives, and tells how far it is."""
         self._worker.counters = json.loads(counters)
-        self._worker.silent = 0.0
+        self._worker.lives()
         return {}
 
     @control.Misrouted.responder
@@ -61,6 +61,7 @@ class WorkerProcess:
         with `control.CannotLoad`, or when the process ends before.
     :ivar ended: fires with None when the process has ended.
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
+    :ivar heard: when the last one came, in the reactor's seconds.
     :ivar counters: the last it told.
     :ivar retiring: it has been told to finish.
     :ivar version: of the slot table it has been told.
@@ -85,7 +86,7 @@ class WorkerProcess:
         self.on_misrouted = on_misrouted
         self.on_worn = on_worn
         self.counters: dict[str, Any] = {}
-        self.silent = 0.0
+        self.lives()
         self.retiring = False
         self.given_up = False
         self.version = 0
@@ -101,6 +102,11 @@ class WorkerProcess:
         return self._child.pid
 
     # ---- its life
+
+    def lives(self) -> None:
+        """It has given a sign of life."""
+        self.silent = 0.0
+        self.heard = self._reactor.seconds()
 
     def start(
         self,
@@ -190,7 +196,7 @@ class WorkerProcess:
             self._settle_loaded(failure)
 
     def _settle_loaded(self, failure: Failure | None) -> None:
-        self.silent = 0.0
+        self.lives()
         if not self.loaded.called:
             if failure is None:
                 self.loaded.callback(None)

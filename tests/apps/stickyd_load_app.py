@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.web.server import NOT_DONE_YET
 
 from stickyd.handoff.frame import decode
-from stickyd.worker.worker import Worker
+from stickyd.handoff.inbox import InboxReader
 
 NOTES = os.environ.get("LIFE_NOTES")
 """Set: every worker writes down which connections it takes and which requests it begins, so that
@@ -32,14 +32,19 @@ def _note(what, number):
         os.write(_notes, f"{what} {number} {time.monotonic_ns()}\n".encode())
 
 
+def _notes_what_it_takes(init):
+    def noting_init(self, poller, receiver, adopt, lost):
+        def noting(message, descriptor):
+            _note("taken", decode(message).peer[1])
+            adopt(message, descriptor)
+
+        init(self, poller, receiver, noting, lost)
+
+    return noting_init
+
+
 if NOTES:
-    _adopt = Worker._adopt
-
-    def _noting(self, message, descriptor):
-        _note("taken", decode(message).peer[1])
-        _adopt(self, message, descriptor)
-
-    Worker._adopt = _noting
+    InboxReader.__init__ = _notes_what_it_takes(InboxReader.__init__)
 
 
 class Load(App):

@@ -43,6 +43,7 @@ def with_losses(
             wrk.kill()
         run.check(told.non_2xx == told.connect == told.timeout == 0, str(told))
         check_losses(run, load, killed, "--guardian" in arguments.options)
+        run.check_places()
         run.check_descriptors(before)
 
 
@@ -73,7 +74,9 @@ def kill(results: Results, scope: str, arguments: Arguments) -> None:
     chance = Random(arguments.seed)
     with with_losses(results, scope, arguments) as (run, killed):
         while len(killed) < rounds:
-            pid = chance.choice(list(run.daemon.pids().values()))
+            pid = chance.choice(
+                list(wait_for(run.daemon.pids, PATIENCE, "a ready worker").values())
+            )
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
             # The pace of the scenario.
@@ -96,7 +99,8 @@ def stop(results: Results, scope: str, arguments: Arguments) -> None:
         detected, replaced = [], []
         for _ in range(rounds):
             run.mark()
-            slot, pid = chance.choice(list(run.daemon.pids().items()))
+            ready = wait_for(run.daemon.pids, PATIENCE, "a ready worker")
+            slot, pid = chance.choice(list(ready.items()))
             started = time.monotonic()
             os.kill(pid, signal.SIGSTOP)
             stopped.add(pid)

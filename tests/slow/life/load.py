@@ -30,12 +30,16 @@ PAUSES = {"busy": (0.02, 0.15), "idle": (2.0, 12.0), "short": (0.05, 0.4)}
 
 @attrs.frozen
 class Loss:
-    """A connection that ended or failed, and what was in flight on it."""
+    """A connection that ended or failed, and what was in flight on it.
+
+    :ivar opened: when, as is ``ended``, by time.monotonic_ns: ports are used again.
+    """
 
     connection: int
     kind: str
     port: int
     opened: int
+    ended: int
     how: str
     due: tuple[Asked, ...]
     unsent: bool
@@ -216,9 +220,8 @@ class Load(threading.Thread):
         unsent = bool(connection.unsent or connection.rest)
         self.ports.pop(connection.number, None)
         number, kind = connection.number, connection.kind
-        self.losses.append(
-            Loss(number, kind, connection.port, connection.opened, how, (*connection.due,), unsent)
-        )
+        port, times = connection.port, (connection.opened, time.monotonic_ns())
+        self.losses.append(Loss(number, kind, port, *times, how, (*connection.due,), unsent))
         if not self._reconnect:
             self.failures.append(str(self.losses[-1]))
         self._close(connection)

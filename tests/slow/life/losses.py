@@ -47,7 +47,8 @@ class Notes:
 
     def fate(self, loss: Loss, killed: Collection[int]) -> Fate:
         """What became of a lost connection; ``killed`` are the pids that were."""
-        takers = [(when, pid) for when, pid in self.taken.get(loss.port, ()) if when > loss.opened]
+        notes = self.taken.get(loss.port, ())
+        takers = [(when, pid) for when, pid in notes if loss.opened < when < loss.ended]
         if not takers or max(takers)[1] not in killed or loss.how.startswith("no answer"):
             return Fate.ON_ITS_WAY
         if not loss.due:

@@ -129,9 +129,22 @@ class Run:
         told = wrk.stop()
         self.check(told.failed() == 0 and told.requests > 0, str(told))
 
+    def check_places(self) -> None:
+        """No connection is left, and none is still counted."""
+        report = self.daemon.report
+
+        def counted() -> tuple[int, int]:
+            now = report()
+            return now["workers"]["open"], now["connections"]["open"]
+
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: counted() == (0, 0), 30)
+        left = counted()
+        self.check(left == (0, 0), f"connections left: {left[0]} in workers, {left[1]} counted")
+
     def check_counters(self) -> None:
         """Nothing lost, nothing refused, nobody left over."""
-        wait_for(lambda: self.daemon.report()["workers"]["open"] == 0, 30, "no open connection")
+        self.check_places()
         report = self.daemon.report()
         workers, refused = report["workers"], report["master"]["refused"]
         self.check(
