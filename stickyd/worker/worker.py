@@ -123,15 +123,16 @@ class Worker:
         return Balance(table, percent, board, board.row(row), self.counters)
 
     def _adopt_counted(self, row: Row, message: bytes, descriptor: int) -> None:
+        row.took()
         try:
             self._adopt(message, descriptor)
         finally:
-            # Last: until then it counts as waiting, so that it is missed by nobody.
-            row.took()
+            row.adopted()
 
     def _lost_counted(self, row: Row) -> None:
-        self._lost()
         row.took()
+        row.adopted()
+        self._lost()
 
     def bounded(self, placement: Placement) -> Placement:
         """Where a request goes that has been placed without regard to loads."""
