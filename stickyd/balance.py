@@ -145,6 +145,6 @@ class Balance:
         if flow is not None and flow == self._flow and self._board.settles(self.row.number, slot):
             put, taken = flow
             if put != taken:
-                self.row.took(put - taken)
+                self.row.correct(put - taken)
                 flow = None
         self._flow = flow

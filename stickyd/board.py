@@ -8,7 +8,7 @@ the part for loads each cell has one writer, so that no lock is needed there::
     gone[slot]            master: connections taken by processes that have ended
     owner[row]            master: the slot that the process of this row serves, 0 for none
     taken[row]            connections the process has taken out of its inbox
-    busy[row]             requests it is answering now
+    cleared[row]          those, less the requests it is answering now
     placed[slot][row]     connections the process has put into the slot's inbox
     entries[set][way]     established keys (`stickyd.routing.established`)
 
@@ -16,7 +16,11 @@ A row belongs to one process, not to a slot: row 0 to the master, the others to
 workers, which are given one when they start. When a worker has ended, the
 master adds its counts to its own and the row is free again. ::
 
-    load(slot) = placed of all rows - taken by its processes - gone + busy of its processes
+    load(slot) = placed of all rows - gone - cleared of its processes
+
+Whatever happens to a request changes one cell of these: it is placed, it is
+answered. That it is taken and begun changes none, so that nobody sees it twice
+or not at all in between.
 
 Pages that nobody has looked at do not exist: of the 8.6 MiB of address space a
 daemon occupies 56 KiB, 4 KiB for each slot and up to 512 KiB for keys.
@@ -52,8 +56,8 @@ _HIGH = 1
 _GONE = 8
 _OWNER = _GONE + SLOTS
 _TAKEN = _OWNER + ROWS
-_BUSY = _TAKEN + ROWS
-_PLACED = (_BUSY + ROWS + 511) // 512 * 512
+_CLEARED = _TAKEN + ROWS
+_PLACED = (_CLEARED + ROWS + 511) // 512 * 512
 _ENTRIES = _PLACED + SLOTS * ROWS
 _CELLS = _ENTRIES + SETS * WAYS
 
@@ -159,7 +163,7 @@ class Board:
             cells[cell - number] += cells[cell]
             cells[cell] = 0
         cells[_GONE + cells[_OWNER + number] - 1] += cells[_TAKEN + number]
-        cells[_TAKEN + number] = cells[_BUSY + number] = cells[_OWNER + number] = 0
+        cells[_TAKEN + number] = cells[_CLEARED + number] = cells[_OWNER + number] = 0
         heapq.heappush(self._free, number)
         high = cells[_HIGH]
         while high > 1 and not cells[_OWNER + high - 1]:
@@ -172,9 +176,8 @@ class Board:
     def loads(self, slots: Sequence[int]) -> dict[int, int]:
         """The load of each slot: what waits in its inbox, and what is being answered.
 
-        Cells are read while others write them. Read in the order taken,
-        placed, busy, and written in the order placed, busy, taken, a
-        connection that changes hands meanwhile may count twice but is not missed.
+        Cells are read while others write them; since what is cleared is read
+        first, no request is missed.
         """
         cells = self._cells
         loads: dict[int, int] = {}
@@ -182,17 +185,13 @@ class Board:
             folds, high = cells[_FOLDS], cells[_HIGH]
             loads = {slot: -cells[_GONE + slot - 1] for slot in slots}
             owners = cells[_OWNER : _OWNER + high].tolist()
-            taken = cells[_TAKEN : _TAKEN + high].tolist()
-            for owner, count in zip(owners, taken, strict=True):
+            cleared = cells[_CLEARED : _CLEARED + high].tolist()
+            for owner, count in zip(owners, cleared, strict=True):
                 if owner in loads:
                     loads[owner] -= count
             for slot in slots:
                 start = _PLACED + (slot - 1) * ROWS
                 loads[slot] += sum(cells[start : start + high])
-            busy = cells[_BUSY : _BUSY + high].tolist()
-            for owner, count in zip(owners, busy, strict=True):
-                if owner in loads:
-                    loads[owner] += count
             if folds == cells[_FOLDS] and not folds & 1:
                 break
         return {slot: max(0, load) for slot, load in loads.items()}
@@ -281,13 +280,14 @@ class Board:
 
 
 class Row:
-    """The cells that one process writes."""
+    """The cells that one process writes. One object for each process: it knows what is adopted."""
 
     def __init__(self, cells: memoryview, number: int) -> None:
         self.number = number
         self._cells = cells
         self._taken = _TAKEN + number
-        self._busy = _BUSY + number
+        self._cleared = _CLEARED + number
+        self._adopting = False
         self._placed = _PLACED + number - ROWS
 
     def placed(self, slot: int) -> None:
@@ -298,14 +298,32 @@ class Row:
         """It did not get in."""
         self._cells[self._placed + slot * ROWS] -= 1
 
-    def took(self, count: int = 1) -> None:
-        """Connections have been taken out of the inbox."""
-        self._cells[self._taken] += count
+    def took(self) -> None:
+        """A connection has been taken out of the inbox. The next request that begins came with it.
+
+        Until `adopted` the connection counts as being answered.
+        """
+        self._cells[self._taken] += 1
+        self._adopting = True
+
+    def adopted(self) -> None:
+        """What came with the connection has begun, if anything did."""
+        if self._adopting:
+            self._adopting = False
+            self.ended()
 
     def began(self) -> None:
         """A request is being answered."""
-        self._cells[self._busy] += 1
+        if self._adopting:
+            self._adopting = False
+        else:
+            self._cells[self._cleared] -= 1
 
     def ended(self) -> None:
         """It is answered, refused or lost."""
-        self._cells[self._busy] -= 1
+        self._cells[self._cleared] += 1
+
+    def correct(self, count: int) -> None:
+        """So many more connections have been taken and cleared than were counted."""
+        self._cells[self._taken] += count
+        self._cells[self._cleared] += count

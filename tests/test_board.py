@@ -107,9 +107,15 @@ class Rows(WithBoard):
         master.placed(2)
         worker.placed(1)
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 2})
-        worker.began()
         worker.took()
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 2})
+        worker.began()
+        worker.adopted()
+        self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 2})
+        # The next request on that connection.
+        worker.began()
+        self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 3})
+        worker.ended()
         worker.ended()
         master.withdrawn(2)
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 0})
@@ -122,8 +128,9 @@ class Rows(WithBoard):
             master.placed(3)
         dead.placed(1)
         for _ in range(2):
-            dead.began()
             dead.took()
+            dead.began()
+            dead.adopted()
         self.assertEqual(self.board.loads([1, 2, 3]), {1: 1, 2: 0, 3: 5})
         self.board.fold(number)
         # What it was answering is gone; what it had not taken, and what it had sent, is not.
@@ -161,24 +168,34 @@ class Rows(WithBoard):
         try:
             waiting = {1: 0, 2: 0, 3: 0}
             alive: dict[int, tuple[int, int]] = {}
+            rows = {0: board.row(0)}
             for _ in range(data.draw(st.integers(0, 40))):
-                deed = data.draw(st.sampled_from(["start", "put", "put", "take", "end", "die"]))
+                deed = data.draw(
+                    st.sampled_from(["start", "put", "put", "take", "refuse", "end", "die"])
+                )
                 row = data.draw(st.sampled_from([0, *alive]))
                 slot = data.draw(st.integers(1, 3))
                 if deed == "start":
-                    alive[board.hand_out(slot)] = (slot, 0)
+                    row = board.hand_out(slot)
+                    alive[row] = (slot, 0)
+                    rows[row] = board.row(row)
                 elif deed == "put":
-                    board.row(row).placed(slot)
+                    rows[row].placed(slot)
                     waiting[slot] += 1
                 elif row:
                     slot, busy = alive[row]
                     if deed == "take" and waiting[slot]:
-                        board.row(row).began()
-                        board.row(row).took()
+                        rows[row].took()
+                        rows[row].began()
+                        rows[row].adopted()
                         waiting[slot] -= 1
                         alive[row] = (slot, busy + 1)
+                    elif deed == "refuse" and waiting[slot]:
+                        rows[row].took()
+                        rows[row].adopted()
+                        waiting[slot] -= 1
                     elif deed == "end" and busy:
-                        board.row(row).ended()
+                        rows[row].ended()
                         alive[row] = (slot, busy - 1)
                     elif deed == "die":
                         board.fold(row)
@@ -380,6 +397,7 @@ class Settling(WithBoard):
             for _ in range(3):
                 master.placed(1)
                 worker.took()
+                worker.adopted()
             # As left by a process that was killed between its two writes.
             (master.placed if drift > 0 else master.withdrawn)(1)
             balance.settle(1, empty=True)

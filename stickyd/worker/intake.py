@@ -107,11 +107,11 @@ class Intake:
 
     def _adopt_counted(self, message: bytes, descriptor: int) -> None:
         assert self._row is not None
+        self._row.took()
         try:
             self._adopt(message, descriptor)
         finally:
-            # Last: until then it counts as waiting, so that it is missed by nobody.
-            self._row.took()
+            self._row.adopted()
 
     def _shed(self, descriptor: int) -> None:
         """The app has opened too many files: whoever comes is refused, while we still can."""
@@ -137,5 +137,6 @@ class Intake:
 
     def _lost_counted(self) -> None:
         assert self._row is not None
-        self._lost()
         self._row.took()
+        self._row.adopted()
+        self._lost()
