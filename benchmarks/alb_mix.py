@@ -238,6 +238,7 @@ def main() -> None:
                 for contestant in started:
                     figures = load(contestant, str(script), arguments.seconds)
                     results.setdefault(contestant.name, []).append(figures)
+                    # The next one's turn begins when this one has closed its connections.
                     time.sleep(0.2)
         finally:
             for contestant in started:

@@ -7,9 +7,25 @@ from typing import Any
 
 from twisted.python import usage
 
+from stickyd.arguments import whole
+
 KINDS = ("class", "wsgi", "asgi", "path")
 THREADS = 8
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+
+# As `usage.Options` wants them.
+PARAMETERS: list[list[str | None]] = [
+    ["class", None, None, "app: a twisted.web resource or Klein app [default: demo page]"],
+    ["wsgi", None, None, "app: a WSGI callable"],
+    ["asgi", None, None, "app: an ASGI application"],
+    ["path", None, None, "app: the files of a directory"],
+    ["threads", None, None, "threads of a worker that run the WSGI app [default: 8]"],
+    ["root-path", None, None, "where the ASGI app is mounted, like /api"],
+]
+FLAGS: list[list[str | None]] = [
+    ["factory", None, "what --asgi names is called, without arguments, for the application"],
+    ["display-tracebacks", None, "show an app's traceback in the 500 page"],
+]
 
 # What says more about an app, and the kind it belongs to.
 _BELONGS = {"threads": "wsgi", "factory": "asgi", "root-path": "asgi"}
@@ -34,7 +50,7 @@ def chosen_app(options: Mapping[str, Any]) -> dict[str, Any]:
         name = _directory(name)
     return {
         "app": (kind, name),
-        "threads": whole_number("--threads", options["threads"] or str(THREADS), 1, 1024),
+        "threads": whole("--threads", options["threads"] or str(THREADS), 1, 1024),
         "factory": bool(options["factory"]),
         "root_path": _root_path(options["root-path"] or ""),
         "display_tracebacks": bool(options["display-tracebacks"]),
@@ -52,17 +68,3 @@ def _root_path(text: str) -> str:
     if text and not _ROOT_PATH.fullmatch(text):
         raise usage.UsageError(f"--root-path: {text!r} is not of the form /some/path")
     return text
-
-
-def whole_number(option: str, text: str, least: int, most: int = 2**31) -> int:
-    """A whole number within bounds.
-
-    :raise usage.UsageError: with one line that names the option.
-    """
-    try:
-        number = int(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!r} is not a whole number") from None
-    if not least <= number <= most:
-        raise usage.UsageError(f"{option}: {number} is not within {least} to {most}")
-    return number

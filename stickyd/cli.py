@@ -1,9 +1,11 @@
 """The ``stickyd`` console command."""
 
+import pwd
 import sys
 from collections.abc import Callable, Sequence
 
 from twisted.python import usage
+from twisted.python.util import gidFromString, uidFromString
 
 from stickyd.explain import ExplainOptions, Refused, explain
 from stickyd.options import Options
@@ -13,17 +15,64 @@ _USAGE = """Usage: stickyd COMMAND [options]
 Commands:
   run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
   explain  Say which slot serves a key, and why. Needs no server.
+  check    Say whether the options of 'run' are right, and start nothing.
   verify   Ask any server whether every request reaches its client's own worker.
 
 'stickyd COMMAND --help' tells the options of a command."""
 
 
+class RunOptions(Options):
+    """The options of ``stickyd run``: some are twistd's own."""
+
+    optParameters = [
+        ["uid", None, None, "user to become once the ports are bound, by name or number"],
+        ["gid", None, None, "group to become [default: the user's]"],
+    ]
+
+    def postOptions(self) -> None:
+        """Check what twistd would answer with a traceback."""
+        super().postOptions()
+        for option, known in (("uid", _user_exists), ("gid", _group_exists)):
+            try:
+                if self[option] is not None:
+                    known(self[option])
+            except (KeyError, OverflowError):
+                raise usage.UsageError(f"--{option}: there is no {self[option]!r}") from None
+        if self["gid"] is not None and self["uid"] is None:
+            raise usage.UsageError("--gid alone would leave root's rights: give --uid")
+
+
+def _user_exists(text: str) -> None:
+    # initgroups(3) wants a user that has a name.
+    pwd.getpwuid(uidFromString(text))
+
+
+def _group_exists(text: str) -> None:
+    if not 0 <= gidFromString(text) < 2**32 - 1:
+        raise KeyError(text)
+
+
+def _twistds(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """twistd's own options among ``arguments``, and the others."""
+    own: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, _ = argument.partition("=")
+        if name not in ("--uid", "--gid"):
+            others.append(argument)
+        else:
+            own += [argument] if equals else [argument, next(rest)]
+    return own, others
+
+
 def _run(arguments: Sequence[str]) -> int:
     # Checked here too, so that a wrong option says 'stickyd' and not 'twistd'.
-    Options().parseOptions(list(arguments))
+    RunOptions().parseOptions(list(arguments))
     from twisted.scripts import twistd
 
-    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "stickyd", *arguments]
+    own, others = _twistds(arguments)
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", *own, "stickyd", *others]
     twistd.run()
     return 0
 
@@ -43,6 +92,22 @@ def _explain(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _check(arguments: Sequence[str]) -> int:
+    # The service too, for whatever it imports.
+    from stickyd import service
+    from stickyd.master.baggage import FORMAT
+
+    options = list(arguments)
+    # Asked by a master that is about to become this program.
+    format_of_master = options.pop(0) if options and options[0].startswith("--format=") else None
+    if format_of_master not in (None, f"--format={FORMAT}"):
+        print(f"stickyd: this program takes over from format {FORMAT} only")
+        return 3
+    RunOptions().parseOptions(options)
+    print(f"stickyd {service.__version__}: the options are right")
+    return 0
+
+
 def _verify(arguments: Sequence[str]) -> int:
     from stickyd.verify.command import verify
 
@@ -52,6 +117,7 @@ def _verify(arguments: Sequence[str]) -> int:
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "explain": _explain,
+    "check": _check,
     "verify": _verify,
 }
 

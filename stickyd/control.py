@@ -7,11 +7,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-# Descriptor numbers in the worker; sending ends of all inboxes follow.
-CONTROL_FD = 3
-INBOX_FD = 4
-SENDERS_FD = 5
-
 ASYNCIO = "--asyncio"
 """The argument that makes a worker run on asyncio."""
 
@@ -33,20 +28,88 @@ class CannotLoad(Exception):
     """The app cannot be loaded; the text is one line."""
 
 
+_ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
+
+
 class Start(amp.Command):
-    """Master to worker: load the app and serve. The answer comes when the worker is ready."""
+    """Master to worker: load the app. The answer comes when it could serve.
+
+    ``about`` is JSON: the settings, the slots of the table and its version, and
+    the worker's row of the board.
+    ``inbox`` is what the worker will read, ``tally`` where it notes its
+    connections (`stickyd.places`), ``board`` that of `stickyd.board` if slots
+    have a bound; ``senders`` are the sending ends of all inboxes.
+    """
 
     arguments = [
-        (b"settings", amp.String()),
         (b"slot", amp.Integer()),
+        (b"about", amp.String()),
+        (b"inbox", amp.Descriptor()),
+        (b"tally", amp.Descriptor()),
+        (b"board", amp.Descriptor(optional=True)),
+        (b"senders", amp.AmpList(_ENDS)),
     ]
     errors = {CannotLoad: b"CANNOT_LOAD"}
 
 
-class Retire(amp.Command):
-    """Master to worker: finish what you answer within ``grace`` seconds, then end."""
+class Serve(amp.Command):
+    """Master to worker: take connections out of your inbox.
 
-    arguments = [(b"grace", amp.Float())]
+    With ``private`` an older worker goes on serving the keys it knows: it
+    reads the slot's inbox, and passes what is new to it into this one.
+    """
+
+    arguments = [(b"private", amp.Descriptor(optional=True))]
+
+
+class Succeeded(amp.Command):
+    """Master to worker: your predecessor has ended; the slot's inbox is yours."""
+
+
+class Drain(amp.Command):
+    """Master to worker: serve the keys you know, pass the others on into ``successor``."""
+
+    arguments = [(b"successor", amp.Descriptor())]
+
+
+class Table(amp.Command):
+    """Master to worker: the slots that take part from now on.
+
+    The answer comes when nothing of the worker's waits for room in the inbox
+    of a slot that is gone. ``added`` are sending ends it does not have yet.
+    """
+
+    arguments = [
+        (b"version", amp.Integer()),
+        (b"slots", amp.ListOf(amp.Integer())),
+        (b"added", amp.AmpList(_ENDS)),
+    ]
+
+
+class Retire(amp.Command):
+    """Master to worker: finish what you answer within ``grace`` seconds, then end.
+
+    Idle connections go into the inboxes of the slots ``to``, in turn; without
+    any they are closed.
+    """
+
+    arguments = [
+        (b"grace", amp.Float()),
+        (b"to", amp.ListOf(amp.Integer())),
+        (b"reason", amp.Unicode()),
+    ]
+
+
+class Relink(amp.Command):
+    """Master to worker: from now on I am at the other end of ``channel``."""
+
+    arguments = [(b"channel", amp.Descriptor())]
+
+
+class Ease(amp.Command):
+    """Master to worker: the daemon is full; close up to ``count`` connections that idle."""
+
+    arguments = [(b"count", amp.Integer())]
 
 
 class Report(amp.Command):
@@ -56,7 +119,7 @@ class Report(amp.Command):
 
 
 class Beat(amp.Command):
-    """Worker to master, every second while something changes: the counters, as JSON."""
+    """Worker to master, every second: it lives, and these are its counters, as JSON."""
 
     arguments = [(b"counters", amp.String())]
 
@@ -65,6 +128,12 @@ class Misrouted(amp.Command):
     """Worker to master: a request in connection scope named another slot; sent once a worker."""
 
     arguments = [(b"slot", amp.Integer()), (b"named", amp.Integer()), (b"source", amp.Unicode())]
+
+
+class Worn(amp.Command):
+    """Worker to master: replace me, because of ``reason``; meanwhile I go on."""
+
+    arguments = [(b"reason", amp.Unicode())]
 
 
 class _Adopted:

@@ -16,10 +16,27 @@ class MasterCounters:
         self.handed_off: dict[int, Counter[str]] = {}
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
+        self.upgrades = 0
+        self.shed = 0
+        self.displaced = 0
+        self.forgotten = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
         self.handed_off.setdefault(slot, Counter())[reason] += 1
+
+    def resume(self, told: dict[str, Any]) -> None:
+        """Go on from what `as_json` of the program before us has told."""
+        self.accepted = told["accepted"]
+        self.handed_off = {int(slot): Counter(by) for slot, by in told["handed_off"].items()}
+        self.refused = Counter(
+            {int(name) if name.isdigit() else name: n for name, n in told["refused"].items()}
+        )
+        self.vanished = told["vanished"]
+        self.upgrades = told["upgrades"]
+        self.shed = told["shed"]
+        self.displaced = told["displaced"]
+        self.forgotten = told["forgotten"]
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -28,6 +45,10 @@ class MasterCounters:
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
+            "upgrades": self.upgrades,
+            "shed": self.shed,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
         }
 
 
@@ -39,10 +60,16 @@ class WorkerCounters:
         self.requests = 0
         self.moved: Counter[int] = Counter()
         self.arrived = 0
+        self.passed = 0
+        self.returned = 0
         self.misrouted = 0
         self.refused: Counter[int] = Counter()
         self.lost = 0
         self.pinned = 0
+        self.shed = 0
+        self.eased = 0
+        self.displaced = 0
+        self.forgotten = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -52,10 +79,16 @@ class WorkerCounters:
             "requests": self.requests,
             "moved": {str(slot): n for slot, n in sorted(self.moved.items())},
             "arrived": self.arrived,
+            "passed": self.passed,
+            "returned": self.returned,
             "misrouted": self.misrouted,
             "refused": {str(status): n for status, n in sorted(self.refused.items())},
             "lost": self.lost,
             "pinned": self.pinned,
+            "shed": self.shed,
+            "eased": self.eased,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
             "open": self.open,
         }
 

@@ -5,18 +5,22 @@ stickyd too, where an id is plainly random. See docs/keys.md.
 """
 
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from os import urandom
 
 from stickyd.routing.declared import LENGTH, RANDOM_BYTES, make, secret_of
 
-# Bound once, before the app is loaded; replaced as a whole, so threads see both or none.
-_bound: tuple[int, bytes] | None = None
+# Bound once, before the app is loaded; replaced as a whole, so threads see all or none.
+_bound: tuple[int, bytes, Callable[[str], object]] | None = None
 
 
-def bind(slot: int, seed: int) -> None:
-    """For the worker: this process serves ``slot``."""
+def bind(slot: int, seed: int, made: Callable[[str], object] = lambda key: None) -> None:
+    """For the worker: this process serves ``slot``.
+
+    :param made: told each new key, in whatever thread it is made.
+    """
     global _bound
-    _bound = slot, secret_of(seed)
+    _bound = slot, secret_of(seed), made
 
 
 def slot() -> int:
@@ -31,4 +35,7 @@ def new_key() -> str:
     """
     if _bound is None:
         return urlsafe_b64encode(urandom(LENGTH * 3 // 4)).decode("ascii")
-    return make(_bound[0], urandom(RANDOM_BYTES), _bound[1])
+    number, secret, made = _bound
+    key = make(number, urandom(RANDOM_BYTES), secret)
+    made(key)
+    return key

@@ -5,7 +5,9 @@ can destroy the answer before the client reads it. So: write, shut down our
 direction, read on for a while, then close.
 """
 
+import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from stickyd.deadlines import Sweeper
@@ -20,10 +22,21 @@ _READS_A_TURN = 16
 
 
 class LingeringClose:
-    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed."""
+    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed.
 
-    def __init__(self, reactor: Any, sweeper: Sweeper, sock: socket.socket, last: bytes) -> None:
+    :param over: told once when the socket is closed.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        sweeper: Sweeper,
+        sock: socket.socket,
+        last: bytes,
+        over: Callable[[], None],
+    ) -> None:
         self._reactor = reactor
+        self._over = over
         self._sweeper = sweeper
         self._socket = sock
         self._last = last
@@ -67,6 +80,7 @@ class LingeringClose:
     def _say_last(self) -> bool:
         try:
             self._last = self._last[self._socket.send(self._last) :]
+            self._heard()
         except BlockingIOError:
             pass
         if self._last:
@@ -86,14 +100,37 @@ class LingeringClose:
             if not data:
                 self._close()
                 return
-            self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
+            self._heard()
         self._reactor.addReader(self)
 
-    def _close(self) -> None:
-        if self.deadline is None:
-            return
+    def _heard(self) -> None:
+        self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
+
+    def let_go(self) -> tuple[socket.socket, bytes]:
+        """Give the socket up, and what is still to be written; both are the caller's."""
         self.deadline = None
         self._sweeper.discard(self)
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
-        self._socket.close()
+        return self._socket, self._last
+
+    def _close(self) -> None:
+        if self.deadline is None:
+            return
+        self.let_go()[0].close()
+        self._over()
+
+
+def say_and_close(sock: socket.socket, last: bytes) -> None:
+    """As well as it can be done without waiting.
+
+    What has arrived is taken, so that only what arrives later makes the kernel
+    send RST.
+    """
+    with contextlib.suppress(OSError), sock:
+        sock.setblocking(False)
+        sock.send(last)
+        sock.shutdown(socket.SHUT_WR)
+        for _ in range(_READS_A_TURN):
+            if not sock.recv(65536):
+                break

@@ -1,7 +1,7 @@
 """The command line, for twistd, twist and ``stickyd run`` alike."""
 
 import os
-import re
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +10,20 @@ from typing import Any
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
-from stickyd import __version__
-from stickyd.app_options import chosen_app, whole_number
+from stickyd import __version__, app_options
+from stickyd.arguments import seconds, token, whole
+from stickyd.places import room_under
 from stickyd.routing.address import TrustedPeers, TrustError
+from stickyd.routing.bounded import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
-from stickyd.settings import Settings
+from stickyd.routing.selection import SlotTable
+from stickyd.settings import MOST_WORKERS, Settings
 from stickyd.wire.limits import Limits
 from stickyd.wire.proxy import VERSIONS
 
 SCOPES = ("connection", "request")
 DEFAULT_HEADER = "X-Stickyd-Worker"
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Options(usage.Options):
@@ -37,6 +39,13 @@ class Options(usage.Options):
         ["affinity-scope", None, "connection", "what is placed: connection or request"],
         ["hash", None, "rendezvous", "rendezvous or sticky-session"],
         [
+            "hash-balance-factor",
+            None,
+            "0",
+            "percent of the average load that a worker may carry before new keys go to the next"
+            " choice of their hash: 101 to 10000, 0 for no bound",
+        ],
+        [
             "forwarded-allow-ips",
             None,
             None,
@@ -51,18 +60,44 @@ class Options(usage.Options):
             "peers that may send the PROXY header, others are cut: IPs, networks or *"
             " [default: as --forwarded-allow-ips]",
         ],
-        ["class", None, None, "app: a twisted.web resource or Klein app [default: demo page]"],
-        ["wsgi", None, None, "app: a WSGI callable"],
-        ["asgi", None, None, "app: an ASGI application"],
-        ["path", None, None, "app: the files of a directory"],
-        ["threads", None, None, "threads of a worker that run the WSGI app [default: 8]"],
-        ["root-path", None, None, "where the ASGI app is mounted, like /api"],
+        *app_options.PARAMETERS,
+        [
+            "max-connections",
+            None,
+            None,
+            "open connections of the whole daemon, 503 beyond"
+            " [default: what RLIMIT_NOFILE has room for]",
+        ],
         ["keep-alive", None, "75", "seconds an idle connection is kept"],
         ["head-timeout", None, "10", "seconds for one request head"],
-        ["body-timeout", None, "60", "seconds a client may stay silent while it sends a body"],
-        ["send-timeout", None, "60", "seconds a client may take nothing of an answer"],
+        ["body-timeout", None, "60", "seconds in which a body must go on at --min-rate"],
+        ["send-timeout", None, "60", "seconds in which an answer must be taken at --min-rate"],
+        ["min-rate", None, "240", "bytes a second of a body or an answer; 0: more than nothing"],
         ["inbox-timeout", None, "10", "seconds to wait for room in a full inbox, then 503"],
+        [
+            "half-close-timeout",
+            None,
+            "10",
+            "seconds the app may take to answer a client that has finished sending",
+        ],
         ["graceful-timeout", None, "30", "seconds a retiring worker may finish what it answers"],
+        ["timeout", None, "30", "seconds a worker may be silent before it is killed, 0 for ever"],
+        ["start-timeout", None, "120", "seconds a worker may take to load the app, 0 for ever"],
+        ["max-requests", None, "0", "requests after which a worker is replaced, 0 for never"],
+        ["max-requests-jitter", None, "0", "at most so many requests more, at random"],
+        [
+            "session-drain",
+            None,
+            "0",
+            "seconds an old worker goes on serving the keys it knows after a reload",
+        ],
+        [
+            "slot-failover",
+            None,
+            "10",
+            "seconds without a worker after which a slot's keys go to the next slot, 0 for never",
+        ],
+        ["on-retire", None, None, "callable that is told when a worker ends: pkg.mod:name"],
         ["limit-request-line", None, "8190", "bytes of a request line"],
         ["limit-request-fields", None, "100", "header fields of a request"],
         ["limit-request-field-size", None, "8190", "bytes of a header field"],
@@ -71,14 +106,12 @@ class Options(usage.Options):
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
     ]
 
-    optFlags = [
-        ["factory", None, "what --asgi names is called, without arguments, for the application"],
-        ["display-tracebacks", None, "show an app's traceback in the 500 page"],
-    ]
+    optFlags = app_options.FLAGS
 
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self.arguments: list[str] = []
 
     def opt_listen(self, description: str) -> None:
         """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
@@ -95,8 +128,9 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Any = None) -> None:
         """As the parent; what is wrong is one line on stderr and exit status 2."""
+        self.arguments = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(_with_header_name(sys.argv[1:] if options is None else options))
+            super().parseOptions(_with_header_name(self.arguments))
         except usage.UsageError as error:
             sys.stderr.write(f"stickyd: {error}\n")
             raise SystemExit(2) from None
@@ -110,34 +144,45 @@ class Options(usage.Options):
 
     def _settings(self) -> Settings:
         limits = Limits(
-            request_line=whole_number("--limit-request-line", self["limit-request-line"], 64),
-            fields=whole_number("--limit-request-fields", self["limit-request-fields"], 1),
-            field_size=whole_number(
-                "--limit-request-field-size", self["limit-request-field-size"], 64
-            ),
-            head=whole_number("--limit-request-head", self["limit-request-head"], 128, 32768),
-            body=whole_number("--limit-request-body", self["limit-request-body"], 0, 2**62),
+            request_line=whole("--limit-request-line", self["limit-request-line"], 64),
+            fields=whole("--limit-request-fields", self["limit-request-fields"], 1),
+            field_size=whole("--limit-request-field-size", self["limit-request-field-size"], 64),
+            head=whole("--limit-request-head", self["limit-request-head"], 128, 32768),
+            body=whole("--limit-request-body", self["limit-request-body"], 0, 2**62),
         )
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
         trusted = _trusted(self["forwarded-allow-ips"])
+        workers = _workers(self["workers"])
+        header = self.get("worker-header", "")
         return Settings(
-            workers=_workers(self["workers"]),
+            workers=workers,
             seed=_seed(self["seed"]),
             affinity=_checked("--affinity", self["affinity"], parse_chain, AffinityError),
             scope=_one_of("--affinity-scope", self["affinity-scope"], SCOPES),
             hash=_one_of("--hash", self["hash"], tuple(HASHES)),
+            balance_factor=_factor(self["hash-balance-factor"], self["hash"]),
             trusted=trusted,
             proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
-            **chosen_app(self),
-            worker_header=_header_name(self.get("worker-header", "")),
-            keep_alive=_seconds("--keep-alive", self["keep-alive"]),
-            head_timeout=_seconds("--head-timeout", self["head-timeout"]),
-            body_timeout=_seconds("--body-timeout", self["body-timeout"]),
-            send_timeout=_seconds("--send-timeout", self["send-timeout"]),
-            inbox_timeout=_seconds("--inbox-timeout", self["inbox-timeout"]),
-            graceful_timeout=_seconds("--graceful-timeout", self["graceful-timeout"]),
+            **app_options.chosen_app(self),
+            max_connections=_connections(self["max-connections"], workers),
+            worker_header=header and token("--worker-header", header),
+            keep_alive=seconds("--keep-alive", self["keep-alive"]),
+            head_timeout=seconds("--head-timeout", self["head-timeout"]),
+            body_timeout=seconds("--body-timeout", self["body-timeout"]),
+            send_timeout=seconds("--send-timeout", self["send-timeout"]),
+            min_rate=whole("--min-rate", self["min-rate"], 0),
+            inbox_timeout=seconds("--inbox-timeout", self["inbox-timeout"]),
+            half_close_timeout=seconds("--half-close-timeout", self["half-close-timeout"]),
+            graceful_timeout=seconds("--graceful-timeout", self["graceful-timeout"]),
+            timeout=seconds("--timeout", self["timeout"], off=True),
+            start_timeout=seconds("--start-timeout", self["start-timeout"], off=True),
+            max_requests=whole("--max-requests", self["max-requests"], 0),
+            max_requests_jitter=whole("--max-requests-jitter", self["max-requests-jitter"], 0),
+            session_drain=seconds("--session-drain", self["session-drain"], off=True),
+            slot_failover=seconds("--slot-failover", self["slot-failover"], off=True),
+            on_retire=self["on-retire"] or "",
             limits=limits,
         )
 
@@ -166,20 +211,29 @@ def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
     return text
 
 
-def _seconds(option: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!r} is not a number of seconds") from None
-    if not 0 < number <= 86400:
-        raise usage.UsageError(f"{option}: {text} s is not within 0 to 86400")
-    return number
-
-
 def _workers(text: str | None) -> int:
     if text is None:
         text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
-    return whole_number("--workers", text, 1, 512)
+    return whole("--workers", text, 1, MOST_WORKERS)
+
+
+def _connections(text: str | None, workers: int) -> int:
+    # The hard limit: the master raises the soft one to it.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    room = room_under(limit, workers) if limit != resource.RLIM_INFINITY else 2**31
+    if room < 1:
+        raise usage.UsageError(
+            f"RLIMIT_NOFILE of {limit} has no room for connections with {workers} workers"
+        )
+    if text is None:
+        return room
+    most = whole("--max-connections", text, 1)
+    if most > room:
+        raise usage.UsageError(
+            f"--max-connections: {most} is more than the {room} that an RLIMIT_NOFILE of {limit}"
+            f" has room for with {workers} workers"
+        )
+    return most
 
 
 def read_seed(text: str | None) -> int:
@@ -210,6 +264,29 @@ def _seed(text: str | None) -> int:
         raise usage.UsageError(f"--seed: {error}") from None
 
 
+def read_factor(text: str, hash_name: str) -> int:
+    """A load bound in percent, 0 for none.
+
+    :raise ValueError: with one line that says what to change.
+    """
+    try:
+        percent = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+    if percent and not LEAST_PERCENT <= percent <= MOST_PERCENT:
+        raise ValueError(f"{percent} is neither 0 nor within {LEAST_PERCENT} to {MOST_PERCENT}")
+    if percent and HASHES.get(hash_name) is not SlotTable:
+        raise ValueError(f"--hash {hash_name} knows no next choice; it needs --hash rendezvous")
+    return percent
+
+
+def _factor(text: str, hash_name: str) -> int:
+    try:
+        return read_factor(text, hash_name)
+    except ValueError as error:
+        raise usage.UsageError(f"--hash-balance-factor: {error}") from None
+
+
 def _trusted(text: str | None) -> str:
     if text is None:
         text = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
@@ -222,12 +299,6 @@ def _proxies(text: str | None, trusted: str) -> str:
     return _checked("--proxy-allow-from", text, TrustedPeers.parse, TrustError)
 
 
-def _header_name(name: str) -> str:
-    if name and not _TOKEN.fullmatch(name):
-        raise usage.UsageError(f"--worker-header: {name!r} is not a header name")
-    return name
-
-
 def _check_endpoint(description: str) -> None:
     kind = description.partition(":")[0]
     if kind in ("ssl", "tls"):
@@ -237,5 +308,8 @@ def _check_endpoint(description: str) -> None:
     try:
         serverFromString(reactor, description)
     except Exception as error:
+        if kind == "systemd" and isinstance(error, LookupError):
+            # Only a start is passed sockets; a check, or a program that goes on, has none.
+            return
         # Endpoint parsers are plugins and raise what they like.
         raise usage.UsageError(f"--listen: {description!r}: {error}") from None

@@ -1,6 +1,7 @@
 """Every choice of the command line, as one frozen value that master and workers share."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -8,10 +9,13 @@ import attrs
 from stickyd.routing.policy import Policy
 from stickyd.wire.limits import Limits
 
+MOST_WORKERS = 512
+"""Slots of one daemon: a worker holds the sending end of every inbox."""
+
 
 @attrs.frozen
 class Settings:
-    """What a daemon does. Times are seconds.
+    """What a daemon does. Times are seconds, ``min_rate`` is bytes a second.
 
     ``app`` is the kind of app and its name: ``("demo", "")``, ``("class", FQPN)``,
     ``("wsgi", FQPN)``, ``("asgi", FQPN)`` or ``("path", absolute directory)``.
@@ -22,6 +26,7 @@ class Settings:
     affinity: str = "xff,src"
     scope: str = "connection"
     hash: str = "rendezvous"
+    balance_factor: int = 0
     trusted: str = "127.0.0.1,::1"
     proxy_protocol: str = "off"
     proxy_allow_from: str = "127.0.0.1,::1"
@@ -30,20 +35,29 @@ class Settings:
     factory: bool = False
     root_path: str = ""
     display_tracebacks: bool = False
+    max_connections: int = 1000
     worker_header: str = ""
     keep_alive: float = 75.0
     head_timeout: float = 10.0
     body_timeout: float = 60.0
     send_timeout: float = 60.0
+    min_rate: int = 240
     inbox_timeout: float = 10.0
     half_close_timeout: float = 10.0
     graceful_timeout: float = 30.0
+    timeout: float = 30.0
+    start_timeout: float = 120.0
+    max_requests: int = 0
+    max_requests_jitter: int = 0
+    session_drain: float = 0.0
+    slot_failover: float = 10.0
+    on_retire: str = ""
     limits: Limits = attrs.field(factory=Limits)
 
-    def policy(self) -> Policy:
-        """The shared decision, over slots 1 to ``workers``."""
-        slots = range(1, self.workers + 1)
-        return Policy.build(self.affinity, self.trusted, self.hash, self.seed, slots)
+    def policy(self, slots: Sequence[int] = (), version: int = 1) -> Policy:
+        """The shared decision over ``slots``, 1 to ``workers`` if none are given."""
+        slots = slots or range(1, self.workers + 1)
+        return Policy.build(self.affinity, self.trusted, self.hash, self.seed, slots, version)
 
     def to_json(self) -> bytes:
         """The settings as they travel to a worker."""

@@ -2,30 +2,41 @@
 
 import itertools
 import unittest
+from typing import Any
 
 from stickyd.worker.gate import Step, with_head, without_head
 
 ANY = None
 """In a row: whatever the value."""
 
-# ending, client_done
-WITHOUT_HEAD: list[tuple[bool | None, bool | None, Step]] = [
-    (True, ANY, Step.CLOSE),
-    (False, True, Step.CLOSE),
-    (False, False, Step.WAIT),
+# ending, client_done, leaving, flushed. The rows do not overlap, so their
+# order says nothing.
+WITHOUT_HEAD: list[tuple[Any, ...]] = [
+    (True, ANY, ANY, ANY, Step.CLOSE),
+    (False, True, ANY, ANY, Step.CLOSE),
+    (False, False, False, ANY, Step.WAIT),
+    (False, False, True, True, Step.RETURN),
+    (False, False, True, False, Step.FLUSH),
 ]
 
 OWN, OTHER, NONE = "own slot", "another slot", "no slot"
 
-# came_with, the slot that is named, moves, flushed. The rows do not
-# overlap, so their order says nothing.
-WITH_HEAD: list[tuple[bool | None, str | None, bool | None, bool | None, Step]] = [
-    (True, ANY, ANY, ANY, Step.STAY),
-    (False, OWN, ANY, ANY, Step.STAY),
-    (False, NONE, ANY, ANY, Step.STAY),
-    (False, OTHER, False, ANY, Step.MISROUTE),
-    (False, OTHER, True, False, Step.FLUSH),
-    (False, OTHER, True, True, Step.MOVE),
+# came_with, leaving, the slot that is named, moves, others, flushed.
+WITH_HEAD: list[tuple[Any, ...]] = [
+    (True, ANY, ANY, ANY, False, ANY, Step.STAY),
+    (True, ANY, ANY, ANY, True, True, Step.PASS),
+    (True, ANY, ANY, ANY, True, False, Step.FLUSH),
+    (False, True, ANY, ANY, ANY, True, Step.RETURN),
+    (False, True, ANY, ANY, ANY, False, Step.FLUSH),
+    (False, False, OWN, ANY, False, ANY, Step.STAY),
+    (False, False, NONE, ANY, False, ANY, Step.STAY),
+    (False, False, OWN, ANY, True, True, Step.PASS),
+    (False, False, NONE, ANY, True, True, Step.PASS),
+    (False, False, OWN, ANY, True, False, Step.FLUSH),
+    (False, False, NONE, ANY, True, False, Step.FLUSH),
+    (False, False, OTHER, False, ANY, ANY, Step.MISROUTE),
+    (False, False, OTHER, True, ANY, False, Step.FLUSH),
+    (False, False, OTHER, True, ANY, True, Step.MOVE),
 ]
 
 YES_NO = (False, True)
@@ -46,40 +57,58 @@ class Gate(unittest.TestCase):
     """Every combination of facts."""
 
     def test_without_head(self) -> None:
-        for ending, client_done in itertools.product(YES_NO, YES_NO):
-            self.assertIs(
-                without_head(ending=ending, client_done=client_done),
-                only_step(WITHOUT_HEAD, (ending, client_done)),
-                (ending, client_done),
+        for facts in itertools.product(YES_NO, repeat=4):
+            ending, client_done, leaving, flushed = facts
+            step = without_head(
+                ending=ending, client_done=client_done, leaving=leaving, flushed=flushed
             )
+            self.assertIs(step, only_step(WITHOUT_HEAD, facts), facts)
 
     def test_with_head(self) -> None:
         met = set()
         # Slot 0 does not exist, but a number that is false must be a slot like any other.
         slots = (0, 1, 2, 511)
-        for came_with, moves, flushed, own, named in itertools.product(
-            YES_NO, YES_NO, YES_NO, slots, (None, *slots)
-        ):
-            whose = NONE if named is None else OWN if named == own else OTHER
-            facts = (came_with, whose, moves, flushed)
-            step = with_head(
-                came_with=came_with,
-                moves=moves,
-                own=own,
-                named=named,
-                flushed=flushed,
-            )
-            self.assertIs(step, only_step(WITH_HEAD, facts), (facts, own, named))
-            met.add(step)
+        for came_with, leaving, moves, others, flushed in itertools.product(YES_NO, repeat=5):
+            for own, named in itertools.product(slots, (None, *slots)):
+                whose = NONE if named is None else OWN if named == own else OTHER
+                facts = (came_with, leaving, whose, moves, others, flushed)
+                step = with_head(
+                    came_with=came_with,
+                    leaving=leaving,
+                    moves=moves,
+                    own=own,
+                    named=named,
+                    others=others,
+                    flushed=flushed,
+                )
+                self.assertIs(step, only_step(WITH_HEAD, facts), (facts, own, named))
+                met.add(step)
         self.assertEqual(met, set(Step) - {Step.WAIT, Step.CLOSE})
 
     def test_a_connection_that_came_for_this_request_never_moves(self) -> None:
         """Otherwise a changing table could send it round for ever."""
-        for moves, flushed in itertools.product(YES_NO, YES_NO):
-            step = with_head(came_with=True, moves=moves, own=1, named=2, flushed=flushed)
+        for leaving, moves, flushed in itertools.product(YES_NO, repeat=3):
+            step = with_head(
+                came_with=True,
+                leaving=leaving,
+                moves=moves,
+                own=1,
+                named=2,
+                others=False,
+                flushed=flushed,
+            )
             self.assertIs(step, Step.STAY)
 
-    def test_nothing_moves_with_an_answer_on_its_way(self) -> None:
-        for came_with, moves, named in itertools.product(YES_NO, YES_NO, (None, 1, 2)):
-            step = with_head(came_with=came_with, moves=moves, own=1, named=named, flushed=False)
-            self.assertIsNot(step, Step.MOVE)
+    def test_nothing_leaves_with_an_answer_on_its_way(self) -> None:
+        for facts in itertools.product(YES_NO, YES_NO, YES_NO, YES_NO, (None, 1, 2)):
+            came_with, leaving, moves, others, named = facts
+            step = with_head(
+                came_with=came_with,
+                leaving=leaving,
+                moves=moves,
+                own=1,
+                named=named,
+                others=others,
+                flushed=False,
+            )
+            self.assertIn(step, (Step.STAY, Step.MISROUTE, Step.FLUSH))

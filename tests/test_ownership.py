@@ -17,9 +17,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from stickyd.balance import Balance
+from stickyd.board import Board
+from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
 from stickyd.lingering import LingeringClose
+from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 from stickyd.worker.apps import WebApp
 from stickyd.worker.worker import Worker
@@ -73,18 +77,23 @@ class Client:
 
 class Ownership(RuleBasedStateMachine):
     clients = Bundle("clients")
+    settings = SETTINGS
 
     def __init__(self) -> None:
         super().__init__()
+        self.board = Board.create(SLOTS) if self.settings.balance_factor else None
+        self.rows: dict[int, int] = {}
         self.reactors = {slot: SteppingReactor() for slot in range(SLOTS + 1)}
         self.inboxes = {}
         for slot in range(1, SLOTS + 1):
             sender, receiver = make_inbox()
-            # Small, so that a few connections with unread bytes fill it.
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
+            # Small, so that a few connections with unread bytes fill it; but all that a worker
+            # reads ahead must fit in, or it would rightly be refused.
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
             self.inboxes[slot] = (sender, receiver)
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
+        self.places = Places(CROWD)
         for slot in self.inboxes:
             self.start_worker(slot)
         self.master = {
@@ -96,15 +105,25 @@ class Ownership(RuleBasedStateMachine):
     def start_worker(self, slot: int) -> None:
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.reactors[0].seconds())
+        tally = Tally()
+        self.places.watch(tally)
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
+        seat = None
+        if self.board is not None:
+            if slot in self.rows:
+                self.board.fold(self.rows[slot])
+            self.rows[slot] = self.board.hand_out(slot)
+            seat = self.board, self.rows[slot]
         self.workers[slot] = Worker(
             reactor,
-            SETTINGS,
+            self.settings,
             slot,
             WebApp(Site(Echo(slot), reactor=reactor)),
             self.inboxes[slot][1].dup(),
             ends,
             lambda slot, placement: None,
+            tally,
+            seat=seat,
         )
         self.workers[slot].poller._batch = 1
         self.workers[slot].start()
@@ -119,6 +138,7 @@ class Ownership(RuleBasedStateMachine):
         number = len(self.everyone) + 1
         client = Client(number, ours)
         self.everyone.append(client)
+        assert self.places.take()
         # As the master: the first request is known, so it is placed with it.
         first = self.message(client, slot, 0)
         frame = Frame(Kind.PLACED, number, None, None, unread=first)
@@ -126,10 +146,14 @@ class Ownership(RuleBasedStateMachine):
         def done(sent: bool) -> None:
             if not sent:
                 client.orphaned = True
+                self.places.give_back()
             theirs.close()
 
-        self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, done)
+        self.put(slot, frame.encode(), theirs.fileno(), done)
         return client
+
+    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
+        self.master[slot].put(message, descriptor, 1e9, done)
 
     def message(self, client: Client, slot: int, body: int) -> bytes:
         whose = CLIENTS[slot][client.number % 2].encode()
@@ -218,6 +242,7 @@ class Ownership(RuleBasedStateMachine):
             return
         owned = {channel.frame.connection for channel in self.workers[slot]._channels}
         self.close_descriptors(self.workers[slot])
+        self.places.settle(self.workers[slot].tally)
         for client in self.everyone:
             if client.number in owned:
                 client.orphaned = True
@@ -231,8 +256,8 @@ class Ownership(RuleBasedStateMachine):
             if isinstance(member, LingeringClose):
                 member._socket.close()
         worker.poller.close()
-        worker._reader._receiver.close()
-        for outbox in worker._senders.values():
+        worker._intake._inbox._receiver.close()
+        for outbox in worker.ways._senders.values():
             outbox._sender.close()
 
     # ---- what must always hold
@@ -244,6 +269,7 @@ class Ownership(RuleBasedStateMachine):
             for channel in worker._channels:
                 held[channel.frame.connection] = held.get(channel.frame.connection, 0) + 1
         assert all(n == 1 for n in held.values()), held
+        assert len(held) <= self.places.open() <= len(self.everyone)
 
     @invariant()
     def answers_are_right(self) -> None:
@@ -273,6 +299,8 @@ class Ownership(RuleBasedStateMachine):
             for ends in self.inboxes.values():
                 for end in ends:
                     end.close()
+            if self.board is not None:
+                self.board.close()
         assert left == 0, "a descriptor is left behind"
 
     def check_the_end(self) -> None:
@@ -293,20 +321,69 @@ class Ownership(RuleBasedStateMachine):
         self.come_to_rest()
         for worker in self.workers.values():
             assert not worker._channels, "a connection is left behind"
+        assert self.places.open() == 0, "a place is left behind"
 
     def come_to_rest(self) -> None:
-        outboxes = [box for worker in self.workers.values() for box in worker._senders.values()]
+        outboxes = [
+            box for worker in self.workers.values() for box in worker.ways._senders.values()
+        ]
         outboxes += self.master.values()
         for _ in range(2000):
             moved = False
+            # Time first: what waited for room in an inbox is to be taken out of it after that.
+            for reactor in self.reactors.values():
+                reactor.advance(0.005)
             for reactor in self.reactors.values():
                 while reactor.step():
                     moved = True
-                reactor.advance(0.005)
             self.answers_are_right()
             if not moved and not any(box.waiting() for box in outboxes):
                 return
         raise AssertionError("it does not come to rest")
+
+
+class Counted(Ownership):
+    """The same with a bound that no load reaches: nothing is displaced, everything is counted."""
+
+    settings = attrs.evolve(SETTINGS, balance_factor=10_000)
+
+    def __init__(self) -> None:
+        super().__init__()
+        assert self.board is not None
+        counters = MasterCounters()
+        row = self.board.row(0)
+        self.balance = Balance(POLICY.table, 10_000, self.board, row, counters)
+        self.drift = False
+
+    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
+        super().put(slot, message, descriptor, self.balance.putting(slot, done))
+
+    def start_worker(self, slot: int) -> None:
+        if slot in self.workers:
+            # What waits for room in another inbox dies with its sender, but has been counted.
+            waiting = [box.waiting() for box in self.workers[slot].ways._senders.values()]
+            self.drift = self.drift or any(waiting)
+        super().start_worker(slot)
+
+    @invariant()
+    def loads_are_what_is_there(self) -> None:
+        loads = self.board.loads(POLICY.table.slots)
+        for slot, worker in self.workers.items():
+            put, taken = self.board.flow(slot)
+            busy = sum(channel._exchange is not None for channel in worker._channels)
+            assert loads[slot] == max(0, put - taken + busy), slot
+
+    def check_the_end(self) -> None:
+        super().check_the_end()
+        flows = {slot: self.board.flow(slot) for slot in self.workers}
+        assert self.drift or all(put == taken for put, taken in flows.values()), flows
+        for _ in range(2):
+            for worker in self.workers.values():
+                worker.settle()
+        flows = {slot: self.board.flow(slot) for slot in self.workers}
+        assert all(put == taken for put, taken in flows.values()), flows
+        assert not any(self.board.loads(POLICY.table.slots).values())
+        assert not sum(worker.counters.displaced for worker in self.workers.values())
 
 
 Ownership.TestCase.settings = settings(
@@ -317,3 +394,6 @@ Ownership.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 OwnershipTest = Ownership.TestCase
+
+Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=60)
+CountedTest = Counted.TestCase

@@ -52,17 +52,19 @@ class Death(unittest.TestCase):
             self.assertEqual(report["workers"]["requests"], 2)
             self.assertEqual([s["spawned"] for s in report["slots"]], [2, 1])
 
-    def test_a_worker_told_to_end_by_hand_finishes_and_is_replaced(self) -> None:
+    def test_a_worker_told_to_end_by_hand_finishes_and_its_connection_goes_on(self) -> None:
         with Daemon("--class", "stickyd_test_apps:Page") as daemon:
             with daemon.connect() as sock:
                 sock.sendall(request("10.10.10.10", "/late?s=0.5"))
                 wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
                 pid = daemon.pids()[1]
                 os.kill(pid, signal.SIGTERM)
-                response = Reader(sock).response()
-                self.assertEqual(response.body, b"From worker 1 late ")
-                self.assertEqual(response.headers["connection"], "close")
-            wait_for(lambda: daemon.pids().get(1, pid) != pid, what="a replacement")
+                reader = Reader(sock)
+                self.assertEqual(reader.response().body, b"From worker 1 late ")
+                wait_for(lambda: daemon.pids().get(1, pid) != pid, what="a replacement")
+                wait_for(lambda: not _alive(pid), what="the end of the old one")
+                sock.sendall(request("10.10.10.10", "/hello"))
+                self.assertIn(b"From worker 1 ", reader.response().body)
 
 
 class Stop(unittest.TestCase):

@@ -81,6 +81,7 @@ class InboxSender:
         self._sender = sender
         self._waiting: deque[_Waiting] = deque()
         self._retry: Any = None
+        self._on_empty: list[Callable[[], None]] = []
 
     def put(
         self, message: bytes, descriptor: int, patience: float, done: Callable[[bool], None]
@@ -105,6 +106,27 @@ class InboxSender:
         """How many connections wait for room."""
         return len(self._waiting)
 
+    def when_empty(self, call: Callable[[], None]) -> None:
+        """Call once when nobody waits for room, now or later."""
+        self._on_empty.append(call)
+        if not self._waiting:
+            self._tell_empty()
+
+    def _tell_empty(self) -> None:
+        told, self._on_empty = self._on_empty, []
+        for call in told:
+            call()
+
+    def take_waiting(self) -> list[tuple[bytes, int, float]]:
+        """Give up waiting for room: message, descriptor and seconds left of each who waits.
+
+        ``done`` is not called: the connections are the caller's.
+        """
+        now = self._reactor.seconds()
+        taken = [(each.message, each.descriptor, each.until - now) for each in self._waiting]
+        self._waiting.clear()
+        return taken
+
     def give_up(self) -> None:
         """Tell everyone who waits that the inbox will not have room."""
         if self._retry is not None:
@@ -112,6 +134,11 @@ class InboxSender:
             self._retry = None
         while self._waiting:
             self._waiting.popleft().done(False)
+        self._tell_empty()
+
+    def close(self) -> None:
+        """Give up this sending end as soon as nobody waits for room."""
+        self.when_empty(self._sender.close)
 
     def _attempt(self, message: bytes, descriptor: int) -> bool | None:
         """True: sent. False: never. None: full."""
@@ -133,7 +160,9 @@ class InboxSender:
             if late in self._waiting:
                 self._waiting.remove(late)
                 late.done(False)
-        if self._waiting and self._retry is None:
+        if not self._waiting:
+            self._tell_empty()
+        elif self._retry is None:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 
 
@@ -196,28 +225,52 @@ class InboxReader:
 
     def take(self) -> bool:
         """Take one connection out; False if there is none."""
-        try:
-            size, control, flags, _ = self._receiver.recvmsg_into(
-                [self._buffer], _CONTROL_SPACE, socket.MSG_CMSG_CLOEXEC
-            )
-        except OSError as error:
-            if error.errno in _FULL:
-                return False
-            raise
+        received = _receive(self._receiver, self._buffer)
+        if received is None:
+            return False
+        size, descriptor = received
         if not size:
             # Nobody holds a sending end any more: the whole family is ending.
             self.stop()
             return False
-        descriptors = [
-            descriptor
-            for level, kind, data in control
-            if (level, kind) == _PASSING
-            for (descriptor,) in _FD.iter_unpack(data[: len(data) - len(data) % _FD.size])
-        ]
-        if len(descriptors) != 1 or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-            for descriptor in descriptors:
-                socket.close(descriptor)
+        if descriptor < 0:
             self._lost()
-            return True
-        self._adopt(bytes(self._view[:size]), descriptors[0])
+        else:
+            self._adopt(bytes(self._view[:size]), descriptor)
         return True
+
+
+def take_one(receiver: socket.socket) -> tuple[bytes, int] | None:
+    """Take one connection out of an inbox, beside its readers; None if there is none.
+
+    :return: message and descriptor; -1 if the kernel could not install it (EMFILE).
+    """
+    buffer = bytearray(MESSAGE_MOST)
+    received = _receive(receiver, buffer)
+    if received is None or not received[0]:
+        return None
+    size, descriptor = received
+    return bytes(buffer[:size]), descriptor
+
+
+def _receive(receiver: socket.socket, buffer: bytearray) -> tuple[int, int] | None:
+    """Size of the message, 0 at the end, and its descriptor, -1 if it was lost."""
+    try:
+        size, control, flags, _ = receiver.recvmsg_into(
+            [buffer], _CONTROL_SPACE, socket.MSG_CMSG_CLOEXEC
+        )
+    except OSError as error:
+        if error.errno in _FULL:
+            return None
+        raise
+    descriptors = [
+        descriptor
+        for level, kind, data in control
+        if (level, kind) == _PASSING
+        for (descriptor,) in _FD.iter_unpack(data[: len(data) - len(data) % _FD.size])
+    ]
+    if len(descriptors) == 1 and not flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+        return size, descriptors[0]
+    for descriptor in descriptors:
+        socket.close(descriptor)
+    return size, -1

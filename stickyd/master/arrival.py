@@ -4,20 +4,17 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from twisted.logger import Logger
-
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
 from stickyd.lingering import LingeringClose
+from stickyd.master.admission import Admission
 from stickyd.routing.address import canonical
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
 
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
-
-_log = Logger("stickyd")
 
 Dispatch = Callable[["Arrival", Head], None]
 
@@ -33,6 +30,7 @@ class Reception(Protocol):
     head_timeout: float
     sweeper: Sweeper
     counters: MasterCounters
+    admission: Admission
     waiting: "set[Waiting]"
 
 
@@ -69,13 +67,32 @@ class Waiting:
         raise NotImplementedError
 
     def release(self) -> None:
-        """Close our copy: the client is gone, or the connection belongs to another process now."""
+        """Close our copy: the connection belongs to another process now."""
         self._leave()
         self.socket.close()
 
-    def _vanish(self) -> None:
-        self._listener.counters.vanished += 1
+    def end(self) -> None:
+        """Close the connection, without an answer."""
         self.release()
+        self._listener.admission.leave()
+
+    def vanish(self) -> None:
+        """The client is gone."""
+        self._listener.counters.vanished += 1
+        self.end()
+
+    def _receive(self, most: int, flags: int) -> bytes:
+        """What there is; nothing after seeing to it that we wait, or that the client is gone."""
+        try:
+            data = self.socket.recv(most, flags)
+        except BlockingIOError:
+            self._wait()
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.vanish()
+        return data
 
     def _wait(self) -> None:
         if not self._waits:
@@ -94,6 +111,13 @@ class Waiting:
             self._listener.sweeper.discard(self)
             self._listener.waiting.discard(self)
 
+    def resume(self) -> None:
+        """Go on with a connection that another program in our place has begun with."""
+        if self.deadline is None:
+            self.look()
+        else:
+            self._wait()
+
     def fileno(self) -> int:
         """For the reactor."""
         return self.socket.fileno()
@@ -109,7 +133,7 @@ class Waiting:
     def connectionLost(self, reason: object) -> None:
         """For the reactor: reset by the client."""
         if self._waits:
-            self._vanish()
+            self.vanish()
 
 
 class Arrival(Waiting):
@@ -134,36 +158,25 @@ class Arrival(Waiting):
         self.index = listener.index
         self.unread = b""
         self.connection = next(listener.numbers)
-        self._announced = announced
+        self.announced = announced
 
     def local(self) -> Address | None:
         """Our end of the connection; None on a Unix socket.
 
         :raise OSError: if the client is gone.
         """
-        if self._announced is not None or self.peer is None:
-            return self._announced
+        if self.announced is not None or self.peer is None:
+            return self.announced
         host, port = self.socket.getsockname()[:2]
         return canonical(host) or host, port
 
     def look(self) -> None:
         """Read what there is; hand on, refuse or wait."""
-        most = self._listener.limits.head + 1
-        try:
-            if self.unread:
-                data = self.socket.recv(most - len(self.unread), socket.MSG_DONTWAIT)
-            else:
-                data = self.socket.recv(most, PEEK)
-        except BlockingIOError:
-            self._wait()
-            return
-        except OSError:
-            self._vanish()
-            return
-        if not data:
-            self._vanish()
-            return
         scanned = len(self.unread)
+        most = self._listener.limits.head + 1 - scanned
+        data = self._receive(most, socket.MSG_DONTWAIT if scanned else PEEK)
+        if not data:
+            return
         head = read_head(self.unread + data, self._listener.limits, scanned)
         if isinstance(head, Head):
             if scanned:
@@ -183,11 +196,10 @@ class Arrival(Waiting):
         """Answer and close."""
         self._leave()
         self._listener.counters.refused[refusal.status] += 1
-        _log.debug("refused {peer}: {refusal}", peer=self.peer, refusal=refusal)
         self.socket.setblocking(False)
-        LingeringClose(
-            self._listener.reactor, self._listener.sweeper, self.socket, refusal.response()
-        )
+        listener = self._listener
+        last, over = refusal.response(), listener.admission.leave
+        LingeringClose(listener.reactor, listener.sweeper, self.socket, last, over)
 
     def head_left(self) -> int:
         """Milliseconds until the head must be complete; 0 if the clock has not started."""

@@ -11,14 +11,24 @@ from twisted.logger import Logger
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
+from stickyd.master.admission import Admission
 from stickyd.master.arrival import Arrival, Dispatch, Reception, Waiting
 from stickyd.master.proxied import Announced, ProxyRule
 from stickyd.routing.address import canonical
 from stickyd.wire.limits import Limits
 
 ACCEPTS_A_TURN = 64
-_SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+_SHORT_OF = _NO_DESCRIPTOR | {errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_WHEN_SHORT = 0.1
+
+BACKLOG = 1024
+"""Connections that wait to be accepted (listen(2)): while the master replaces its own program,
+or a burst comes. The kernel bounds it by net.core.somaxconn."""
+
+UNSENT_MOST = 128 * 1024
+"""Bytes of an answer that the kernel holds beyond what the client's window takes. Otherwise it
+holds megabytes for each client that reads slowly, and filling them stalls the others."""
 
 Receive = Callable[[Reception, socket.socket, Address | None], Waiting]
 
@@ -45,6 +55,7 @@ class Listener:
         head_timeout: float,
         sweeper: Sweeper,
         counters: MasterCounters,
+        admission: Admission,
         proxy: ProxyRule | None = None,
     ) -> None:
         self.reactor = reactor
@@ -55,15 +66,20 @@ class Listener:
         self.head_timeout = head_timeout
         self.sweeper = sweeper
         self.counters = counters
+        self.admission = admission
+        self._short = False
         self.waiting: set[Waiting] = set()
+        self.proxy = proxy
         self._receive: Receive = Arrival if proxy is None else partial(Announced, rule=proxy)
         self._port = port
         self._socket: socket.socket = port.socket
         port.stopReading()
+        self._socket.listen(BACKLOG)
         self._unix = self._socket.family == socket.AF_UNIX
         if not self._unix:
-            # Inherited by every connection accepted from it (tcp(7)).
+            # Both are inherited by every connection accepted from it (tcp(7)).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MOST)
 
     def where(self) -> str:
         """Where it listens, for the log."""
@@ -108,8 +124,10 @@ class Listener:
                     return
                 # accept(2): errors of the new connection itself are like EAGAIN.
                 continue
+            self._short = False
             self.counters.accepted += 1
-            self._receive(self, sock, self._peer(address)).look()
+            if self.admission.admit(sock):
+                self._receive(self, sock, self._peer(address)).look()
 
     def _peer(self, address: Any) -> Address | None:
         if self._unix:
@@ -117,8 +135,14 @@ class Listener:
         return canonical(address[0].partition("%")[0]) or address[0], address[1]
 
     def _pause(self, error: OSError) -> None:
-        """Out of descriptors: clients wait in the backlog instead of us spinning."""
-        _log.warn("cannot accept for now: {error}", error=error)
+        """Refuse a batch by the reserve; the next ones wait in the backlog, so that we rest."""
+        if not self._short:
+            self._short = True
+            _log.warn("cannot accept for now: {error} (said once)", error=error)
+        if error.errno in _NO_DESCRIPTOR:
+            for _ in range(ACCEPTS_A_TURN):
+                if not self.admission.refuse_by_reserve(self._socket):
+                    break
         self.reactor.removeReader(self)
         self.reactor.callLater(_PAUSE_WHEN_SHORT, self._resume)
 

@@ -1,7 +1,8 @@
-"""One worker process, as the master sees it."""
+"""One worker process, as the master sees it: a child, and a control channel to it."""
 
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -9,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import defer, error
-from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
-from stickyd.control import ASYNCIO, CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
-from stickyd.master.slots import Slot
+from stickyd.board import Board
+from stickyd.control import ASYNCIO, adopt_stream
+from stickyd.master.child import Child, how_it_ended, spawn
+from stickyd.notify import MASTERS_ALONE
+from stickyd.places import Tally
 from stickyd.settings import Settings
+
+Senders = dict[int, socket.socket]
+"""The sending ends of inboxes, by slot."""
 
 _log = Logger("stickyd")
 
@@ -24,157 +30,278 @@ _log = Logger("stickyd")
 class _Link(control.Link):
     """The master's end of a control channel."""
 
-    def __init__(self, on_misrouted: Callable[[int, int, str], None]) -> None:
+    def __init__(self, worker: "WorkerProcess") -> None:
         super().__init__()
-        self._on_misrouted = on_misrouted
-        self.counters: dict[str, Any] = {}
+        self._worker = worker
 
     @control.Beat.responder
     def beat(self, counters: bytes) -> dict[str, Any]:
-        """A worker tells how far it is."""
-        self.counters = json.loads(counters)
+        """A worker lives, and tells how far it is."""
+        self._worker.counters = json.loads(counters)
+        self._worker.lives()
         return {}
 
     @control.Misrouted.responder
     def misrouted(self, slot: int, named: int, source: str) -> dict[str, Any]:
         """A worker saw its first misrouted request."""
-        self._on_misrouted(slot, named, source)
+        self._worker.on_misrouted(slot, named, source)
+        return {}
+
+    @control.Worn.responder
+    def worn(self, reason: str) -> dict[str, Any]:
+        """A worker asks to be replaced."""
+        self._worker.on_worn(self._worker, reason)
         return {}
 
 
-class WorkerProcess(ProcessProtocol):
+class WorkerProcess:
     """Spawns a worker for a slot and speaks with it.
 
-    :ivar started: fires when the worker is ready; fails with
-        `control.CannotLoad`, or when the process ends before it is ready.
+    :ivar loaded: fires when the app is loaded and the worker could serve; fails
+        with `control.CannotLoad`, or when the process ends before.
     :ivar ended: fires with None when the process has ended.
+    :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
+    :ivar heard: when the last one came, in the reactor's seconds.
+    :ivar counters: the last it told.
+    :ivar retiring: it has been told to finish.
+    :ivar version: of the slot table it has been told.
+    :ivar tally: what it notes of its connections.
+    :ivar row: of the board, its own; None if slots have no bound.
+    :ivar given_up: it has been silent for too long and is being killed.
     """
 
     def __init__(
         self,
         reactor: Any,
-        slot: Slot,
+        slot: int,
         on_misrouted: Callable[[int, int, str], None],
+        on_worn: Callable[["WorkerProcess", str], None],
+        tally: Tally,
+        row: int | None,
     ) -> None:
         self._reactor = reactor
-        self._slot = slot
-        self._link = _Link(on_misrouted)
-        self._partial = {1: b"", 2: b""}
-        self.started: defer.Deferred[None] = defer.Deferred()
+        self._link = _Link(self)
+        self._child: Child | None = None
+        self.slot = slot
+        self.on_misrouted = on_misrouted
+        self.on_worn = on_worn
+        self.counters: dict[str, Any] = {}
+        self.lives()
+        self.retiring = False
+        self.given_up = False
+        self.version = 0
+        self.tally = tally
+        self.row = row
+        self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
-    def spawn(self, settings: Settings, senders: dict[int, socket.socket]) -> int:
-        """Start the process; its pid."""
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._child is not None
+        return self._child.pid
+
+    # ---- its life
+
+    def lives(self) -> None:
+        """It has given a sign of life."""
+        self.silent = 0.0
+        self.heard = self._reactor.seconds()
+
+    def start(
+        self,
+        settings: Settings,
+        version: int,
+        slots: list[int],
+        inbox: socket.socket,
+        ends: Senders,
+        board: Board | None,
+    ) -> None:
+        """Start the process and let it load the app.
+
+        :param slots: those of the slot table, whose version is ``version``.
+        If it cannot be started, ``loaded`` fails and ``ended`` fires.
+        """
+        self.version = version
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        fds: dict[int, Any] = {1: "r", 2: "r", CONTROL_FD: theirs.fileno()}
-        fds[INBOX_FD] = self._slot.receiver.fileno()
-        for at, sender in enumerate(senders.values()):
-            fds[SENDERS_FD + at] = sender.fileno()
-        with open(os.devnull, "rb") as nothing, theirs:
-            fds[0] = nothing.fileno()
-            command = [sys.executable, "-m", "stickyd.worker"]
+        with theirs:
+            command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
             if settings.app[0] == "asgi":
                 # Said here, since the worker needs its reactor before it can be told its settings.
                 command.append(ASYNCIO)
-            process = self._reactor.spawnProcess(
-                self, sys.executable, command, env=_environment(), childFDs=fds
-            )
+            try:
+                pid, output = spawn(command, environment(), theirs.fileno())
+            except OSError as failed:
+                ours.close()
+                self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
+                self.ended.callback(None)
+                return
+        self._watch(pid, output)
         adopt_stream(self._reactor, ours, self._link)
-        about = json.dumps({"settings": json.loads(settings.to_json()), "slots": list(senders)})
-        started = self._link.callRemote(
-            control.Start, settings=about.encode("utf-8"), slot=self._slot.number
+        about = {
+            "settings": json.loads(settings.to_json()),
+            "version": version,
+            "slots": slots,
+            "row": self.row,
+        }
+        started = self._ask(
+            control.Start,
+            slot=self.slot,
+            about=json.dumps(about).encode("utf-8"),
+            inbox=inbox.fileno(),
+            tally=self.tally.descriptor,
+            board=board.descriptor if board is not None else None,
+            senders=_as_ends(ends),
         )
-        started.addCallbacks(self._is_ready, self._failed)
-        return int(process.pid)
+        started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
 
-    def _is_ready(self, _: object) -> None:
-        if not self.started.called:
-            self.started.callback(None)
+    def relink(self, patience: float) -> "defer.Deferred[socket.socket | None]":
+        """Give the worker another control channel; our end of it, to be passed on.
 
-    def _failed(self, failure: Failure) -> None:
-        # A lost link means that the process ends; processEnded says how.
-        if not failure.check(error.ConnectionDone, error.ConnectionLost) and (
-            not self.started.called
-        ):
-            self.started.errback(failure)
+        None if it does not answer in ``patience`` seconds: it then ends when
+        the channel of now does.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        asked = self._ask(control.Relink, channel=theirs.fileno())
+        asked.addTimeout(patience, self._reactor)
 
-    def retire(self, grace: float) -> None:
-        """Ask the worker to finish and end within ``grace`` seconds."""
-        if self._link.transport is not None:
-            asked = self._link.callRemote(control.Retire, grace=grace)
-            asked.addErrback(lambda _: None)
+        def answered(result: object) -> socket.socket | None:
+            theirs.close()
+            if not isinstance(result, Failure):
+                return ours
+            ours.close()
+            return None
+
+        return asked.addBoth(answered)
+
+    def let_go(self) -> tuple[int, int]:
+        """Watch the process no longer; pid, and the pipe with its output."""
+        assert self._child is not None
+        return self._child.let_go()
+
+    def take_up(self, pid: int, output: int, channel: socket.socket | None) -> None:
+        """Go on with a process that another program in our place has started.
+
+        Without a ``channel`` the worker has lost its master, and ends.
+        """
+        self._watch(pid, output)
+        if channel is not None:
+            adopt_stream(self._reactor, channel, self._link)
+        self.loaded.callback(None)
+
+    def _watch(self, pid: int, output: int) -> None:
+        self._child = Child(self._reactor, pid, output, self._print)
+        self._child.ended.addCallback(self._process_ended)
+
+    def _start_failed(self, failure: Failure) -> None:
+        # A lost link means that the process ends; its end says how.
+        if not failure.check(error.ConnectionDone, error.ConnectionLost):
+            self._settle_loaded(failure)
+
+    def _settle_loaded(self, failure: Failure | None) -> None:
+        self.lives()
+        if not self.loaded.called:
+            if failure is None:
+                self.loaded.callback(None)
+            else:
+                self.loaded.errback(failure)
+
+    def _process_ended(self, status: int) -> None:
+        self._settle_loaded(Failure(RuntimeError(how_it_ended(status))))
+        self.ended.callback(None)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless the process is gone."""
+        if self._child is not None:
+            self._child.signal(number)
+
+    # ---- what it is told
+
+    def _ask(self, command: type, **arguments: Any) -> "defer.Deferred[Any]":
+        if self._link.transport is None:
+            return defer.fail(error.ConnectionLost())
+        asked: defer.Deferred[Any] = self._link.callRemote(command, **arguments)
+        return asked
+
+    def _tell(self, command: type, **arguments: Any) -> "defer.Deferred[None]":
+        """Fires when the worker has done it, or will never do anything again."""
+        return self._ask(command, **arguments).addBoth(lambda _: None)
+
+    def serve(self, private: socket.socket | None = None) -> None:
+        """Let it take connections: out of ``private`` while a predecessor drains."""
+        # AMP sends descriptors when the reactor comes to it: one of ours that stays until then.
+        end = None if private is None else os.dup(private.fileno())
+        told = self._tell(control.Serve, private=end)
+        if end is not None:
+            told.addBoth(lambda _: os.close(end))
+
+    def succeed(self) -> None:
+        """The predecessor has ended; the slot's inbox is this worker's."""
+        self._tell(control.Succeeded)
+
+    def drain(self, successor: socket.socket) -> None:
+        """Serve the keys it knows, pass others into ``successor``, which is consumed."""
+        self._tell(control.Drain, successor=successor.fileno()).addBoth(lambda _: successor.close())
+
+    def table(self, version: int, slots: list[int], added: Senders) -> "defer.Deferred[None]":
+        """Tell it a new slot table; fires when it acts by it, or has ended."""
+        self.version = version
+        return self._tell(control.Table, version=version, slots=slots, added=_as_ends(added))
+
+    def retire(self, grace: float, to: list[int], reason: str) -> None:
+        """Ask it to finish within ``grace`` seconds, and to give idle connections to slots."""
+        self._tell(control.Retire, grace=grace, to=to, reason=reason)
+
+    def ease(self, count: int) -> None:
+        """Ask it to close up to ``count`` connections that idle."""
+        self._tell(control.Ease, count=count)
 
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""
-        if self.ended.called or not self.started.called:
-            return defer.succeed(self._link.counters)
-        asked: defer.Deferred[Any] = self._link.callRemote(control.Report)
-        asked.addTimeout(patience, self._reactor)
+        if not self.loaded.called:
+            return defer.succeed(self.counters)
+        asked = self._ask(control.Report).addTimeout(patience, self._reactor)
 
         def keep(response: dict[str, bytes]) -> dict[str, Any]:
-            self._link.counters = json.loads(response["counters"])
-            return self._link.counters
+            self.counters = json.loads(response["counters"])
+            return self.counters
 
-        asked.addCallback(keep)
-        asked.addErrback(lambda _: self._link.counters)
-        return asked
+        return asked.addCallback(keep).addErrback(lambda _: self.counters)
 
     def take_last_report(self) -> dict[str, Any]:
         """The last counters of a worker that has ended; given once."""
-        last, self._link.counters = self._link.counters, {}
+        last, self.counters = self.counters, {}
         return last
 
-    def signal(self, name: str) -> None:
-        """Send a signal, unless the process is gone."""
-        try:
-            self.transport.signalProcess(name)  # type: ignore[union-attr]
-        except error.ProcessExitedAlready:
-            pass
+    # ---- its death
 
-    def outReceived(self, data: bytes) -> None:
-        """What the worker prints goes to our log, line by line."""
-        self._log_lines(1, data)
+    def kill(self, after: float = 0.0, show_stacks: bool = False) -> None:
+        """End it by force in ``after`` seconds if it has not ended by then.
 
-    def errReceived(self, data: bytes) -> None:
-        """As `outReceived`."""
-        self._log_lines(2, data)
+        :param show_stacks: let it write where its threads are first
+            (faulthandler), which a stopped process cannot.
+        """
+        if show_stacks:
+            self.signal(signal.SIGABRT)
+        if after <= 0:
+            self.signal(signal.SIGKILL)
+            return
+        killing = self._reactor.callLater(after, self.signal, signal.SIGKILL)
+        self.ended.addCallback(lambda _: killing.active() and killing.cancel())
 
-    def _log_lines(self, fd: int, data: bytes) -> None:
-        *lines, rest = (self._partial[fd] + data).split(b"\n")
-        if len(rest) > 65536:
-            lines.append(rest)
-            rest = b""
-        self._partial[fd] = rest
-        for line in lines:
-            _log.info(
-                "[worker {slot}] {line}",
-                slot=self._slot.number,
-                line=line.decode("utf-8", "replace"),
-            )
-
-    def processEnded(self, reason: Failure) -> None:
-        """The process is gone and its pipes are closed."""
-        for fd, rest in self._partial.items():
-            if rest:
-                self._log_lines(fd, b"\n")
-        if not self.started.called:
-            self.started.errback(RuntimeError(how_it_ended(reason)))
-        self.ended.callback(None)
+    def _print(self, line: str) -> None:
+        _log.info("[worker {slot}] {line}", slot=self.slot, line=line)
 
 
-def how_it_ended(reason: Failure) -> str:
-    """``exit code 3``, ``signal 9``."""
-    value = reason.value
-    if isinstance(value, error.ProcessTerminated) and value.signal is not None:
-        return f"ended by signal {value.signal}"
-    return f"ended with exit code {getattr(value, 'exitCode', 0)}"
+def _as_ends(senders: Senders) -> list[dict[str, int]]:
+    return [{"slot": slot, "end": sender.fileno()} for slot, sender in senders.items()]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the way to this very package in front."""
-    environment = dict(os.environ)
+    ours = {name: value for name, value in os.environ.items() if name not in MASTERS_ALONE}
     package_root = str(Path(__file__).resolve().parents[2])
-    search = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
+    search = ours.get("PYTHONPATH")
+    ours["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
+    ours["PYTHONUNBUFFERED"] = "1"
+    return ours

@@ -49,33 +49,25 @@ class Announced(Waiting):
     ) -> None:
         super().__init__(listener, sock, peer)
         self._rule = rule
-        self._held = b""
+        self.held = b""
 
     def look(self) -> None:
         """Read what there is; go on with the head, cut or wait."""
         if (self.peer[0] if self.peer else None) not in self._rule.allowed:
             self._cut("peer is not allowed to send a PROXY header")
             return
-        held = len(self._held)
-        try:
-            data = self.socket.recv(HEADER_MOST - held, PEEK)
-        except BlockingIOError:
-            self._wait()
-            return
-        except OSError:
-            self._vanish()
-            return
+        held = len(self.held)
+        data = self._receive(HEADER_MOST - held, PEEK)
         if not data:
-            self._vanish()
             return
-        header = read_proxy(self._held + data, self._rule.versions)
+        header = read_proxy(self.held + data, self._rule.versions)
         if isinstance(header, ProxyRefused):
             self._cut(header.why)
             return
         size = len(data) if header is None else header.size - held
         taken = self.socket.recv(size, socket.MSG_DONTWAIT)
         if header is None:
-            self._held += taken
+            self.held += taken
             self._wait()
             return
         self._leave()
@@ -86,7 +78,7 @@ class Announced(Waiting):
         """Close without an answer: whoever this is has not shown that it may speak to us."""
         self._listener.counters.refused[REFUSED] += 1
         _log.debug("cut {peer}: {why}", peer=self.peer, why=why)
-        self.release()
+        self.end()
 
     def expired(self) -> None:
         """For the sweeper: the header took too long."""
@@ -94,4 +86,4 @@ class Announced(Waiting):
 
     def dismiss(self) -> None:
         """The listener stops."""
-        self.release()
+        self.end()

@@ -1,22 +1,36 @@
-"""Keep every slot staffed: start, replace, retire."""
+"""Keep every slot staffed: start, replace, reload, scale, retire.
 
+Every change of staff is the same: a new worker loads the app beside the old
+one, and when all that come together could serve, each takes over its slot's
+inbox while the old one finishes what it has (`stickyd.master.succession`). A
+reload is that for every slot, a worn worker for one, a crash without an old
+one, a new slot likewise. Changes that are asked for take turns; deaths are
+answered at once.
+"""
+
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from stickyd.control import CannotLoad
+from stickyd.board import Board
 from stickyd.counters import add_up
+from stickyd.master.baggage import Packed, pack_worker
+from stickyd.master.membership import Membership
 from stickyd.master.process import WorkerProcess
-from stickyd.master.slots import Slot, Slots, State
-from stickyd.settings import Settings
+from stickyd.master.pulse import Pulse
+from stickyd.master.report import Report, report_on
+from stickyd.master.slots import Slot, Slots
+from stickyd.master.succession import KILL_AFTER, Succession, why
+from stickyd.places import Places
+from stickyd.settings import MOST_WORKERS, Settings
 
 BACKOFF_FIRST = 0.25
 BACKOFF_MOST = 30.0
-REPORT_PATIENCE = 1.0
-KILL_AFTER = 1.0
-"""Seconds a worker may overrun its grace before it is killed."""
+RELINK_PATIENCE = 5.0
+"""Seconds that a worker may take to listen to another channel; one that is blocked longer ends."""
 
 _log = Logger("stickyd")
 
@@ -26,80 +40,237 @@ class StartFailed(Exception):
 
 
 class Supervisor:
-    """Runs one worker in every slot."""
+    """Runs one worker in every slot.
 
-    def __init__(self, reactor: Any, settings: Settings, slots: Slots) -> None:
+    :param board: None if slots have no bound.
+    :param on_table: called whenever other slots take part than before.
+    :ivar on_reloaded: called when a reload is over, well or not, and no other waits.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        slots: Slots,
+        places: Places,
+        board: Board | None,
+        on_table: Callable[[], None],
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
-        self._workers: dict[int, WorkerProcess] = {}
-        self._early_deaths: dict[int, int] = {slot.number: 0 for slot in slots}
+        self._places = places
+        self._board = board
+        self._membership = Membership(settings, slots, places, on_table)
+        self._succession = Succession(
+            reactor,
+            settings,
+            slots,
+            places,
+            board,
+            self._ended,
+            self._served,
+            self._misrouted,
+            self._worn,
+        )
+        self._turn = defer.DeferredLock()
+        self._pulse = Pulse(reactor, settings, slots, self._fail_over)
         self._respawns: dict[int, Any] = {}
         self._gone = add_up([])
+        self._reload_waits = False
         self._stopping = False
         self._told_misrouted = False
+        self.generation = 1
+        self.on_reloaded: Callable[[], None] = lambda: None
 
-    def start(self) -> "defer.Deferred[None]":
+    # ---- start
+
+    async def start(self) -> None:
         """Start every worker.
 
-        :return: fires when all are ready; fails with `StartFailed` if one
-            cannot be.
+        :raise StartFailed: if one cannot be.
         """
-        waits = [self._spawn(slot).started for slot in self._slots]
-        gathered = defer.gatherResults(waits, consumeErrors=True)
+        await self._turn.acquire()
+        try:
+            await self._start()
+        finally:
+            self._turn.release()
 
-        def failed(failure: Failure) -> None:
-            failure.trap(defer.FirstError)
-            assert isinstance(failure.value, defer.FirstError)
-            cause = failure.value.subFailure.value
-            if isinstance(cause, CannotLoad):
-                raise StartFailed(str(cause))
-            raise StartFailed(f"a worker {cause} before it was ready")
+    async def _start(self) -> None:
+        workers = [self._succession.bring(slot) for slot in self._slots]
+        for failure in await self._succession.all_loaded(workers):
+            raise StartFailed(why(failure))
+        for slot in self._slots:
+            self._succession.hand_over(slot, "start")
+        self._pulse.start()
 
-        return gathered.addCallbacks(lambda _: None, failed)
+    # ---- changes that are asked for, one at a time
 
-    def _spawn(self, slot: Slot) -> WorkerProcess:
-        worker = WorkerProcess(self._reactor, slot, self._misrouted)
-        self._workers[slot.number] = worker
-        self._respawns.pop(slot.number, None)
-        slot.state = State.STARTING
-        slot.spawned += 1
-        worker.ended.addCallback(self._ended, slot, worker)
-        worker.started.addCallbacks(self._ready, self._not_ready, (slot,), {}, (slot, worker))
-        slot.pid = worker.spawn(self._settings, self._slots.senders())
-        return worker
+    def _in_turn(self, change: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        async def take_turn() -> None:
+            await self._turn.acquire()
+            try:
+                if not self._stopping:
+                    await change(*arguments)
+            except Exception:
+                _log.failure("a change of staff failed")
+            finally:
+                self._turn.release()
 
-    def _ready(self, _: None, slot: Slot) -> None:
-        slot.state = State.READY
-        self._early_deaths[slot.number] = 0
-        _log.info("worker {slot} is ready (pid {pid})", slot=slot.number, pid=slot.pid)
+        defer.ensureDeferred(take_turn())
 
-    def _not_ready(self, failure: Failure, slot: Slot, worker: WorkerProcess) -> Failure | None:
-        worker.signal("KILL")
-        # The first start reports to its caller; a replacement only to the log.
-        if slot.spawned == 1:
-            return failure
-        self._early_deaths[slot.number] += 1
-        if not self._stopping:
-            _log.error("worker {slot} is not ready: {why}", slot=slot.number, why=failure.value)
-        return None
+    def reload(self) -> None:
+        """Replace every worker by one with the app's new code, or none."""
+        if not self._reload_waits:
+            self._reload_waits = True
+            self._in_turn(self._reload)
 
-    def _ended(self, _: None, slot: Slot, worker: WorkerProcess) -> None:
-        was_ready = slot.state in (State.READY, State.RETIRING)
-        slot.state = State.DEAD
-        slot.pid = None
+    async def _reload(self) -> None:
+        self._reload_waits = False
+        try:
+            await self._load_anew()
+        finally:
+            # Whoever asked again meanwhile waits for that one's end.
+            if not self._reload_waits:
+                self.on_reloaded()
+
+    async def _load_anew(self) -> None:
+        _log.info("reload: loading the app anew")
+        for slot in self._slots:
+            self._cancel_respawn(slot)
+        if await self._replace(list(self._slots), "reload"):
+            self.generation += 1
+            _log.info("reload: generation {n} serves", n=self.generation)
+        else:
+            _log.error("reload: given up; the workers of before go on")
+
+    def _worn(self, worker: WorkerProcess, reason: str) -> None:
+        self._in_turn(self._replace_worn, worker, reason)
+
+    async def _replace_worn(self, worker: WorkerProcess, reason: str) -> None:
+        for slot in self._slots:
+            # Something else may have replaced it meanwhile.
+            if slot.serving is worker and slot.coming is None:
+                await self._replace([slot], reason)
+
+    async def _replace(self, slots: list[Slot], reason: str) -> bool:
+        replaced = await self._succession.replace(slots, reason)
+        for slot in slots:
+            if slot.serving is None:
+                self._respawn_later(slot)
+        return replaced
+
+    # ---- more and fewer slots
+
+    def add_slot(self) -> None:
+        """One slot more; about 1/N of the keys move to it."""
+        self._in_turn(self._add_slot)
+
+    async def _add_slot(self) -> None:
+        if len(self._slots) >= MOST_WORKERS:
+            _log.warn("there are {n} slots already", n=MOST_WORKERS)
+            return
+        slot = self._slots.add()
+        slot.going = True
+        self._slots.out.add(slot.number)
+        served = await self._succession.replace([slot], "one slot more")
+        if not served:
+            self._slots.remove(slot)
+            return
+        slot.going = False
+        if slot.serving is None:
+            self._respawn_later(slot)
+        await self._membership.take_in(slot)
+        _log.info("worker {slot} takes part: {n} slots", slot=slot.number, n=len(self._slots))
+
+    def remove_slot(self) -> None:
+        """One slot fewer, the last."""
+        self._in_turn(self._remove_slot)
+
+    async def _remove_slot(self) -> None:
+        slot = self._slots.last()
+        if self._slots.taking_part() in ([], [slot.number]):
+            _log.warn("one slot must be left to serve")
+            return
+        slot.going = True
+        self._cancel_respawn(slot)
+        await self._membership.leave_out(slot)
+        emptied: defer.Deferred[None] = defer.Deferred()
+        slot.outbox.when_empty(lambda: emptied.callback(None))
+        await emptied
+        for worker in slot.workers():
+            if worker is slot.coming:
+                worker.kill()
+            else:
+                self._succession.retire(slot, worker, "one slot fewer")
+        await defer.DeferredList([worker.ended for worker in slot.workers()])
+        # What a worker that was killed had not taken.
+        self._membership.place_anew(slot)
+        self._slots.remove(slot)
+        _log.info("slot {slot} is gone: {n} slots", slot=slot.number, n=len(self._slots))
+
+    def _served(self, slot: Slot) -> None:
+        """A slot has a worker: if it was passed over, it takes part again."""
+        if slot.number in self._slots.out and not slot.going:
+            self._in_turn(self._membership.take_in, slot)
+
+    # ---- deaths
+
+    def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
+        self._places.settle(worker.tally)
+        served = worker is slot.serving
+        slot.forget(worker)
         if self._stopping:
             return
-        if was_ready:
-            _log.warn("worker {slot} ended and is replaced", slot=slot.number)
-            self._spawn(slot)
+        if served:
+            slot.empty_since = self._reactor.seconds()
+            if not slot.going:
+                _log.warn("worker {slot} ended and is replaced", slot=slot.number)
+                if slot.coming is None:
+                    self._respawn(slot)
+
+    def _respawn(self, slot: Slot) -> None:
+        self._respawns.pop(slot.number, None)
+        worker = self._succession.bring(slot)
+        worker.loaded.addCallbacks(
+            lambda _: self._succession.fill(slot, worker, "replacement"),
+            self._died_early,
+            errbackArgs=(slot, worker),
+        )
+        worker.loaded.addErrback(lambda failure: _log.failure("no replacement", failure))
+
+    def _died_early(self, failure: Failure, slot: Slot, worker: WorkerProcess) -> None:
+        worker.kill()
+        slot.early_deaths += 1
+        if not self._stopping and not slot.going:
+            _log.error("worker {slot}: {why}", slot=slot.number, why=why(failure))
+            worker.ended.addCallback(lambda _: self._respawn_later(slot))
+
+    def _respawn_later(self, slot: Slot) -> None:
+        if self._stopping or slot.going or slot.coming is not None:
             return
-        if slot.spawned == 1:
-            return
-        delay = min(BACKOFF_FIRST * 2 ** self._early_deaths[slot.number], BACKOFF_MOST)
+        self._cancel_respawn(slot)
+        delay = min(BACKOFF_FIRST * 2**slot.early_deaths, BACKOFF_MOST)
         _log.warn("worker {slot} is started again in {delay} s", slot=slot.number, delay=delay)
-        self._respawns[slot.number] = self._reactor.callLater(delay, self._spawn, slot)
+        self._respawns[slot.number] = self._reactor.callLater(delay, self._respawn, slot)
+
+    def _cancel_respawn(self, slot: Slot) -> None:
+        respawn = self._respawns.pop(slot.number, None)
+        if respawn is not None:
+            respawn.cancel()
+
+    def _fail_over(self, slot: Slot) -> None:
+        """For the pulse: nobody has served a slot for too long."""
+        self._in_turn(self._pass_over, slot)
+
+    async def _pass_over(self, slot: Slot) -> None:
+        alone = self._slots.taking_part() == [slot.number]
+        if slot.serving is not None or slot.number in self._slots.out or alone:
+            return
+        _log.error("slot {slot} has no worker: its keys go to the next slot", slot=slot.number)
+        await self._membership.leave_out(slot)
+        self._membership.place_anew(slot)
 
     def _misrouted(self, slot: int, named: int, source: str) -> None:
         if self._told_misrouted:
@@ -115,56 +286,70 @@ class Supervisor:
             source=source,
         )
 
-    def stop(self, grace: float) -> "defer.Deferred[None]":
-        """Retire every worker; fires when the last one has ended."""
-        self._stopping = True
-        for respawn in self._respawns.values():
-            respawn.cancel()
-        waits = []
+    def ease(self, count: int) -> None:
+        """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
+        workers = [slot.serving for slot in self._slots if slot.serving is not None]
+        for worker in workers:
+            worker.ease(-(-count // len(workers)))
+
+    # ---- the end
+
+    async def stop(self, grace: float) -> None:
+        """Retire every worker; returns when the last one has ended."""
+        self._stopping = self._succession.stopping = True
+        self._pulse.stop()
         for slot in self._slots:
-            worker = self._workers.get(slot.number)
-            if worker is None or worker.ended.called:
-                continue
-            if slot.state is State.READY:
-                slot.state = State.RETIRING
-                worker.retire(grace)
-                killing = self._reactor.callLater(grace + KILL_AFTER, worker.signal, "KILL")
-            else:
-                worker.signal("KILL")
-                killing = None
-            waits.append(self._watch_end(worker, killing))
-        return defer.gatherResults(waits).addCallback(lambda _: None)
+            self._cancel_respawn(slot)
+        workers = self._slots.workers()
+        for slot in self._slots:
+            for worker in slot.workers():
+                if worker is slot.coming:
+                    worker.kill()
+                else:
+                    worker.retire(grace, [], "stop")
+                    worker.kill(after=grace + KILL_AFTER)
+        await defer.DeferredList([worker.ended for worker in workers])
 
-    def _watch_end(self, worker: WorkerProcess, killing: Any) -> "defer.Deferred[None]":
-        over: defer.Deferred[None] = defer.Deferred()
-
-        def ended(result: None) -> None:
-            if killing is not None and killing.active():
-                killing.cancel()
-            over.callback(None)
-
-        worker.ended.addCallback(ended)
-        return over
-
-    def report(self) -> "defer.Deferred[dict[str, Any]]":
+    async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
-        slots = list(self._slots)
-        asked = [self._workers[slot.number].report(REPORT_PATIENCE) for slot in slots]
+        report = await report_on(self._slots, self._gone, self._board)
+        return {"generation": self.generation, **report}
 
-        def assemble(reports: list[dict[str, Any]]) -> dict[str, Any]:
-            return {
-                "slots": [
-                    {
-                        "slot": slot.number,
-                        "state": slot.state.value,
-                        "pid": slot.pid,
-                        "spawned": slot.spawned,
-                        "waiting": slot.outbox.waiting(),
-                        "counters": report,
-                    }
-                    for slot, report in zip(slots, reports, strict=True)
-                ],
-                "workers": add_up([self._gone, *reports]),
-            }
+    # ---- the master's own program is replaced
 
-        return defer.gatherResults(asked).addCallback(assemble)
+    async def pack(self) -> Packed:
+        """Give up all workers, for another program in our place to take them up.
+
+        Comes back when nobody is being brought, and every worker listens to the
+        channel that the next program will have. The slots are still to be packed
+        after that (`baggage.pack_slots`): they go on being filled.
+        """
+        await self._turn.acquire()
+        await defer.DeferredList([s.coming.loaded for s in self._slots if s.coming is not None])
+        self._stopping = self._succession.stopping = True
+        self._pulse.stop()
+        for slot in self._slots:
+            self._cancel_respawn(slot)
+        workers = self._slots.workers()
+        channels = await defer.gatherResults([w.relink(RELINK_PATIENCE) for w in workers])
+        return {
+            "generation": self.generation,
+            "gone": self._gone,
+            "told_misrouted": self._told_misrouted,
+            "workers": {
+                worker.pid: pack_worker(worker, channel)
+                for worker, channel in zip(workers, channels, strict=True)
+                if not worker.ended.called
+            },
+        }
+
+    def resume(self, packed: Packed, slots: list[Packed]) -> None:
+        """Take up what `pack` and `pack_slots` of the program before us have left."""
+        self.generation = packed["generation"]
+        self._gone = add_up([packed["gone"]])
+        self._told_misrouted = packed["told_misrouted"]
+        for slot, of_slot in zip(self._slots, slots, strict=True):
+            self._succession.take_up(slot, of_slot, packed["workers"])
+            if slot.serving is None:
+                self._respawn_later(slot)
+        self._pulse.start()

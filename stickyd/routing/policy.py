@@ -48,11 +48,21 @@ class Policy:
 
     @classmethod
     def build(
-        cls, affinity: str, trusted: str, hash_name: str, seed: int, slots: Sequence[int]
+        cls,
+        affinity: str,
+        trusted: str,
+        hash_name: str,
+        seed: int,
+        slots: Sequence[int],
+        version: int = 1,
     ) -> "Policy":
         """A policy from the texts of the command line."""
-        table = HASHES[hash_name](seed, slots)
+        table = HASHES[hash_name](seed, slots, version)
         return cls(parse_chain(affinity), TrustedPeers.parse(trusted), table)
+
+    def with_slots(self, slots: Sequence[int], version: int) -> "Policy":
+        """The same policy when other slots take part."""
+        return attrs.evolve(self, table=type(self.table)(self.table.seed, slots, version))
 
     def place(self, head: Head, peer: str | None) -> Placement:
         """The slot of a request that came from ``peer`` (canonical text, None for Unix)."""

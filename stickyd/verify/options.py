@@ -7,12 +7,12 @@ from urllib.parse import SplitResult, urlsplit
 from twisted.python import usage
 
 from stickyd import __version__
+from stickyd.arguments import seconds, token, whole
 from stickyd.verify.answer import WorkerName
 from stickyd.verify.connection import Server
 from stickyd.verify.plan import Question
 from stickyd.verify.tls import client_context
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VISIBLE = re.compile(r"[!-~]+")
 # Fields that every request has already, or that would change its framing.
 _TAKEN = ("host", "connection", "content-length", "transfer-encoding")
@@ -93,8 +93,8 @@ class VerifyOptions(usage.Options):
             ("connections", 1, 500),
             ("random-seed", 0, 2**63),
         ):
-            self[option] = _whole(f"--{option}", self[option], least, most)
-        self["timeout"] = _seconds("--timeout", self["timeout"])
+            self[option] = whole(f"--{option}", self[option], least, most)
+        self["timeout"] = seconds("--timeout", self["timeout"], 3600)
         self.name = self._name()
         self.url = ascii(self["urls"][0])[1:-1]
         url = _split(self["urls"][0])
@@ -106,7 +106,7 @@ class VerifyOptions(usage.Options):
         if header is not None and pattern is not None:
             raise usage.UsageError("either --worker-header or --pattern, not both")
         if header is not None:
-            return WorkerName(header=_token("--worker-header", header))
+            return WorkerName(header=token("--worker-header", header))
         if pattern is None:
             return WorkerName()
         try:
@@ -145,7 +145,7 @@ class VerifyOptions(usage.Options):
         host = url.netloc.encode("idna").decode("ascii") if self["host"] is None else self["host"]
         if not _VISIBLE.fullmatch(host):
             raise usage.UsageError(f"--host: {host!a} is not a host")
-        header = _token("--client-header", self["client-header"])
+        header = token("--client-header", self["client-header"])
         if header.lower() in _TAKEN:
             raise usage.UsageError(f"--client-header: {header} has its own meaning")
         return Question(path, host, header)
@@ -165,29 +165,3 @@ def _split(text: str) -> SplitResult:
 
 def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-
-
-def _whole(option: str, text: str, least: int, most: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!a} is not a whole number") from None
-    if not least <= number <= most:
-        raise usage.UsageError(f"{option}: {text!a} is not within {least} to {most}")
-    return number
-
-
-def _seconds(option: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise usage.UsageError(f"{option}: {text!a} is not a number of seconds") from None
-    if not 0 < number <= 3600:
-        raise usage.UsageError(f"{option}: {text!a} is not within 0 to 3600")
-    return number
-
-
-def _token(option: str, text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise usage.UsageError(f"{option}: {text!a} is not a header name")
-    return text

@@ -1,7 +1,9 @@
-"""``python -m stickyd.worker``: the body of a worker process, spawned by the master."""
+"""``python -m stickyd.worker FD``: the body of a worker process, spawned by the master.
 
-import gc
-import json
+``FD`` is its end of the control channel; everything else comes over that.
+"""
+
+import faulthandler
 import os
 import signal
 import socket
@@ -16,140 +18,34 @@ if ASYNCIO in sys.argv[1:]:
 
     install_asyncio()
 
-from twisted.internet import defer
 from twisted.internet import reactor as _reactor
-from twisted.internet.protocol import connectionDone
-from twisted.internet.task import LoopingCall
-from twisted.logger import FileLogObserver, ILogObserver, Logger, formatEvent, globalLogBeginner
+from twisted.logger import FileLogObserver, ILogObserver, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import provider
 
-from stickyd import control, keys
-from stickyd.control import CONTROL_FD, INBOX_FD, SENDERS_FD, adopt_stream
-from stickyd.routing.policy import Placement
-from stickyd.settings import Settings
-from stickyd.worker.apps import load_app
-from stickyd.worker.worker import Worker
+from stickyd.control import adopt_stream
+from stickyd.privileges import give_up_the_rest
+from stickyd.worker.life import Life
+from stickyd.worker.link import WorkerLink
 
 reactor: Any = _reactor
 _stopped = False
-_log = Logger("stickyd")
-
-APP_LEAST = 0.3
-"""Seconds an app has to put its things away when the grace is over."""
 
 _MASTERS_SIGNALS = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 
 
-class WorkerLink(control.Link):
-    """The worker's end of the control channel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.worker: Worker | None = None
-        self._told: dict[str, Any] = {}
-
-    @control.Start.responder
-    def start(self, settings: bytes, slot: int) -> "defer.Deferred[dict[str, Any]]":
-        """Load the app, then take connections."""
-        return defer.ensureDeferred(self._start(settings, slot))
-
-    async def _start(self, settings: bytes, slot: int) -> dict[str, Any]:
-        about = json.loads(settings)
-        chosen = Settings.from_json(json.dumps(about["settings"]).encode())
-        os.environ["STICKYD_SLOT"] = str(slot)
-        keys.bind(slot, chosen.seed)
-        app = load_app(reactor, chosen)
-        await app.start()
-        if _stopped:
-            return {}
-        senders = {number: _inbox_end(SENDERS_FD + at) for at, number in enumerate(about["slots"])}
-        self.worker = Worker(
-            reactor, chosen, slot, app, _inbox_end(INBOX_FD), senders, self._misrouted
-        )
-        # What the app brought along at import stays; the collector need not look at it again.
-        gc.freeze()
-        # Requests leave few cycles; the default of 700 looks for them after every few requests.
-        gc.set_threshold(10_000, 20, 20)
-        self.worker.start()
-        LoopingCall(self._beat).start(1.0, now=False)
-        return {}
-
-    @control.Retire.responder
-    def retire(self, grace: float) -> dict[str, Any]:
-        """Finish and end."""
-        if self.worker is None:
-            reactor.callLater(0, _stop, None)
-        else:
-            _leave(self.worker, grace).addBoth(lambda _: _end(self))
-        return {}
-
-    @control.Report.responder
-    def report(self) -> dict[str, Any]:
-        """The counters."""
-        assert self.worker is not None
-        return {"counters": json.dumps(self.worker.report()).encode()}
-
-    def _beat(self) -> None:
-        assert self.worker is not None
-        now = self.worker.report()
-        if now != self._told and self.transport is not None:
-            self._told = now
-            beaten = self.callRemote(control.Beat, counters=json.dumps(now).encode())
-            beaten.addErrback(lambda _: None)
-
-    def _misrouted(self, slot: int, placement: Placement) -> None:
-        told = self.callRemote(
-            control.Misrouted, slot=slot, named=placement.slot, source=placement.reason
-        )
-        told.addErrback(lambda _: None)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The master is gone: finish what is being answered, then follow it."""
-        super().connectionLost(reason)
-        if self.worker is None:
-            _stop(None)
-        else:
-            _leave(self.worker, self.worker.settings.graceful_timeout).addBoth(_stop)
-
-
-def _inbox_end(descriptor: int) -> socket.socket:
-    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
-    end.setblocking(False)
-    os.set_inheritable(descriptor, False)
-    return end
-
-
-def _leave(worker: Worker, grace: float) -> "defer.Deferred[None]":
-    """First the connections, then the app; what is left of ``grace``, and a little, is its."""
-    until = reactor.seconds() + grace
-    left = worker.retire(grace)
-    return left.addBoth(lambda _: worker.app.stop(max(until - reactor.seconds(), APP_LEAST)))
-
-
-def _end(link: WorkerLink) -> None:
-    """Tell the last counters, then stop."""
-    assert link.worker is not None
-    last = json.dumps(link.worker.report()).encode()
-    link.callRemote(control.Beat, counters=last).addBoth(_stop)
-
-
-def _stop(_: object) -> None:
+def _stop() -> None:
     global _stopped
     if not _stopped:
         _stopped = True
         reactor.stop()
 
 
-def _install_signals(link: WorkerLink) -> None:
-    """TERM retires this worker alone; what is meant for the master is ignored."""
+def _install_signals(life: Life) -> None:
+    """TERM asks for a replacement; what is meant for the master is ignored."""
     for name in _MASTERS_SIGNALS:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(link.retire, _grace_of(link)))
-
-
-def _grace_of(link: WorkerLink) -> float:
-    return link.worker.settings.graceful_timeout if link.worker is not None else 0.0
+    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(life.told_to_end))
 
 
 def _format(event: Any) -> str:
@@ -172,14 +68,19 @@ _to_stderr = FileLogObserver(sys.stderr, _format)
 
 def main() -> None:
     """Run until the master says so, or is gone."""
+    give_up_the_rest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
     # As `python -m` does: apps are found from the directory the daemon was started in.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    link = WorkerLink()
-    adopt_stream(reactor, socket.socket(fileno=CONTROL_FD), link)
-    reactor.callWhenRunning(_install_signals, link)
+    # A worker that hangs is told to write where (SIGABRT) before it is killed.
+    faulthandler.enable()
+    life = Life(reactor, _stop)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    adopt_stream(reactor, channel, WorkerLink(reactor, life))
+    reactor.callWhenRunning(_install_signals, life)
     reactor.run()
 
 

@@ -15,6 +15,7 @@ from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
 from stickyd.worker.demo import Demo
 from stickyd.worker.exchange import App
+from stickyd.worker.sessions import KeyedSite
 from stickyd.worker.web import WebExchange
 from stickyd.worker.wsgi import WsgiResource
 
@@ -33,8 +34,8 @@ class WebApp:
         """An exchange for a new request."""
         return WebExchange(channel, head, self.site)
 
-    def retire(self) -> None:
-        """Exchanges see for themselves that the worker retires."""
+    def close(self) -> None:
+        """Exchanges see for themselves that the daemon ends."""
 
     def stop(self, seconds: float) -> "defer.Deferred[None]":
         """Nothing to put away."""
@@ -80,7 +81,7 @@ def load_app(reactor: Any, settings: Settings) -> App:
 
 
 def _site(resource: Any, settings: Settings, **how: Any) -> Site:
-    site = Site(resource, **how)
+    site = KeyedSite(resource, **how)
     site.displayTracebacks = settings.display_tracebacks
     return site
 

@@ -62,7 +62,7 @@ class AsgiApp:
         self.config.load()
         self.server_state = ServerState()
         self.lifespan = Lifespan(self.config.loaded_app)
-        self.retiring = False
+        self.closing = False
         self.free: list[HttpProtocol] = []
         self._unsent: list[AsgiExchange] = []
         self._date_until = 0.0
@@ -116,9 +116,9 @@ class AsgiApp:
 
     # ---- the end
 
-    def retire(self) -> None:
+    def close(self) -> None:
         """Every answer is the last on its connection."""
-        self.retiring = True
+        self.closing = True
         for protocol in self.server_state.connections:
             if isinstance(protocol, HttpProtocol):
                 protocol.shutdown()

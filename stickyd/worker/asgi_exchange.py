@@ -43,7 +43,7 @@ class AsgiExchange(HeadReader):
         self._app = app
         self._channel = channel
         self._transport = channel.transport
-        super().__init__(head, keep_alive=head.keep_alive and not app.retiring)
+        super().__init__(head, keep_alive=head.keep_alive and not app.closing)
         self.begun = False
         self.write_paused = False
         self._last = False

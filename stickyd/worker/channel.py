@@ -3,7 +3,8 @@
 Reads top to bottom in the order in which things happen to a connection. What
 an answer looks like is the exchange's business (`stickyd.worker.web`), where
 a request belongs is the policy's, what happens next is the gate's; how the
-connection goes away again stands in `stickyd.worker.leaving`.
+connection goes away again stands in `stickyd.worker.leaving`, and how long it
+may take over anything in `stickyd.worker.timed`.
 """
 
 from typing import Any
@@ -12,15 +13,14 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.routing.policy import ANYWHERE
+from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State, Step
-from stickyd.worker.leaving import Leaving
-from stickyd.worker.patience import Overdue, overdue, patience
+from stickyd.worker.timed import Timed
 
 READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
@@ -28,17 +28,13 @@ READ_AHEAD = 32768
 _log = Logger("stickyd")
 
 
-class Channel(Leaving):
+class Channel(Timed):
     """One connection, from its adoption until it moves or ends."""
 
     def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
         super().__init__(worker, frame, descriptor)
         self.ending = False
-        self.client_done = False
-        self._held = False
         self._scanned = 0
-        self._came_with = frame.kind is not Kind.RETURNED
-        self._head_until: float | None = None
         self._reader: LengthReader | ChunkedReader | None = None
         self._advancing = False
 
@@ -76,7 +72,7 @@ class Channel(Leaving):
             self._body(data)
         else:
             self._buffer += data
-            if self.state is State.HEAD:
+            if self.state is State.HEAD and not self.ending:
                 self.advance()
             elif len(self._buffer) >= READ_AHEAD:
                 self.transport.stopReading()
@@ -133,34 +129,61 @@ class Channel(Leaving):
             return False
         if head is None:
             self._scanned = len(self._buffer)
-            step = gate.without_head(ending=self.ending, client_done=self.client_done)
-            if step is Step.CLOSE:
-                self.close()
-            return False
+            step = gate.without_head(
+                ending=self.ending,
+                client_done=self.client_done,
+                leaving=worker.leaving,
+                flushed=self.transport.flushed(),
+            )
+            return self._leave(step, ANYWHERE)
+        version = worker.policy.table.version
+        known = worker.known
         # Whoever sent the connection has placed the request that came with it.
         placement = ANYWHERE
-        if not self._came_with:
+        if not self._came_with or known is not None:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
+            if worker.balance is not None and not self._came_with:
+                placement = worker.bounded(placement)
+        key = placement.key.text if placement.key is not None else None
         step = gate.with_head(
             came_with=self._came_with,
-            moves=worker.moves,
+            leaving=worker.leaving,
+            moves=worker.moves or self.frame.table != version,
             own=worker.slot,
             named=placement.slot,
+            others=known is not None and known.others(key, came_with=self._came_with),
             flushed=self.transport.flushed(),
         )
+        if step is not Step.STAY and step is not Step.MISROUTE:
+            return self._leave(step, placement)
+        if step is Step.MISROUTE:
+            worker.misrouted(placement)
+        elif self.frame.table != version and not self._came_with:
+            # Placed among the slots of now: it stays put again.
+            self.frame = self.frame._replace(table=version)
+        if known is not None and key is not None:
+            known.note(key)
+        self._serve(head)
+        return True
+
+    def _leave(self, step: Step, placement: Placement) -> bool:
+        """Do what the gate says but serve; whether another step may follow at once."""
         if step is Step.FLUSH:
             self.transport.flush()
-            if not self.transport.flushed():
-                return False
-            step = Step.MOVE
+            return self.transport.flushed()
         if step is Step.MOVE:
             assert placement.slot is not None
             self.move(placement.slot)
-            return False
-        if step is Step.MISROUTE:
-            worker.misrouted(placement)
-        self._serve(head)
-        return True
+        elif step is Step.PASS:
+            self.pass_on()
+        elif step is Step.RETURN:
+            self.give_back()
+        elif step is Step.CLOSE:
+            # The last answer has all the time that any answer has.
+            self.transport.flush()
+            if self.transport.flushed():
+                self.close()
+        return False
 
     # ---- a request
 
@@ -179,15 +202,20 @@ class Channel(Leaving):
             return
         self._exchange = exchange = self.worker.begin(self, head)
         self.state = State.BODY
+        self._pace.stop()
         self._reader = reader
         if head.expects_continue and not self._buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         held, self._buffer = self._buffer, b""
         self._body(held)
+        if self.state is State.BODY:
+            # So much may have been read ahead that reading had stopped.
+            self._read_on()
 
     def _body(self, data: bytes) -> None:
         assert self._reader is not None
         assert self._exchange is not None
+        self._received += len(data)
         part = self._reader.read(data)
         if isinstance(part, Refusal):
             self.refuse(part)
@@ -207,7 +235,7 @@ class Channel(Leaving):
 
     def _deliver(self, exchange: Exchange) -> None:
         self.state = State.ANSWER
-        self.worker.counters.requests += 1
+        self.worker.count_request()
         try:
             exchange.requestReceived()
         except Exception:
@@ -224,15 +252,15 @@ class Channel(Leaving):
         """The answer is written whole; ``last`` if no further one can follow."""
         if exchange is not self._exchange:
             return
-        self._exchange = None
+        self._end_exchange()
         if self.state in (State.BODY, State.PINNED):
             # What the client still sends is the rest of a body, or no HTTP at all.
             self._linger(b"")
             return
-        self.ending = self.ending or last
+        self.ending = self.ending or last or self.worker.closing
         self.state = State.HEAD
         self._read_on()
-        if self._buffer or self.ending or self.client_done:
+        if self._buffer or self.ending or self.client_done or self.worker.leaving:
             self.advance()
         elif not self._advancing:
             # As `advance`, for the case that there is nothing to decide.
@@ -256,43 +284,7 @@ class Channel(Leaving):
     # ---- the end of the worker
 
     def retire(self) -> None:
-        """The worker ends: answer what has arrived, then close."""
-        if self.state is State.HEAD and not self._buffer:
-            self.ending = True
+        """The worker ends: answer what came with us, then go to another worker or close."""
+        if self.state is State.HEAD and (self.worker.leaving or not self._buffer):
+            self.ending = not self.worker.leaving
             self.advance()
-
-    # ---- deadlines
-
-    def _begun_head(self) -> bool:
-        return bool(self._buffer) or self._came_with
-
-    def _arm(self) -> None:
-        """Set the deadline that belongs to what the connection is waiting for."""
-        seconds = patience(
-            self.state,
-            self.worker.settings,
-            flushed=self.transport.flushed(),
-            begun_head=self._begun_head(),
-            client_done=self.client_done,
-            held=self._held,
-        )
-        if seconds is None:
-            self.deadline = None
-            return
-        now = self.worker.reactor.seconds()
-        if self.state is State.HEAD and self._begun_head() and self.transport.flushed():
-            # The time for a head is absolute: more bytes do not extend it.
-            self._head_until = self._head_until or now + seconds
-            self.deadline = self._head_until
-        else:
-            self.deadline = now + seconds
-
-    def expired(self) -> None:
-        """For the sweeper: the deadline has passed."""
-        late = overdue(self.state, flushed=self.transport.flushed(), begun_head=self._begun_head())
-        if late is Overdue.CLOSE:
-            self.close()
-        elif late is Overdue.ABORT:
-            self.transport.abortConnection()
-        else:
-            self.refuse(Refusal(408, late.value))

@@ -41,8 +41,8 @@ class App(Protocol):
     def exchange(self, channel: Any, head: Head) -> Exchange:
         """An exchange for a new request."""
 
-    def retire(self) -> None:
-        """The worker ends: what is being answered is the last on its connection."""
+    def close(self) -> None:
+        """The daemon ends: what is being answered is the last on its connection."""
 
     def stop(self, seconds: float) -> "Deferred[None]":
         """No connection is left; fires when everything is put away, ``seconds`` later at most."""

@@ -5,6 +5,7 @@ an app takes it over.
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -16,6 +17,8 @@ from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
+
+Put = Callable[[bytes, int, Callable[[bool], None]], None]
 
 
 class Leaving:
@@ -63,38 +66,75 @@ class Leaving:
 
     def move(self, slot: int) -> None:
         """Give the connection to another slot, with what has not been served yet."""
-        self.state = State.ROOM
-        self.deadline = None
-        self.transport.stopReading()
+
+        def moved() -> None:
+            self.worker.counters.moved[slot] += 1
+
+        version = self.worker.policy.table.version
+        message = self._next_frame(Kind.MOVED, version)
+        self._send(partial(self.worker.ways.put, slot), message, moved)
+
+    def pass_on(self) -> None:
+        """Give the connection to this slot's other worker, with what has not been served yet."""
+
+        def passed() -> None:
+            self.worker.counters.passed += 1
+
+        put = partial(self.worker.ways.put_by, self.worker.known.other())
+        self._send(put, self._next_frame(Kind.MOVED, self.frame.table), passed)
+
+    def give_back(self) -> None:
+        """Put the connection back, with what has been read, for the worker that comes after us."""
+
+        def returned() -> None:
+            self.worker.counters.returned += 1
+
+        # Still placed as it was: in connection scope it may go elsewhere only
+        # if the slots have changed since.
+        message = self._next_frame(Kind.RETURNED, self.frame.table)
+        put = partial(self.worker.ways.put_after, self.frame.connection)
+        self._send(put, message, returned)
+
+    def _next_frame(self, kind: Kind, version: int) -> bytes:
         frame = self.frame
-        message = Frame(
-            Kind.MOVED,
+        left = 0
+        if kind is Kind.RETURNED and self.deadline is not None and self._buffer:
+            left = max(1, int((self.deadline - self.worker.reactor.seconds()) * 1000))
+        return Frame(
+            kind,
             frame.connection,
             frame.peer,
             frame.local,
             frame.listener,
-            0,
-            self.worker.policy.table.version,
+            left,
+            version,
             frame.hops + 1,
             self._buffer,
         ).encode()
 
-        def done(sent: bool) -> None:
+    def _send(self, put: Put, message: bytes, sent: Callable[[], None]) -> None:
+        self.state = State.ROOM
+        self.deadline = None
+        self.transport.stopReading()
+
+        def done(has_it: bool) -> None:
             if self.state is not State.ROOM:
                 return
-            if sent:
-                self.worker.counters.moved[slot] += 1
+            if has_it:
+                sent()
                 os.close(self._let_go())
-                self.worker.keep(self)
-            else:
+                self.worker.moved(self)
+            elif self._buffer:
                 self.refuse(BUSY)
+            else:
+                self.close()
 
-        self.worker.send_to(slot, message, self.transport.fileno(), done)
+        put(message, self.transport.fileno(), done)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        exchange, self._exchange = self._exchange, None
+        exchange = self._end_exchange()
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
         begun = exchange is not None and exchange.begun
@@ -106,13 +146,15 @@ class Leaving:
             self._linger(b"")
         else:
             os.close(self._let_go())
+            self.worker.tally.ended()
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
         sock = socket.socket(fileno=self._let_go())
         # To the socket object itself; the descriptor is non-blocking already.
         sock.settimeout(0)
-        LingeringClose(self.worker.reactor, self.worker.sweeper, sock, last)
+        worker = self.worker
+        LingeringClose(worker.reactor, worker.sweeper, sock, last, worker.tally.ended)
 
     def _let_go(self) -> int:
         """Forget the connection; the descriptor is the caller's."""
@@ -123,14 +165,22 @@ class Leaving:
         self.worker.forget(self)
         return descriptor
 
+    def _end_exchange(self) -> Exchange | None:
+        """Take the exchange: it has been answered, or will never be."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and self.worker.balance is not None:
+            self.worker.balance.row.ended()
+        return exchange
+
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""
         # Nothing is due to a client whose connection an app has taken over.
         due = self.state is not State.PINNED
         self.state = State.OVER
         self.deadline = None
+        self.worker.tally.ended()
         self.worker.forget(self)
-        exchange, self._exchange = self._exchange, None
+        exchange = self._end_exchange()
         if exchange is not None:
             self.worker.counters.lost += due
             exchange.connectionLost(reason)

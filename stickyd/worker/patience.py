@@ -3,15 +3,18 @@
 ::
 
     waiting for                       patience             when it is over
-    the client to take what we wrote  send timeout         abort
+    the client to take what we wrote  send timeout, paced  abort
     the rest of a head                head timeout, fixed  408
     the next head                     keep-alive           close
-    the rest of a body                body timeout         408
+    the rest of a body                body timeout, paced  408
     the app to take more of a body    none
     the app, client still there       none
     the app, client half-closed       half-close timeout   abort: the app hears of it
     room in an inbox                  the inbox's own      503
     an app that took it over          none
+
+*Paced*: silence is not all that makes a client slow. One that sends a byte every
+few seconds would never be over; see `Pace`.
 """
 
 import enum
@@ -60,3 +63,42 @@ def overdue(state: State, *, flushed: bool, begun_head: bool) -> Overdue:
     if state is State.BODY:
         return Overdue.BODY
     return Overdue.HEAD if begun_head else Overdue.CLOSE
+
+
+class Pace:
+    """The deadline of a body or an answer on its way, which bytes extend only if they are enough.
+
+    A window of the timeout's length begins with the wait, and again whenever
+    ``least_rate`` bytes a second for the whole window have moved. So a client that
+    falls silent, or below the rate, is late one timeout afterwards, and a fast
+    one never.
+
+    :param least_rate: bytes a second; with 0 any byte will do.
+    """
+
+    __slots__ = ("_least_rate", "_mark", "_until", "_wait")
+
+    def __init__(self, least_rate: int) -> None:
+        self._least_rate = least_rate
+        self._wait: State | None = None
+        self._mark = 0
+        self._until = 0.0
+
+    def stop(self) -> None:
+        """Nothing is on its way; the next `deadline` begins a window."""
+        self._wait = None
+
+    def deadline(self, wait: State, now: float, moved: int, seconds: float) -> float:
+        """When the window is over.
+
+        :param wait: BODY or ANSWER, what is on its way; another than last time begins a window.
+        :param now: in seconds.
+        :param moved: bytes that have moved since any fixed point in time.
+        :param seconds: the timeout.
+        """
+        enough = max(1.0, self._least_rate * seconds)
+        if self._wait is not wait or moved - self._mark >= enough:
+            self._wait = wait
+            self._mark = moved
+            self._until = now + seconds
+        return self._until

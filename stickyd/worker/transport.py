@@ -1,8 +1,10 @@
 """A client's connection in a worker: the transport under the channel."""
 
+import fcntl
 import os
 import socket
 import struct
+import termios
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +19,7 @@ from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_QUEUED = struct.Struct("i")
 
 
 def as_twisted(end: Address | None) -> Any:
@@ -50,6 +53,7 @@ class ClientTransport(FileDescriptor):
         self.corked = False
         self._poller = poller
         self._interest = 0
+        self._sent = 0
         self._handle: socket.socket | None = None
         self._peer: Any = None
         self._local: Any = None
@@ -156,11 +160,22 @@ class ClientTransport(FileDescriptor):
     def writeSomeData(self, data: bytes) -> Any:
         """For `FileDescriptor`: bytes written, or the error that ended the connection."""
         try:
-            return os.write(self._fd, memoryview(data)[: self.SEND_LIMIT])
+            sent = os.write(self._fd, memoryview(data)[: self.SEND_LIMIT])
         except BlockingIOError:
             return 0
         except OSError:
             return main.CONNECTION_LOST
+        self._sent += sent
+        return sent
+
+    def taken(self) -> int:
+        """Bytes that the client has taken since any fixed point in time.
+
+        What the kernel holds for it is not taken: the kernel reports room in lumps
+        that a client of a modest pace may need minutes for.
+        """
+        queued = fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(_QUEUED.size))
+        return self._sent - int(_QUEUED.unpack(queued)[0])
 
     def doWrite(self) -> Any:
         """Go on writing; tells the channel of progress, and when everything is sent."""
@@ -174,11 +189,15 @@ class ClientTransport(FileDescriptor):
         return not self._tempDataLen and self.offset == len(self.dataBuffer)
 
     def flush(self) -> None:
-        """Send what is written, as far as the kernel takes it now."""
-        if self.disconnecting or self.flushed():
+        """Send what is written, as far as the kernel takes it now.
+
+        What is left over goes out when the poller finds the socket writable,
+        and not before: only then is the channel told, who may be waiting for it.
+        """
+        if self.disconnecting or self.flushed() or self.offset < len(self.dataBuffer):
             return
-        if self.offset == len(self.dataBuffer) and self._tempDataLen <= self.SEND_LIMIT:
-            # Nothing is left from before: what was just written goes out as it is.
+        if self._tempDataLen <= self.SEND_LIMIT:
+            # What was just written goes out as it is.
             data = b"".join(self._tempDataBuffer)
             sent = self.writeSomeData(data)
             if sent == len(data):

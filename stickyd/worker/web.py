@@ -110,7 +110,7 @@ class WebExchange:
             self._last = True
         if upgrade:
             lines.append(b"Connection: %b\r\n" % upgrade)
-        elif self._last or worker.retiring:
+        elif self._last or worker.closing:
             self._last = True
             lines.append(b"Connection: close\r\n")
         elif b"keep-alive" in self._head.connection:

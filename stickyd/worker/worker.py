@@ -1,27 +1,35 @@
 """What the connections of one worker process share."""
 
-import os
+import heapq
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from random import randint
 from typing import Any
 
 from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.balance import Balance
+from stickyd.board import Board
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
-from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
-from stickyd.handoff.inbox import InboxReader, InboxSender
-from stickyd.routing.policy import Placement
+from stickyd.handoff.inbox import InboxSender
+from stickyd.places import Tally
+from stickyd.routing.policy import Placement, Policy
+from stickyd.routing.selection import SlotTable
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import App, Exchange
+from stickyd.worker.intake import Intake
+from stickyd.worker.known import Known
 from stickyd.worker.poller import Poller
+from stickyd.worker.ways import Ways
 
-KEPT_MOST = 4096
-"""Channels kept, oldest given up first, for connections that moved away and may come back."""
+IDLE_LEAST = 1.0
+"""Seconds a connection has idled before it is closed in favour of others: one in use, whose next
+request may be on its way, is spared."""
 
 LAST_WORDS = 0.4
 """Seconds for what is said to clients at the end of the grace to reach them."""
@@ -30,7 +38,13 @@ _log = Logger("stickyd")
 
 
 class Worker:
-    """Adopts the connections of one slot, and sends those that belong elsewhere on."""
+    """Serves the connections of one slot, and sends those that belong elsewhere on.
+
+    :param seat: the board, and the number of this process's row; None if slots have no bound.
+    :param known: remembers keys, if somebody asks for that.
+    :ivar leaving: it ends, and other workers take its connections.
+    :ivar closing: it ends with the daemon.
+    """
 
     def __init__(
         self,
@@ -41,53 +55,66 @@ class Worker:
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
+        tally: Tally,
+        on_worn: Callable[[str], None] = lambda reason: None,
+        policy: Policy | None = None,
+        known: Known | None = None,
+        seat: tuple[Board, int] | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
         self.slot = slot
         self.app = app
-        self.policy = settings.policy()
+        self.policy = policy or settings.policy()
         self.limits = settings.limits
         self.moves = settings.scope == "request"
+        self.known = known
         self.counters = WorkerCounters()
+        self.tally = tally
         self.sweeper = Sweeper(reactor)
         self.poller = Poller(reactor)
-        self.retiring = False
+        self.closing = False
+        self.leaving = False
         self.header_line = b""
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
-        self._senders = {number: InboxSender(reactor, sender) for number, sender in senders.items()}
-        self._reader = InboxReader(self.poller, inbox, self._adopt, self._lost)
+        self._worn_at = 0
+        if settings.max_requests:
+            self._worn_at = settings.max_requests + randint(0, settings.max_requests_jitter)
+        self.ways = Ways(reactor, slot, senders, settings.inbox_timeout)
+        self.balance = self.ways.balance = self._balance(*seat) if seat is not None else None
+        row = self.balance.row if self.balance is not None else None
+        self._intake = Intake(self, inbox, row)
         self._on_misrouted = on_misrouted
+        self._on_worn = on_worn
         self._empty: defer.Deferred[None] | None = None
         self._channels: set[Channel] = set()
-        self._kept: dict[int, Channel] = {}
 
     # ---- connections come
 
-    def start(self) -> None:
-        """Begin to take connections out of the inbox."""
-        self._reader.start()
-
-    def _adopt(self, message: bytes, descriptor: int) -> None:
-        channel = self._kept.pop(connection_of(message), None)
-        try:
-            frame = decode(message, channel.frame if channel is not None else None)
-        except FrameError as error:
-            _log.error("a message that is no frame: {error}", error=error)
-            os.close(descriptor)
+    def start(self, private: socket.socket | None = None) -> None:
+        """Begin to take connections, out of ``private`` while our predecessor has the inbox."""
+        if private is None:
+            self._intake.start()
             return
-        if frame.kind is Kind.PLACED:
-            # Holds for every process it moves to: the open file remembers it (fcntl(2)).
-            os.set_blocking(descriptor, False)
-        counters = self.counters
-        counters.adopted += 1
-        if frame.kind is Kind.MOVED:
-            counters.arrived += 1
-        if channel is None:
-            channel = Channel(self, frame, descriptor)
-        else:
-            channel.come_back(frame, descriptor)
+        assert self.known is not None
+        self.known.predecessor = self.ways.own()
+        self._intake.start_private(private)
+
+    def succeed(self) -> None:
+        """Our predecessor has ended: the slot's inbox is ours too."""
+        if self.known is not None:
+            self.known.predecessor = None
+        if self._empty is None:
+            self._intake.start()
+
+    def drain(self, successor: socket.socket) -> None:
+        """Another worker comes after us; we go on with the keys we know."""
+        assert self.known is not None
+        self.known.successor = InboxSender(self.reactor, successor)
+
+    def take_in(self, channel: Channel) -> None:
+        """A channel whose connection has just come."""
         self._channels.add(channel)
         self.sweeper.add(channel)
         try:
@@ -97,21 +124,39 @@ class Worker:
             _log.failure("a connection failed at its adoption")
             channel.transport.abortConnection()
 
-    def _lost(self) -> None:
-        self.counters.lost += 1
-        _log.error("a connection was lost on its way: this process is out of descriptors")
+    # ---- the load of the slot, if slots have a bound
+
+    def _balance(self, board: Board, row: int) -> Balance:
+        table = self.policy.table
+        assert isinstance(table, SlotTable)
+        percent = self.settings.balance_factor
+        return Balance(table, percent, board, board.row(row), self.counters)
+
+    def bounded(self, placement: Placement) -> Placement:
+        """Where a request goes that has been placed without regard to loads."""
+        assert self.balance is not None
+        return (self.balance.place if self.moves else self.balance.recall)(placement)
+
+    def settle(self) -> None:
+        """Every second: see `Balance.settle`."""
+        alone = self.known is None or self.known.other() is None
+        if self.balance is not None and self._empty is None and alone:
+            self.balance.settle(self.slot, empty=self._intake.is_empty())
 
     # ---- what channels ask
 
     def begin(self, channel: Channel, head: Head) -> Exchange:
         """An exchange for a new request."""
-        return self.app.exchange(channel, head)
+        exchange = self.app.exchange(channel, head)
+        if self.balance is not None:
+            self.balance.row.began()
+        return exchange
 
-    def send_to(
-        self, slot: int, message: bytes, descriptor: int, done: Callable[[bool], None]
-    ) -> None:
-        """Put a connection into another slot's inbox, within the set time."""
-        self._senders[slot].put(message, descriptor, self.settings.inbox_timeout, done)
+    def count_request(self) -> None:
+        """A request is given to the app."""
+        self.counters.requests += 1
+        if self.counters.requests == self._worn_at:
+            self._on_worn("max-requests")
 
     def misrouted(self, placement: Placement) -> None:
         """A request is served here though its key names another slot."""
@@ -119,17 +164,25 @@ class Worker:
         if self.counters.misrouted == 1:
             self._on_misrouted(self.slot, placement)
 
-    def keep(self, channel: Channel) -> None:
-        """The channel's connection has moved; connections that move are likely to come back."""
-        if len(self._kept) >= KEPT_MOST:
-            del self._kept[next(iter(self._kept))]
-        self._kept[channel.frame.connection] = channel
+    def moved(self, channel: Channel) -> None:
+        """The channel's connection is in an inbox."""
+        self.tally.moved()
+        self._intake.keep(channel)
 
     def forget(self, channel: Channel) -> None:
         """The channel has moved or ended."""
         self._channels.discard(channel)
         self.sweeper.discard(channel)
         self._check_empty()
+
+    def ease(self, count: int) -> None:
+        """The daemon is full: end up to ``count`` kept connections, the longest idle first."""
+        # By the time they were kept until: the deadline of one that idles.
+        settled = self.reactor.seconds() + self.settings.keep_alive - IDLE_LEAST
+        idle = (c for c in self._channels if c.idle() and (c.deadline or settled) <= settled)
+        for channel in heapq.nsmallest(count, idle, key=lambda c: c.deadline or 0.0):
+            self.counters.eased += 1
+            channel.close()
 
     # ---- counters
 
@@ -138,19 +191,39 @@ class Worker:
         self.counters.open = len(self._channels)
         return self.counters.as_json()
 
+    # ---- other slots
+
+    def table(
+        self,
+        version: int,
+        slots: list[int],
+        added: dict[int, socket.socket],
+        done: Callable[[], None],
+    ) -> None:
+        """Decide by other slots from now on; see `Ways.take_table`."""
+        self.policy = self.policy.with_slots(slots, version)
+        if self.balance is not None:
+            self.balance.take_table(self.policy.table)
+        self.ways.take_table(slots, added, done)
+
     # ---- the end
 
-    def retire(self, grace: float) -> "defer.Deferred[None]":
-        """Serve what is here, end what is idle; fires when nothing is left or ``grace`` is over."""
-        if self._empty is not None:
-            return defer.succeed(None)
-        while self._reader.take():
-            pass
-        self._reader.stop()
-        self.retiring = True
-        self.app.retire()
-        self._empty = defer.Deferred()
-        over = self._empty
+    def retire(self, grace: float, to: Sequence[int] = ()) -> "defer.Deferred[None]":
+        """Serve what is here; fires when nothing is left or ``grace`` seconds are over.
+
+        Idle connections go into the inboxes of the slots ``to``; without any
+        they are closed. Told again it goes by what it is told last.
+        """
+        if self.known is not None:
+            # From now on everything is the other one's.
+            self.known.predecessor = self.known.successor = None
+        self._intake.stop(drain=self.slot not in to)
+        self.ways.after = list(to)
+        self.leaving = bool(to)
+        self.closing = not to
+        if self.closing:
+            self.app.close()
+        over = self._empty = self._empty or defer.Deferred()
         for channel in list(self._channels):
             channel.retire()
         self._check_empty()

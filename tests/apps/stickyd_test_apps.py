@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import time
 
 from twisted.internet import reactor
@@ -10,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+HOARD = []
 SLOT = os.environ.get("STICKYD_SLOT", "-").encode()
 
 
@@ -23,6 +25,10 @@ class Page(Resource):
         client = request.getHeader("x-forwarded-for") or "-"
         request.setHeader("X-Echo", request.getHeader("x-number") or "-")
         return b"From worker %b for %b " % (SLOT, client.encode())
+
+    def big(self, request):
+        """Answers with ?n= bytes in one piece."""
+        return b"b" * int(request.args[b"n"][0])
 
     def late(self, request):
         """Answers after ?s= seconds."""
@@ -109,6 +115,20 @@ class Page(Resource):
         """Blocks the worker for ?s= seconds."""
         time.sleep(float(request.args.get(b"s", [b"0.01"])[0]))
         return b"From worker %b slow " % SLOT
+
+    def hoard(self, request):
+        """Opens files until ?left= descriptors are left; closes them all if that is 0."""
+        left = int(request.args[b"left"][0])
+        while HOARD and not left:
+            os.close(HOARD.pop())
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        while left and (not HOARD or HOARD[-1] < most - left - 1):
+            HOARD.append(os.open(os.devnull, os.O_RDONLY))
+        return b"From worker %b hoard " % SLOT
+
+    def upgrade(self, request):
+        """Speaks another protocol to who offers it."""
+        return Upgrading().render_GET(request)
 
     def close(self, request):
         request.setHeader("Connection", "close")

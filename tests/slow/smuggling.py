@@ -385,6 +385,7 @@ class Met:
             if met == last:
                 return met
             last = met
+            # There is no event to wait for in another process's state.
             time.sleep(0.03)
 
     def since(self, before: "Met") -> "Met":

@@ -1,0 +1,172 @@
+"""A child process by its pid, however it came to be ours.
+
+Not Twisted's own process transport, because a master that replaces its own
+program (execve(2)) keeps its children and must take them up again: a pid, a
+pidfd (pidfd_open(2)) that becomes readable when the process ends, and the pipe
+with its output are all it takes.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet import defer
+
+_READ_MOST = 65536
+_LINE_MOST = 65536
+
+
+def spawn(
+    command: Sequence[str], environment: dict[str, str], keep: int | None = None
+) -> tuple[int, int]:
+    """Start a process with no input, its output and errors in one pipe.
+
+    :param keep: a descriptor that the process inherits under the same number;
+        all others of ours are close-on-exec (PEP 446).
+    :return: pid, and the reading end of the pipe, non-blocking.
+    :raise OSError: if it cannot be started.
+    """
+    output, theirs = os.pipe()
+    try:
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, theirs, 1),
+            (os.POSIX_SPAWN_DUP2, theirs, 2),
+        ]
+        if keep is not None:
+            # Onto itself: takes close-on-exec away in the child alone (glibc 2.29).
+            actions.append((os.POSIX_SPAWN_DUP2, keep, keep))
+        # A child begins with nothing blocked and nothing ignored, whatever we do with signals.
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            environment,
+            file_actions=actions,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2],
+        )
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(theirs)
+    os.set_blocking(output, False)
+    return pid, output
+
+
+class Child:
+    """Watches a child process of ours, and reads what it prints.
+
+    :ivar ended: fires with the wait status (waitpid(2)) once, when the process
+        is gone and its output is read.
+    :param on_line: told each line of output, without its end.
+    """
+
+    def __init__(self, reactor: Any, pid: int, output: int, on_line: Callable[[str], None]) -> None:
+        self.pid = pid
+        self.ended: defer.Deferred[int] = defer.Deferred()
+        self._reactor = reactor
+        self._alive = True
+        self._output = _Output(reactor, output, on_line)
+        self._pidfd = os.pidfd_open(pid)
+        reactor.addReader(self)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless the process is gone: its pid may be another's by then."""
+        if self._alive:
+            os.kill(self.pid, number)
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._pidfd
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "child"
+
+    def doRead(self) -> None:
+        """For the reactor: the process has ended."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            self._alive = False
+            self._reactor.removeReader(self)
+            os.close(self._pidfd)
+            self._output.finish()
+            self.ended.callback(status)
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor; a pidfd has no connection."""
+
+    def let_go(self) -> tuple[int, int]:
+        """Watch no longer; pid and output are the caller's."""
+        self._reactor.removeReader(self)
+        os.close(self._pidfd)
+        return self.pid, self._output.let_go()
+
+
+class _Output:
+    """The reading end of a process's output, told line by line."""
+
+    def __init__(self, reactor: Any, descriptor: int, on_line: Callable[[str], None]) -> None:
+        self._reactor = reactor
+        self._descriptor = descriptor
+        self._on_line = on_line
+        self._partial = b""
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._descriptor
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "output"
+
+    def doRead(self) -> None:
+        """For the reactor."""
+        try:
+            data = os.read(self._descriptor, _READ_MOST)
+        except BlockingIOError:
+            return
+        if not data:
+            # Closed by the process, which may go on without; its end is the pidfd's to tell.
+            self._reactor.removeReader(self)
+            return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        *lines, rest = (self._partial + data).split(b"\n")
+        if len(rest) > _LINE_MOST:
+            lines.append(rest)
+            rest = b""
+        self._partial = rest
+        for line in lines:
+            self._on_line(line.decode("utf-8", "replace"))
+
+    def finish(self) -> None:
+        """Read what is left, then close: a grandchild that has the pipe must not keep us."""
+        try:
+            while data := os.read(self._descriptor, _READ_MOST):
+                self._take(data)
+        except BlockingIOError:
+            pass
+        if self._partial:
+            self._take(b"\n")
+        os.close(self.let_go())
+
+    def let_go(self) -> int:
+        """Read no longer; the descriptor is the caller's."""
+        self._reactor.removeReader(self)
+        return self._descriptor
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor; the descriptor is closed in `finish`."""
+        self._reactor.removeReader(self)
+
+
+def how_it_ended(status: int) -> str:
+    """``ended with exit code 3``, ``ended by signal 9``, from a wait status."""
+    if os.WIFSIGNALED(status):
+        return f"ended by signal {os.WTERMSIG(status)}"
+    return f"ended with exit code {os.waitstatus_to_exitcode(status)}"

@@ -1,0 +1,47 @@
+"""What waits in the inbox of a slot that nobody serves goes to slots that are served."""
+
+import os
+from itertools import cycle
+
+from twisted.logger import Logger
+
+from stickyd.handoff.frame import FrameError, Kind, decode
+from stickyd.handoff.inbox import take_one
+from stickyd.master.slots import Slot
+from stickyd.places import Places
+
+_log = Logger("stickyd")
+
+
+def place_anew(slot: Slot, others: list[Slot], patience: float, places: Places) -> None:
+    """Empty an inbox into those of ``others``, in turn.
+
+    A connection travels as one that was put back: whoever takes it judges its
+    next request by the table of the day.
+    """
+    targets = cycle(others)
+    while True:
+        taken = take_one(slot.receiver)
+        if taken is None:
+            return
+        message, descriptor = taken
+        if descriptor < 0:
+            _log.error("a connection was lost on its way: this process is out of descriptors")
+            places.give_back()
+            continue
+        try:
+            frame = decode(message)._replace(kind=Kind.RETURNED)
+        except FrameError as error:
+            _log.error("a message that is no frame: {error}", error=error)
+            os.close(descriptor)
+            places.give_back()
+            continue
+        # Whoever takes a connection that was put back expects it so.
+        os.set_blocking(descriptor, False)
+
+        def close(sent: bool, descriptor: int = descriptor) -> None:
+            os.close(descriptor)
+            if not sent:
+                places.give_back()
+
+        next(targets).outbox.put(frame.encode(), descriptor, patience, close)

@@ -1,0 +1,27 @@
+"""Signals, beside whatever handles them already."""
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+
+def also_on(
+    reactor: Any, number: signal.Signals, call: Callable[[], None], *, at_once: bool = False
+) -> None:
+    """Call something in the reactor's thread when a signal comes (signal(7)).
+
+    A handler that is there already, of twistd for one, is called first.
+
+    :param at_once: call within the handler, and before the other one.
+    """
+    then = signal.getsignal(number)
+
+    def handle(number: int, frame: Any) -> None:
+        if at_once:
+            call()
+        if callable(then) and then is not signal.default_int_handler:
+            then(number, frame)
+        if not at_once:
+            reactor.callFromThread(call)
+
+    signal.signal(number, handle)

@@ -1,0 +1,73 @@
+"""Let an app hand its state over when its worker ends (``--on-retire``)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from stickyd.control import CannotLoad
+from stickyd.worker.apps import find_object, one_line
+
+_log = Logger("stickyd")
+
+
+@attrs.frozen
+class Retiring:
+    """What an app is told when its worker ends.
+
+    :ivar slot: the number of the slot, from 1.
+    :ivar reason: ``reload``, ``max-requests``, ``one slot fewer``, ``stop``,
+        ``told to end by hand`` or ``master gone``.
+    :ivar keys: the affinity keys served here lately and the keys the app made
+        (`stickyd.keys.new_key`), at most 65536, the one seen last at the end.
+    """
+
+    slot: int
+    reason: str
+    keys: list[str] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Retirement:
+    """The app's callable, if it has one."""
+
+    slot: int
+    hook: Callable[[Retiring], Any] | None
+
+    @classmethod
+    def load(cls, name: str, slot: int) -> "Retirement":
+        """The retirement of a worker, from the name of the callable or "".
+
+        :raise CannotLoad: with one line that says why.
+        """
+        if not name:
+            return cls(slot, None)
+        try:
+            hook = find_object(name)
+        except BaseException as error:
+            raise CannotLoad(f"cannot load --on-retire {name}: {one_line(error)}") from error
+        if not callable(hook):
+            raise CannotLoad(f"--on-retire {name} is not callable")
+        return cls(slot, hook)
+
+    def tell(
+        self, reactor: Any, reason: str, keys: list[str], seconds: float
+    ) -> "defer.Deferred[None]":
+        """Call it; fires when it has returned, its Deferred or coroutine included.
+
+        What goes wrong is logged: the worker ends all the same, after at most ``seconds``.
+        """
+        if self.hook is None:
+            return defer.succeed(None)
+        hook = self.hook
+
+        async def call() -> None:
+            result = hook(Retiring(self.slot, reason, keys))
+            if hasattr(result, "__await__"):
+                await result
+
+        told = defer.ensureDeferred(call()).addTimeout(max(seconds, 0.1), reactor)
+        told.addErrback(lambda failure: _log.failure("--on-retire failed", failure))
+        return told
