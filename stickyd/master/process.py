@@ -59,6 +59,7 @@ class WorkerProcess:
 
     :ivar loaded: fires when the app is loaded and the worker could serve; fails
         with `control.CannotLoad`, or when the process ends before.
+    :ivar ready: that has happened, and well.
     :ivar ended: fires with None when the process has ended.
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
     :ivar heard: when the last one came, in the reactor's seconds.
@@ -87,6 +88,7 @@ class WorkerProcess:
         self.on_worn = on_worn
         self.counters: dict[str, Any] = {}
         self.lives()
+        self.ready = False
         self.retiring = False
         self.given_up = False
         self.version = 0
@@ -202,6 +204,7 @@ class WorkerProcess:
         self.lives()
         if not self.loaded.called:
             if failure is None:
+                self.ready = True
                 self.loaded.callback(None)
             else:
                 self.loaded.errback(failure)
