@@ -70,19 +70,23 @@ class Reload(Life):
                     answers[number] += 1
 
             asking = [threading.Thread(target=ask, args=(n,)) for n in range(len(answers))]
-            late = self.client(daemon)
-            late.sock.sendall(request(ONE, "/late?s=1"))
-            wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
+            late, idle = self.client(daemon), self.client(daemon)
+            for client in (late, idle):
+                client.sock.sendall(request(ONE, "/begun"))
+            wait_for(lambda: daemon.report()["workers"]["requests"] == 2)
             for thread in asking:
                 thread.start()
             code.write_text(text.format(2) + "# longer than before\n")
             reload(daemon)
-            # Finishes with the old code, then goes to the new.
-            self.assertEqual(late.reader.response().body, b"1 %d late" % pids[1])
+            (life(daemon) / "go").touch()
+            # Both finish with the old code, then go to the new, asked or not.
+            for client in (late, idle):
+                self.assertEqual(client.reader.response().body, b"begun done")
             self.assertEqual(late.ask(ONE, "/version").body, b"2")
             for pid in pids.values():
                 wait_for(lambda pid=pid: not _alive(pid), what="the end of an old worker")
                 self.assertEqual(word(daemon, pid), ["started", "ended"])
+            self.assertEqual(idle.ask(ONE, "/version").body, b"2")
             over.set()
             for thread in asking:
                 thread.join()
