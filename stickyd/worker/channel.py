@@ -186,7 +186,7 @@ class Channel(Leaving):
             # The last answer has all the time that any answer has.
             self.transport.flush()
             if self.transport.flushed():
-                self.close()
+                self.close(may_send=not self.client_done)
         return False
 
     # ---- a request
@@ -277,7 +277,9 @@ class Channel(Leaving):
 
     def retire(self) -> None:
         """The worker ends: answer what came with us, then go to another worker or close."""
-        if self.state is State.HEAD and (self.worker.leaving or not self._buffer):
+        if self.idle() and not self.worker.leaving:
+            self.close()
+        elif self.state is State.HEAD and (self.worker.leaving or not self._buffer):
             self.ending = not self.worker.leaving
             self.advance()
 
