@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+JOBS ?= 4
 # Rooms that decide and do no I/O.
 PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py stickyd/worker/patience.py \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
@@ -20,15 +21,22 @@ SYSCONFDIR ?= /etc
 TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
-.PHONY: run test lint unit trial pytest-twisted check-slow bench-p2 clean
+.PHONY: run test lint unit trial trial-core pytest-twisted check-slow bench-p2 clean
 .PHONY: install install-units check-python uninstall
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= stickyd --workers 2 --seed 1 --listen tcp:3000
 
-# The suite runs under both runners; at the same time, since it mostly waits.
+# The whole suite under pytest; under trial all that starts no daemon, and the core that does.
+# (The whole of it under trial too: make trial, a part of check-slow.)
 test: $(STAMP) lint pytest-twisted
-	$(MAKE) --no-print-directory -j2 --output-sync=target trial unit
+	$(MAKE) --no-print-directory -j2 --output-sync=target trial-core unit
+
+trial-core: $(STAMP)
+	$(BIN)/python -W error -m twisted.trial $(UNDER_TRIAL)
+
+UNDER_TRIAL = tests.test_workers tests.test_moves \
+  $(subst /,.,$(basename $(shell grep -L -e tests.daemon -e tests.test_life tests/test_*.py)))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -36,8 +44,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/mypy --strict $(PURE)
 
+# Daemons start, and tests wait for them: more of them at a time than there are cores.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -p no:twisted -q tests --ignore tests/pytest_twisted
+	$(BIN)/python -m pytest -p no:twisted -q -n $(JOBS) --dist worksteal tests --ignore tests/pytest_twisted
 
 # pytest-twisted runs the reactor itself, so its tests have a process of their own.
 pytest-twisted: $(STAMP)
@@ -46,7 +55,7 @@ pytest-twisted: $(STAMP)
 trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
 
-check-slow: $(STAMP)
+check-slow: $(STAMP) trial
 	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py tests/test_apps_life.py
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000

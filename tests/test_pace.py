@@ -83,8 +83,10 @@ class InAWorker(unittest.TestCase):
         self.reactor = reactor = SteppingReactor()
         sender, receiver = make_inbox()
         site = WebApp(Site(Blob(), reactor=reactor))
+        tally = Tally()
+        self.addCleanup(tally.close)
         self.worker = Worker(
-            reactor, settings, 1, site, receiver, {}, lambda slot, named: None, Tally()
+            reactor, settings, 1, site, receiver, {}, lambda slot, named: None, tally
         )
         self.worker.start()
         with socket.socket() as listening:

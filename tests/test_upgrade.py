@@ -130,9 +130,11 @@ class Upgrade(Life):
         with start() as daemon:
             client = self.client(daemon)
             pid = daemon.pids()[1]
-            client.sock.sendall(request(ONE, "/block?s=7"))
+            os.mkfifo(life(daemon) / "hold")
+            client.sock.sendall(request(ONE, "/hold"))
             wait_for(lambda: daemon.report()["connections"]["open"] == 1)
-            daemon.process.send_signal(signal.SIGUSR2)
+            upgrade(daemon)
+            (life(daemon) / "hold").write_bytes(b"go on")
             self.assertEqual(client.reader.response().body.split()[1], b"%d" % pid)
             # Until it hears of its master it may take what is in the inbox.
             wait_for(lambda: not _alive(pid), what="the end of the blocked one")

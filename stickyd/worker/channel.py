@@ -182,7 +182,7 @@ class Channel(Timed):
             # The last answer has all the time that any answer has.
             self.transport.flush()
             if self.transport.flushed():
-                self.close()
+                self.close(may_send=not self.client_done)
         return False
 
     # ---- a request
@@ -285,6 +285,8 @@ class Channel(Timed):
 
     def retire(self) -> None:
         """The worker ends: answer what came with us, then go to another worker or close."""
-        if self.state is State.HEAD and (self.worker.leaving or not self._buffer):
+        if self.idle() and not self.worker.leaving:
+            self.close()
+        elif self.state is State.HEAD and (self.worker.leaving or not self._buffer):
             self.ending = not self.worker.leaving
             self.advance()

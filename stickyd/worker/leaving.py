@@ -140,9 +140,13 @@ class Leaving:
         begun = exchange is not None and exchange.begun
         self._linger(b"" if begun else refusal.response())
 
-    def close(self) -> None:
-        """End in order: everything written still goes out."""
-        if self._buffer or not self.transport.flushed():
+    def close(self, *, may_send: bool = False) -> None:
+        """End in order: everything written still goes out.
+
+        :param may_send: the client has just been answered and may be sending on,
+            which must not cost it the answer (RFC 9112, 9.6).
+        """
+        if may_send or self._buffer or not self.transport.flushed():
             self._linger(b"")
         else:
             os.close(self._let_go())
