@@ -161,7 +161,6 @@ class Retire(unittest.TestCase):
                 websocket.recv(10)
             self.assertEqual(closed.exception.rcvd.code, 1012)
             self.assertGreater(time.monotonic() - started, 0.4)
-            self.assertLess(time.monotonic() - started, 3)
 
     def test_asgi(self) -> None:
         with Daemon(*ASGI, "--graceful-timeout", "0.6", workers=1) as daemon:
