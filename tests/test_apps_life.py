@@ -59,7 +59,8 @@ class Reload(Life):
 
             def ask(number: int) -> None:
                 client = self.client(daemon)
-                while not over.is_set():
+                # A pause, since it must leave room for workers that start.
+                while not over.wait(0.005):
                     try:
                         slot = client.who((ONE, TWO)[answers[number] % 2])[0]
                     except Exception as error:
@@ -82,7 +83,8 @@ class Reload(Life):
             # Both finish with the old code, then go to the new, asked or not.
             for client in (late, idle):
                 self.assertEqual(client.reader.response().body, b"begun done")
-            self.assertEqual(late.ask(ONE, "/version").body, b"2")
+            # (The old one may be told a moment later than we are.)
+            wait_for(lambda: late.ask(ONE, "/version").body == b"2", what="the new code")
             for pid in pids.values():
                 wait_for(lambda pid=pid: not _alive(pid), what="the end of an old worker")
                 self.assertEqual(word(daemon, pid), ["started", "ended"])

@@ -212,8 +212,11 @@ class Worker:
         """Serve what is here; fires when nothing is left or ``grace`` seconds are over.
 
         Idle connections go into the inboxes of the slots ``to``; without any
-        they are closed. Told again it goes by what it is told last.
+        they are closed. Told again it goes by what it is told last, as long as anything is left.
         """
+        if self._empty is not None and self._empty.called:
+            # The app may be putting its things away: what is in the inbox now is for others.
+            return self._empty
         if self.known is not None:
             # From now on everything is the other one's.
             self.known.predecessor = self.known.successor = None
