@@ -66,6 +66,14 @@ def _cookies(request: Any) -> dict[bytes, bytes]:
     return request.__dict__["received_cookies"]  # type: ignore[no-any-return]
 
 
+class _AnswerHeaders(Headers):
+    """The headers that an answer has unless the app takes them away."""
+
+    def __init__(self) -> None:
+        # As two times `setRawHeaders`, which knows neither of the values.
+        self._rawHeaders = {b"Server": [server.version], b"Date": [_date.now()]}
+
+
 class LeanRequest(server.Request):
     """A request whose `stickyd.worker.web.WebExchange` is its channel."""
 
@@ -78,7 +86,7 @@ class LeanRequest(server.Request):
         # What the parents' constructors set, but for what is made lazily.
         self.notifications = []
         self.channel = channel
-        self.responseHeaders = Headers()
+        self.responseHeaders = _AnswerHeaders()
         self.cookies = []
         self.transport = channel.transport
         self.queued = False
@@ -107,9 +115,6 @@ class LeanRequest(server.Request):
             super().process()
             return
         self.site = site = self.channel.site
-        set_default = self.responseHeaders.setRawHeaders
-        set_default(b"Server", _SERVER)
-        set_default(b"Date", (_date.now(),))
         self.prepath = []
         segments = self.path[1:].split(b"/")
         self.postpath = [*map(unquote_to_bytes, segments)] if b"%" in self.path else segments
@@ -163,7 +168,6 @@ class LeanRequest(server.Request):
 
 
 _NO_TYPE = frozenset({NOT_MODIFIED, server.NO_CONTENT})
-_SERVER = (server.version,)
 
 
 def _eat(data: bytes) -> None:
