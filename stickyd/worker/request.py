@@ -57,7 +57,7 @@ _date = _Date()
 
 
 def _request_headers(request: Any) -> Headers:
-    return request.channel.read_headers()  # type: ignore[no-any-return]
+    return request._exchange.read_headers()  # type: ignore[no-any-return]
 
 
 def _cookies(request: Any) -> dict[bytes, bytes]:
@@ -77,15 +77,17 @@ class _AnswerHeaders(Headers):
 class LeanRequest(server.Request):
     """A request whose `stickyd.worker.web.WebExchange` is its channel."""
 
-    client = _Lazily(lambda request: request.channel.client_address())
-    host = _Lazily(lambda request: request.channel.getHost())
+    client = _Lazily(lambda request: request._exchange.client_address())
+    host = _Lazily(lambda request: request._exchange.getHost())
     requestHeaders = _Lazily(_request_headers)
     received_cookies = _Lazily(_cookies)
 
     def __init__(self, channel: Any) -> None:
         # What the parents' constructors set, but for what is made lazily.
         self.notifications = []
-        self.channel = channel
+        self.channel: Any = channel
+        # `channel` goes when the answer is whole; what is made lazily may be asked for later.
+        self._exchange = channel
         self.responseHeaders = _AnswerHeaders()
         self.cookies = []
         self.transport = channel.transport
@@ -160,7 +162,7 @@ class LeanRequest(server.Request):
         channel = self.channel
         channel.writeHeaders(self.clientproto, b"%d" % code, self.code_message, headers)
         if head or bodiless:
-            self.write = _eat
+            self.write = _eat  # type: ignore[method-assign]
             return
         self.sentLength = len(data)
         if data:

@@ -51,7 +51,7 @@ class WebExchange:
         self._target, self._authority = origin_form(head)
         factory = site.requestFactory
         if factory is Request:
-            self._request = LeanRequest(self)
+            self._request: Any = LeanRequest(self)
         else:
             self._request = self._made_by(factory)
         self._request.gotLength(None if head.length == CHUNKED else head.length)
@@ -152,6 +152,8 @@ class WebExchange:
         if declared is not None and declared != request.sentLength:
             # The client would take the next answer for the rest of this one.
             self._last = True
+        # The request may be kept, and keeps us: so nothing goes round in a circle.
+        self._request = None
         self._channel.answered(self, self._last)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
