@@ -61,6 +61,7 @@ check-slow: $(STAMP) trial
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
+	$(BIN)/python -m tests.slow.twisted_web
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.booted

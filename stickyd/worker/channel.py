@@ -164,7 +164,12 @@ class Channel(Timed):
         if known is not None and key is not None:
             known.note(key)
         self._serve(head)
-        return True
+        return self._undecided()
+
+    def _undecided(self) -> bool:
+        """Whether there is more to do at this seam than to wait for the next request."""
+        worker = self.worker
+        return bool(self._buffer) or self.ending or self.client_done or worker.leaving
 
     def _leave(self, step: Step, placement: Placement) -> bool:
         """Do what the gate says but serve; whether another step may follow at once."""
@@ -260,7 +265,7 @@ class Channel(Timed):
         self.ending = self.ending or last or self.worker.closing
         self.state = State.HEAD
         self._read_on()
-        if self._buffer or self.ending or self.client_done or self.worker.leaving:
+        if self._undecided():
             self.advance()
         elif not self._advancing:
             # As `advance`, for the case that there is nothing to decide.

@@ -40,6 +40,11 @@ class Timed(Leaving):
     def _arm(self) -> None:
         """Set the deadline that belongs to what the connection is waiting for."""
         flushed = self.transport.flushed()
+        if self.state is State.HEAD and flushed and not self._buffer and not self._came_with:
+            # The most frequent one of the lines of `patience`.
+            self.deadline = self.worker.reactor.seconds() + self.worker.settings.keep_alive
+            self._pace.stop()
+            return
         seconds = patience(
             self.state,
             self.worker.settings,
