@@ -21,6 +21,7 @@ from stickyd.routing.selection import SlotTable
 from stickyd.settings import MOST_WORKERS, Settings
 from stickyd.wire.limits import Limits
 from stickyd.wire.proxy import VERSIONS
+from stickyd.worker.access_format import FormatError, compiled
 
 SCOPES = ("connection", "request")
 DEFAULT_HEADER = "X-Stickyd-Worker"
@@ -103,6 +104,8 @@ class Options(usage.Options):
         ["limit-request-field-size", None, "8190", "bytes of a header field"],
         ["limit-request-head", None, "32768", "bytes of a whole request head"],
         ["limit-request-body", None, "0", "bytes of a request body, 0 for no bound"],
+        ["access-logfile", None, None, "file for one line a request; - for the daemon's own log"],
+        ["access-logformat", None, "combined", "combined, routed, or a text with %(atoms)s"],
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
     ]
 
@@ -183,6 +186,10 @@ class Options(usage.Options):
             session_drain=seconds("--session-drain", self["session-drain"], off=True),
             slot_failover=seconds("--slot-failover", self["slot-failover"], off=True),
             on_retire=self["on-retire"] or "",
+            access_log=_log_file(self["access-logfile"]),
+            access_format=_checked(
+                "--access-logformat", self["access-logformat"], compiled, FormatError
+            ),
             limits=limits,
         )
 
@@ -209,6 +216,15 @@ def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
     if text not in known:
         raise usage.UsageError(f"{option}: {text!r} is none of {', '.join(known)}")
     return text
+
+
+def _log_file(path: str | None) -> str:
+    if not path or path == "-":
+        return path or ""
+    path = os.path.abspath(path)
+    if not os.path.isdir(os.path.dirname(path)) or os.path.isdir(path):
+        raise usage.UsageError(f"--access-logfile: no file can be made at {path!r}")
+    return path
 
 
 def _workers(text: str | None) -> int:

@@ -220,6 +220,7 @@ class StickydService(Service):
         also_on(self._reactor, signal.SIGHUP, supervisor.reload)
         also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
         also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
+        also_on(self._reactor, signal.SIGUSR1, supervisor.reopen_logs)
         also_on(self._reactor, signal.SIGUSR2, self.upgrade)
 
     # ---- the control socket

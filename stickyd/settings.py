@@ -52,6 +52,8 @@ class Settings:
     session_drain: float = 0.0
     slot_failover: float = 10.0
     on_retire: str = ""
+    access_log: str = ""
+    access_format: str = "combined"
     limits: Limits = attrs.field(factory=Limits)
 
     def policy(self, slots: Sequence[int] = (), version: int = 1) -> Policy:

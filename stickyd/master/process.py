@@ -259,6 +259,10 @@ class WorkerProcess:
         """Ask it to close up to ``count`` connections that idle."""
         self._tell(control.Ease, count=count)
 
+    def reopen_log(self) -> None:
+        """Ask it to go on in a new access log."""
+        self._tell(control.Reopen)
+
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""
         if not self.loaded.called:

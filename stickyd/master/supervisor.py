@@ -292,6 +292,12 @@ class Supervisor:
         for worker in workers:
             worker.ease(-(-count // len(workers)))
 
+    def reopen_logs(self) -> None:
+        """Logs have been moved away: let every worker go on in a new one."""
+        _log.info("logs are reopened")
+        for worker in self._slots.workers():
+            worker.reopen_log()
+
     # ---- the end
 
     async def stop(self, grace: float) -> None:
