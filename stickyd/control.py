@@ -33,7 +33,8 @@ class Start(amp.Command):
 
     ``about`` is JSON: the settings, the slots of the table and its version.
     ``inbox`` is what the worker will read, ``tally`` where it notes its
-    connections (`stickyd.places`), ``senders`` are the sending ends of all inboxes.
+    connections (`stickyd.places`), ``senders`` are the sending ends of all inboxes,
+    ``ledger`` is where it notes the state of each connection (`stickyd.ledger`).
     """
 
     arguments = [
@@ -42,6 +43,7 @@ class Start(amp.Command):
         (b"inbox", amp.Descriptor()),
         (b"tally", amp.Descriptor()),
         (b"senders", amp.AmpList(_ENDS)),
+        (b"ledger", amp.Descriptor(optional=True)),
     ]
     errors = {CannotLoad: b"CANNOT_LOAD"}
 

@@ -17,6 +17,8 @@ class MasterCounters:
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
         self.shed = 0
+        self.rescued = 0
+        self.released = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
@@ -30,6 +32,8 @@ class MasterCounters:
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
             "shed": self.shed,
+            "rescued": self.rescued,
+            "released": self.released,
         }
 
 

@@ -101,6 +101,10 @@ class Options(usage.Options):
         super().__init__()
         self["listen"] = []
 
+    optFlags = [
+        ["guardian", None, "connections that idle survive a worker that is killed"],
+    ]
+
     def opt_listen(self, description: str) -> None:
         """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
         self["listen"].append(description)
@@ -153,6 +157,7 @@ class Options(usage.Options):
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
             app=("class", self["class"]) if self["class"] else ("demo", ""),
             max_connections=_connections(self["max-connections"], workers),
+            guardian=bool(self["guardian"]),
             worker_header=header and token("--worker-header", header),
             keep_alive=seconds("--keep-alive", self["keep-alive"]),
             head_timeout=seconds("--head-timeout", self["head-timeout"]),

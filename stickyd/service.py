@@ -18,8 +18,10 @@ from twisted.python.failure import Failure
 from stickyd import __version__
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
+from stickyd.ledger import Ledger
 from stickyd.master.admission import Admission
 from stickyd.master.dispatcher import Dispatcher
+from stickyd.master.guardian import Guardian
 from stickyd.master.listener import Listener
 from stickyd.master.ports import Ports
 from stickyd.master.proxied import ProxyRule
@@ -77,6 +79,7 @@ class StickydService(Service):
         self._listeners: list[Listener] = []
         self._control_port: Any = None
         self._slots: Slots | None = None
+        self._guardian: Guardian | None = None
         self._supervisor: Supervisor | None = None
         self._quick = False
 
@@ -102,7 +105,11 @@ class StickydService(Service):
         self._slots = Slots(self._reactor, settings.workers)
         self._notifier.start(self._status)
         policy = settings.policy()
-        dispatcher = Dispatcher(policy, self._slots, self._counters, settings.inbox_timeout)
+        if settings.guardian:
+            self._guardian = self._make_guardian(self._slots)
+        dispatcher = Dispatcher(
+            policy, self._slots, self._counters, settings.inbox_timeout, self._guardian
+        )
         lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._admission = Admission(
             self._reactor, self._sweeper, self._counters, self._places, lingering, self._ease
@@ -125,7 +132,12 @@ class StickydService(Service):
             self._listeners.append(listener)
         self._listen_control()
         self._supervisor = Supervisor(
-            self._reactor, settings, self._slots, self._places, dispatcher.take_table
+            self._reactor,
+            settings,
+            self._slots,
+            self._places,
+            dispatcher.take_table,
+            self._guardian,
         )
         self._install_signals()
         await self._supervisor.start()
@@ -134,6 +146,16 @@ class StickydService(Service):
         for listener in self._listeners:
             listener.start()
         self._say_ready()
+
+    def _make_guardian(self, slots: Slots) -> Guardian:
+        settings = self._settings
+        try:
+            ledger = Ledger.create(settings.max_connections)
+        except OSError as error:
+            raise StartFailed(f"no memory for --guardian: {error}") from error
+        return Guardian(
+            self._reactor, ledger, slots, self._places, self._counters, settings.keep_alive
+        )
 
     def _ease(self, count: int) -> None:
         if self._supervisor is not None:
@@ -226,7 +248,11 @@ class StickydService(Service):
             "version": __version__,
             "scope": self._settings.scope,
             "master": {"pid": os.getpid(), **self._counters.as_json(), "open": waiting},
-            "connections": {"open": self._places.open(), "most": self._places.most},
+            "connections": {
+                "open": self._places.open(),
+                "most": self._places.most,
+                "guarded": len(self._guardian or ()),
+            },
             **report,
         }
 
@@ -249,6 +275,8 @@ class StickydService(Service):
             await defer.maybeDeferred(self._control_port.stopListening)
         if self._slots is not None:
             self._slots.close()
+        if self._guardian is not None:
+            self._guardian.close()
         if self._admission is not None:
             self._admission.close()
         self._sweeper.stop()

@@ -64,6 +64,7 @@ class WorkerProcess:
     :ivar retiring: it has been told to finish.
     :ivar version: of the slot table it has been told.
     :ivar tally: what it notes of its connections.
+    :ivar owner: by which number it signs in the ledger.
     :ivar given_up: it has been silent for too long and is being killed.
     """
 
@@ -87,6 +88,7 @@ class WorkerProcess:
         self.given_up = False
         self.version = 0
         self.tally = tally
+        self.owner = 0
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
@@ -105,10 +107,12 @@ class WorkerProcess:
         slots: list[int],
         inbox: socket.socket,
         ends: Senders,
+        ledger: int | None = None,
     ) -> None:
         """Start the process and let it load the app.
 
         :param slots: those of the slot table, whose version is ``version``.
+        :param ledger: descriptor of the ledger, if connections are guarded.
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
         self.version = version
@@ -128,6 +132,7 @@ class WorkerProcess:
             "settings": json.loads(settings.to_json()),
             "version": version,
             "slots": slots,
+            "owner": self.owner,
         }
         started = self._ask(
             control.Start,
@@ -136,6 +141,7 @@ class WorkerProcess:
             inbox=inbox.fileno(),
             tally=self.tally.descriptor,
             senders=_as_ends(ends),
+            ledger=ledger,
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
 

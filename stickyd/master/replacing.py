@@ -5,15 +5,22 @@ from itertools import cycle
 
 from twisted.logger import Logger
 
-from stickyd.handoff.frame import FrameError, Kind, decode
+from stickyd.handoff.frame import FrameError, Kind, decode, entry_of
 from stickyd.handoff.inbox import take_one
+from stickyd.master.guardian import Guardian
 from stickyd.master.slots import Slot
 from stickyd.places import Places
 
 _log = Logger("stickyd")
 
 
-def place_anew(slot: Slot, others: list[Slot], patience: float, places: Places) -> None:
+def place_anew(
+    slot: Slot,
+    others: list[Slot],
+    patience: float,
+    places: Places,
+    guardian: Guardian | None = None,
+) -> None:
     """Empty an inbox into those of ``others``, in turn.
 
     A connection travels as one that was put back: whoever takes it judges its
@@ -28,6 +35,8 @@ def place_anew(slot: Slot, others: list[Slot], patience: float, places: Places) 
         if descriptor < 0:
             _log.error("a connection was lost on its way: this process is out of descriptors")
             places.give_back()
+            if guardian is not None:
+                guardian.give_up(entry_of(message))
             continue
         try:
             frame = decode(message)._replace(kind=Kind.RETURNED)
@@ -39,9 +48,14 @@ def place_anew(slot: Slot, others: list[Slot], patience: float, places: Places) 
         # Whoever takes a connection that was put back expects it so.
         os.set_blocking(descriptor, False)
 
-        def close(sent: bool, descriptor: int = descriptor) -> None:
+        if guardian is not None:
+            guardian.flies_on(frame.entry)
+
+        def close(sent: bool, descriptor: int = descriptor, entry: int = frame.entry) -> None:
             os.close(descriptor)
             if not sent:
                 places.give_back()
+                if guardian is not None:
+                    guardian.give_up(entry)
 
         next(targets).outbox.put(frame.encode(), descriptor, patience, close)

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
 from stickyd.master.baggage import Packed, unpack_tally, unpack_worker
+from stickyd.master.guardian import Guardian
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Places, Tally
@@ -39,6 +40,7 @@ class Succession:
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[[WorkerProcess, str], None],
+        guardian: Guardian | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -48,6 +50,7 @@ class Succession:
         self._on_served = on_served
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
+        self._guardian = guardian
         self.stopping = False
 
     def bring(self, slot: Slot) -> WorkerProcess:
@@ -55,9 +58,12 @@ class Succession:
         worker = slot.coming = self._worker_of(slot, Tally.shared())
         slot.spawned += 1
         slots = self._slots
-        worker.start(
-            self._settings, slots.version, slots.taking_part(), slot.receiver, slots.senders()
-        )
+        ledger = None
+        if self._guardian is not None:
+            worker.owner = self._guardian.next_owner()
+            ledger = self._guardian.ledger.descriptor
+        taking, senders = slots.taking_part(), slots.senders()
+        worker.start(self._settings, slots.version, taking, slot.receiver, senders, ledger)
         return worker
 
     def _worker_of(self, slot: Slot, tally: Tally) -> WorkerProcess:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from stickyd.counters import add_up
 from stickyd.master.baggage import Packed, pack_worker
+from stickyd.master.guardian import Guardian
 from stickyd.master.membership import Membership
 from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
@@ -52,14 +53,24 @@ class Supervisor:
         slots: Slots,
         places: Places,
         on_table: Callable[[], None],
+        guardian: Guardian | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
         self._places = places
-        self._membership = Membership(settings, slots, places, on_table)
+        self._guardian = guardian
+        self._membership = Membership(settings, slots, places, on_table, guardian)
         self._succession = Succession(
-            reactor, settings, slots, places, self._ended, self._served, self._misrouted, self._worn
+            reactor,
+            settings,
+            slots,
+            places,
+            self._ended,
+            self._served,
+            self._misrouted,
+            self._worn,
+            guardian,
         )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
@@ -206,6 +217,9 @@ class Supervisor:
 
     def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
+        if self._guardian is not None:
+            heirs = [] if self._stopping else self._slots.heirs(slot)
+            self._guardian.bury(worker.owner, worker.tally, heirs)
         self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)

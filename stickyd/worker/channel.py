@@ -309,6 +309,9 @@ class Channel(Leaving):
             self.deadline = self._head_until
         else:
             self.deadline = now + seconds
+            if self.state is State.HEAD and self.transport.entry is not None:
+                # Idle: nothing would be lost with us.
+                self.transport.entry.settle()
         self._pace.stop()
 
     def expired(self) -> None:

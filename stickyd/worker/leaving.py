@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -14,7 +15,7 @@ from stickyd.lingering import LingeringClose
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
-from stickyd.worker.transport import ClientTransport
+from stickyd.worker.transport import ClientTransport, end_connection
 
 
 class Leaving:
@@ -77,6 +78,7 @@ class Leaving:
             version,
             frame.hops + 1,
             self._buffer,
+            frame.entry,
         ).encode()
 
     def _send(self, sender: InboxSender, message: bytes, sent: Callable[[], None]) -> None:
@@ -90,6 +92,7 @@ class Leaving:
             if has_it:
                 self.worker.tally.moved()
                 sent()
+                self.transport.entry = None
                 os.close(self._let_go())
                 self.worker.keep(self)
             elif self._buffer:
@@ -98,7 +101,8 @@ class Leaving:
                 self.close()
 
         patience = self.worker.settings.inbox_timeout
-        sender.put(message, self.transport.fileno(), patience, done)
+        transport = self.transport
+        sender.put(message, transport.fileno(), patience, done, transport.entry)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
@@ -114,16 +118,19 @@ class Leaving:
         if self._buffer or not self.transport.flushed():
             self._linger(b"")
         else:
-            os.close(self._let_go())
-            self.worker.tally.ended()
+            end_connection(self._let_go(), self.transport.entry)
+            self.worker.ended(self.transport.entry)
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
         sock = socket.socket(fileno=self._let_go())
         # To the socket object itself; the descriptor is non-blocking already.
         sock.settimeout(0)
-        worker = self.worker
-        LingeringClose(worker.reactor, worker.sweeper, sock, last, worker.tally.ended)
+        worker, entry = self.worker, self.transport.entry
+        if entry is not None:
+            entry.occupy()
+        over = partial(worker.ended, entry)
+        LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
 
     def _let_go(self) -> int:
         """Forget the connection; the descriptor is the caller's."""
@@ -138,7 +145,7 @@ class Leaving:
         """For the transport: the connection has ended."""
         self.state = State.OVER
         self.deadline = None
-        self.worker.tally.ended()
+        self.worker.ended(self.transport.entry)
         self.worker.forget(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

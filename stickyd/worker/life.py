@@ -11,6 +11,7 @@ from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
+from stickyd.ledger import Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -44,7 +45,13 @@ class Life:
     # ---- it begins
 
     def load(
-        self, slot: int, about: bytes, inbox: socket.socket, tally: Tally, senders: Ends
+        self,
+        slot: int,
+        about: bytes,
+        inbox: socket.socket,
+        tally: Tally,
+        senders: Ends,
+        ledger: int | None = None,
     ) -> None:
         """Load the app.
 
@@ -69,6 +76,7 @@ class Life:
             self.worn,
             chosen.policy(told["slots"], told["version"]),
             known,
+            Ledger(ledger, told["owner"]) if ledger is not None else None,
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()

@@ -31,11 +31,19 @@ class WorkerLink(control.Link):
 
     @control.Start.responder
     def start(
-        self, slot: int, about: bytes, inbox: int, tally: int, senders: list[dict[str, int]]
+        self,
+        slot: int,
+        about: bytes,
+        inbox: int,
+        tally: int,
+        senders: list[dict[str, int]],
+        ledger: int | None = None,
     ) -> dict[str, Any]:
         """Load the app."""
         os.set_inheritable(tally, False)
-        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), _ends(senders))
+        if ledger is not None:
+            os.set_inheritable(ledger, False)
+        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), _ends(senders), ledger)
         return {}
 
     @control.Serve.responder

@@ -1,5 +1,6 @@
 """A client's connection in a worker: the transport under the channel."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -15,11 +16,23 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.handoff.frame import Address, Frame
+from stickyd.ledger import Entry
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _QUEUED = struct.Struct("i")
+
+
+def end_connection(descriptor: int, entry: Entry | None) -> None:
+    """Close a connection; if it has an ``entry`` the master has a copy that would keep it open."""
+    if entry is None:
+        os.close(descriptor)
+        return
+    # The family is of no account here, and need not be asked for.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+    with sock, contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def as_twisted(end: Address | None) -> Any:
@@ -40,6 +53,7 @@ class ClientTransport(FileDescriptor):
 
     :ivar corked: writes are collected until `flush`; otherwise they go out
         when the poller finds the socket writable.
+    :ivar entry: where the connection's state is noted, if the master guards it.
     """
 
     def __init__(
@@ -51,6 +65,7 @@ class ClientTransport(FileDescriptor):
         # Whom the bytes are for: the channel, until an app takes the connection over.
         self.protocol = channel
         self.corked = False
+        self.entry: Entry | None = None
         self._poller = poller
         self._interest = 0
         self._sent = 0
@@ -112,12 +127,19 @@ class ClientTransport(FileDescriptor):
 
     def doRead(self) -> Any:
         """Take what the client sent, or learn that it has finished sending."""
+        entry = self.entry
+        if entry is not None:
+            entry.reading()
         try:
             data = os.read(self._fd, READ_MOST)
         except BlockingIOError:
+            if entry is not None:
+                entry.read(0)
             return None
         except OSError:
             return main.CONNECTION_LOST
+        if entry is not None:
+            entry.read(len(data))
         if data:
             self.protocol.dataReceived(data)
             return None
@@ -236,7 +258,7 @@ class ClientTransport(FileDescriptor):
         if not self.connected:
             return
         super().connectionLost(reason)
-        os.close(self.detach())
+        end_connection(self.detach(), self.entry)
         self.channel.connectionLost(reason)
         if self.protocol is not self.channel:
             self.protocol.connectionLost(reason)

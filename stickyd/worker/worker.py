@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import randint
 from typing import Any
 
@@ -15,8 +16,9 @@ from twisted.web.server import Site
 
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
-from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
+from stickyd.handoff.frame import FrameError, Kind, connection_of, decode, entry_of
 from stickyd.handoff.inbox import InboxReader, InboxSender
+from stickyd.ledger import Entry, Ledger
 from stickyd.lingering import LingeringClose, say_and_close
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement, Policy
@@ -58,6 +60,7 @@ class Worker:
         on_worn: Callable[[str], None] = lambda reason: None,
         policy: Policy | None = None,
         known: Known | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -69,6 +72,7 @@ class Worker:
         self.known = known
         self.counters = WorkerCounters()
         self.tally = tally
+        self._ledger = ledger
         self.sweeper = Sweeper(reactor)
         self.poller = Poller(reactor)
         self.closing = False
@@ -116,17 +120,18 @@ class Worker:
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
         self.tally.came()
+        entry = self._sign(message)
         channel = self._kept.pop(connection_of(message), None)
         # The kernel gives the lowest number that is free (open(2)): all below are taken.
         if descriptor >= self._limit - SHORT_AT:
-            self._shed(descriptor)
+            self._shed(descriptor, entry)
             return
         try:
             frame = decode(message, channel.frame if channel is not None else None)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
-            self.tally.ended()
+            self.ended(entry)
             return
         if frame.kind is Kind.PLACED:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
@@ -139,6 +144,7 @@ class Worker:
             channel = Channel(self, frame, descriptor)
         else:
             channel.come_back(frame, descriptor)
+        channel.transport.entry = entry
         self._channels.add(channel)
         self.sweeper.add(channel)
         try:
@@ -148,7 +154,20 @@ class Worker:
             _log.failure("a connection failed at its adoption")
             channel.transport.abortConnection()
 
-    def _shed(self, descriptor: int) -> None:
+    def _sign(self, message: bytes) -> Entry | None:
+        """Take over the ledger's entry of a connection; None if the master does not guard it."""
+        number = entry_of(message)
+        if self._ledger is None or not number:
+            return None
+        return self._ledger.take(number, connection_of(message))
+
+    def ended(self, entry: Entry | None) -> None:
+        """A connection is closed."""
+        self.tally.ended()
+        if entry is not None:
+            entry.end()
+
+    def _shed(self, descriptor: int, entry: Entry | None) -> None:
         """The app has opened too many files: whoever comes is refused, while we still can."""
         self.counters.shed += 1
         if self.counters.shed == 1:
@@ -157,14 +176,15 @@ class Worker:
         sock.setblocking(False)
         last = FULL.response()
         if descriptor < self._limit - BRIM_AT:
-            LingeringClose(self.reactor, self.sweeper, sock, last, self.tally.ended)
+            over = partial(self.ended, entry)
+            LingeringClose(self.reactor, self.sweeper, sock, last, over)
         else:
             say_and_close(sock, last)
-            self.tally.ended()
+            self.ended(entry)
 
-    def _lost(self) -> None:
+    def _lost(self, message: bytes) -> None:
         self.tally.came()
-        self.tally.ended()
+        self.ended(self._sign(message))
         self.counters.lost += 1
         _log.error("a connection was lost on its way: this process is out of descriptors")
 
