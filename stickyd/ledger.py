@@ -150,6 +150,15 @@ class Ledger:
             os.close(descriptor)
             raise
 
+    @classmethod
+    def again(cls, descriptor: int) -> "Ledger":
+        """The ledger of the program that was the master before us, in the same process."""
+        ledger = cls(descriptor)
+        used = [number for number in range(1, ledger._size) if ledger._words[number]]
+        ledger._high = max(used, default=0) + 1
+        ledger._free = sorted(set(range(1, ledger._high)).difference(used), reverse=True)
+        return ledger
+
     def close(self) -> None:
         """Let go of the memory; nobody here writes any more."""
         for view in (self._words, self._ids, self._ended):

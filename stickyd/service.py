@@ -106,7 +106,14 @@ class StickydService(Service):
         self._notifier.start(self._status)
         policy = settings.policy()
         if settings.guardian:
-            self._guardian = self._make_guardian(self._slots)
+            self._guardian = Guardian(
+                self._reactor,
+                Ledger.create(settings.max_connections),
+                self._slots,
+                self._places,
+                self._counters,
+                settings.keep_alive,
+            )
         dispatcher = Dispatcher(
             policy, self._slots, self._counters, settings.inbox_timeout, self._guardian
         )
@@ -146,16 +153,6 @@ class StickydService(Service):
         for listener in self._listeners:
             listener.start()
         self._say_ready()
-
-    def _make_guardian(self, slots: Slots) -> Guardian:
-        settings = self._settings
-        try:
-            ledger = Ledger.create(settings.max_connections)
-        except OSError as error:
-            raise StartFailed(f"no memory for --guardian: {error}") from error
-        return Guardian(
-            self._reactor, ledger, slots, self._places, self._counters, settings.keep_alive
-        )
 
     def _ease(self, count: int) -> None:
         if self._supervisor is not None:

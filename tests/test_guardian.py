@@ -184,7 +184,9 @@ class Death(GuardianTest):
     def test_an_upgraded_connection_ends_with_its_worker(self) -> None:
         with Daemon("--class", "stickyd_test_apps:Upgrading", "--guardian") as daemon:
             with daemon.connect() as sock:
-                sock.sendall(request(ONE, "/")[:-2] + b"Connection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+                sock.sendall(
+                    request(ONE, "/")[:-2] + b"Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+                )
                 self.assertEqual(Reader(sock).response().status, 101)
                 sock.sendall(b"one")
                 self.assertEqual(sock.recv(100), b"1: one")

@@ -171,7 +171,9 @@ class World:
 
     def ask(self, number: int) -> None:
         whose = CLIENTS[WAY[number]][0]
-        head = f"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {whose}\r\nX-Number: {number}\r\n\r\n"
+        head = (
+            f"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {whose}\r\nX-Number: {number}\r\n\r\n"
+        )
         # The end of a connection that is over is seen when it is read.
         with contextlib.suppress(ConnectionError):
             self.client.sendall(head.encode())

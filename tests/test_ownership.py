@@ -17,9 +17,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
+from stickyd.master.guardian import Guardian
 from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 from stickyd.worker.worker import Worker
@@ -71,8 +74,19 @@ class Client:
     orphaned: bool = False
 
 
+@attrs.frozen
+class Place:
+    """What the guardian asks of a slot."""
+
+    number: int
+    receiver: socket.socket
+    outbox: InboxSender
+    private: None = None
+
+
 class Ownership(RuleBasedStateMachine):
     clients = Bundle("clients")
+    guarded = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,22 +97,34 @@ class Ownership(RuleBasedStateMachine):
             # Small, so that a few connections with unread bytes fill it.
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
             self.inboxes[slot] = (sender, receiver)
-        self.descriptors = len(os.listdir("/proc/self/fd"))
-        self.workers: dict[int, Worker] = {}
         self.places = Places(CROWD)
-        for slot in self.inboxes:
-            self.start_worker(slot)
         self.master = {
             slot: InboxSender(self.reactors[0], sender)
             for slot, (sender, _) in self.inboxes.items()
         }
+        self.guardian = self.make_guardian() if self.guarded else None
+        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.workers: dict[int, Worker] = {}
+        self.owners: dict[int, int] = {}
+        for slot in self.inboxes:
+            self.start_worker(slot)
         self.everyone: list[Client] = []
+
+    def make_guardian(self) -> Guardian:
+        places = [Place(n, self.inboxes[n][1], outbox) for n, outbox in self.master.items()]
+        slots: Any = places
+        ledger = Ledger.create(CROWD)
+        return Guardian(self.reactors[0], ledger, slots, self.places, MasterCounters(), 1e9)
 
     def start_worker(self, slot: int) -> None:
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.reactors[0].seconds())
         tally = Tally()
         self.places.watch(tally)
+        ledger = None
+        if self.guardian is not None:
+            self.owners[slot] = self.guardian.next_owner()
+            ledger = Ledger(os.dup(self.guardian.ledger.descriptor), self.owners[slot])
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
         self.workers[slot] = Worker(
             reactor,
@@ -109,6 +135,7 @@ class Ownership(RuleBasedStateMachine):
             ends,
             lambda slot, placement: None,
             tally,
+            ledger=ledger,
         )
         self.workers[slot].poller._batch = 1
         self.workers[slot].start()
@@ -126,13 +153,20 @@ class Ownership(RuleBasedStateMachine):
         assert self.places.take()
         # As the master: the first request is known, so it is placed with it.
         first = self.message(client, slot, 0)
-        frame = Frame(Kind.PLACED, number, None, None, unread=first)
+        entry = 0
+        if self.guardian is not None:
+            entry = self.guardian.allot(number, theirs.fileno(), len(first))
+            assert entry, "an entry is left behind"
+        frame = Frame(Kind.PLACED, number, None, None, unread=first, entry=entry)
 
         def done(sent: bool) -> None:
             if not sent:
                 client.orphaned = True
                 self.places.give_back()
-            theirs.close()
+            if sent and self.guardian is not None:
+                self.guardian.guard(theirs, frame)
+            else:
+                theirs.close()
 
         self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, done)
         return client
@@ -222,9 +256,15 @@ class Ownership(RuleBasedStateMachine):
         """kill -9, and a replacement; seldom, so that connections grow old enough to move."""
         if really:
             return
-        owned = {channel.frame.connection for channel in self.workers[slot]._channels}
-        self.close_descriptors(self.workers[slot])
-        self.places.settle(self.workers[slot].tally)
+        worker = self.workers[slot]
+        owned = {channel.frame.connection for channel in worker._channels}
+        idle = {channel.frame.connection for channel in worker._channels if channel.idle()}
+        self.close_descriptors(worker)
+        if self.guardian is not None:
+            self.guardian.bury(self.owners[slot], worker.tally, [self.master[slot]])
+            # What idled goes on as if nothing had happened.
+            owned -= idle
+        self.places.settle(worker.tally)
         for client in self.everyone:
             if client.number in owned:
                 client.orphaned = True
@@ -241,6 +281,8 @@ class Ownership(RuleBasedStateMachine):
         worker._reader._receiver.close()
         for outbox in worker._senders.values():
             outbox._sender.close()
+        if worker._ledger is not None:
+            worker._ledger.close()
 
     # ---- what must always hold
 
@@ -278,6 +320,8 @@ class Ownership(RuleBasedStateMachine):
             for worker in self.workers.values():
                 self.close_descriptors(worker)
             left = len(os.listdir("/proc/self/fd")) - self.descriptors
+            if self.guardian is not None:
+                self.guardian.close()
             for ends in self.inboxes.values():
                 for end in ends:
                     end.close()
@@ -302,6 +346,9 @@ class Ownership(RuleBasedStateMachine):
         for worker in self.workers.values():
             assert not worker._channels, "a connection is left behind"
         assert self.places.open() == 0, "a place is left behind"
+        if self.guardian is not None:
+            self.guardian.sweep()
+            assert not len(self.guardian), "a copy is left behind"
 
     def come_to_rest(self) -> None:
         outboxes = [box for worker in self.workers.values() for box in worker._senders.values()]
@@ -318,6 +365,12 @@ class Ownership(RuleBasedStateMachine):
         raise AssertionError("it does not come to rest")
 
 
+class GuardedOwnership(Ownership):
+    """The same with a guardian: what idled when its worker was killed must go on."""
+
+    guarded = True
+
+
 Ownership.TestCase.settings = settings(
     max_examples=150,
     stateful_step_count=60,
@@ -325,4 +378,6 @@ Ownership.TestCase.settings = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=100)
 OwnershipTest = Ownership.TestCase
+GuardedOwnershipTest = GuardedOwnership.TestCase

@@ -10,7 +10,6 @@ it down first (shutdown(2)), then marks its entry, and the master drops its copy
 at the next sweep.
 """
 
-import contextlib
 import fcntl
 import resource
 import socket
@@ -22,9 +21,11 @@ from typing import Any
 import attrs
 
 from stickyd.counters import MasterCounters
-from stickyd.handoff.frame import Frame, Kind
+from stickyd.handoff.frame import Frame, Kind, decode
 from stickyd.handoff.inbox import InboxSender, waits_in
 from stickyd.ledger import FLYING, Ledger, owner_of, state_of, taken_of
+from stickyd.lingering import end_connection
+from stickyd.master.baggage import Packed, as_bytes, as_text, keep, taken
 from stickyd.master.slots import Slots
 from stickyd.master.verdict import UNKNOWN, Kernel, Verdict, verdict
 from stickyd.places import Places, Tally
@@ -110,19 +111,19 @@ class Guardian:
 
     # ---- connections come
 
-    def allot(self, connection: int, descriptor: int, taken: int) -> int:
+    def allot(self, connection: int, descriptor: int, consumed: int) -> int:
         """An entry for a connection that is about to be placed; 0 if it cannot be guarded.
 
-        :param taken: bytes that have been taken out of its socket.
+        :param consumed: bytes that have been taken out of its socket.
         """
         # The kernel gives the lowest number that is free (open(2)): all below are taken.
         if descriptor >= self._brim:
             self.sweep()
             return 0
-        number = self.ledger.allot(connection, taken)
+        number = self.ledger.allot(connection, consumed)
         if not number:
             self.sweep()
-            number = self.ledger.allot(connection, taken)
+            number = self.ledger.allot(connection, consumed)
         return number
 
     def guard(self, sock: socket.socket, frame: Frame) -> None:
@@ -140,7 +141,7 @@ class Guardian:
         copy = self._copies.pop(number, None)
         if copy is not None:
             self._counters.released += 1
-            _end(copy[0])
+            end_connection(copy[0].detach(), copied=True)
         if number:
             self.ledger.free(number)
 
@@ -191,7 +192,7 @@ class Guardian:
                 del self._flights[number]
                 self._counters.released += 1
                 # The entry is not used again: were it not lost after all, its receiver would sign.
-                _end(self._copies.pop(number)[0])
+                end_connection(self._copies.pop(number)[0].detach(), copied=True)
 
     # ---- workers end
 
@@ -235,6 +236,25 @@ class Guardian:
         heir = heirs[frame.connection % len(heirs)]
         heir.put(frame.encode(), sock.fileno(), self._patience, done)
 
+    # ---- the master's own program is replaced
+
+    def pack(self) -> Packed:
+        """Everything, for another program in our place; nothing may be done after this.
+
+        To be called once no worker ends any more and the slots are packed.
+        """
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        copies = [(keep(sock.fileno()), as_text(f.encode())) for sock, f in self._copies.values()]
+        ledger = keep(self.ledger.descriptor)
+        return {"ledger": ledger, "owners": self._owners, "copies": copies}
+
+    def resume(self, packed: Packed) -> None:
+        """Take up what `pack` of the program before us has left, but for the ledger itself."""
+        self._owners = packed["owners"]
+        for descriptor, frame in packed["copies"]:
+            self.guard(socket.socket(fileno=taken(descriptor)), decode(as_bytes(frame)))
+
     # ---- the end
 
     def close(self) -> None:
@@ -246,9 +266,3 @@ class Guardian:
             sock.close()
         self._copies.clear()
         self.ledger.close()
-
-
-def _end(sock: socket.socket) -> None:
-    """End a connection in every process that has it."""
-    with sock, contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)

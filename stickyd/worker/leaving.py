@@ -11,11 +11,11 @@ from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender
-from stickyd.lingering import LingeringClose
+from stickyd.lingering import LingeringClose, end_connection
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
-from stickyd.worker.transport import ClientTransport, end_connection
+from stickyd.worker.transport import ClientTransport
 
 
 class Leaving:
@@ -118,8 +118,9 @@ class Leaving:
         if self._buffer or not self.transport.flushed():
             self._linger(b"")
         else:
-            end_connection(self._let_go(), self.transport.entry)
-            self.worker.ended(self.transport.entry)
+            entry = self.transport.entry
+            end_connection(self._let_go(), copied=entry is not None)
+            self.worker.ended(entry)
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last

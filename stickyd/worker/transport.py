@@ -1,6 +1,5 @@
 """A client's connection in a worker: the transport under the channel."""
 
-import contextlib
 import fcntl
 import os
 import socket
@@ -17,22 +16,12 @@ from zope.interface import implementer
 
 from stickyd.handoff.frame import Address, Frame
 from stickyd.ledger import Entry
+from stickyd.lingering import end_connection
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _QUEUED = struct.Struct("i")
-
-
-def end_connection(descriptor: int, entry: Entry | None) -> None:
-    """Close a connection; if it has an ``entry`` the master has a copy that would keep it open."""
-    if entry is None:
-        os.close(descriptor)
-        return
-    # The family is of no account here, and need not be asked for.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
-    with sock, contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
 
 
 def as_twisted(end: Address | None) -> Any:
@@ -258,7 +247,7 @@ class ClientTransport(FileDescriptor):
         if not self.connected:
             return
         super().connectionLost(reason)
-        end_connection(self.detach(), self.entry)
+        end_connection(self.detach(), copied=self.entry is not None)
         self.channel.connectionLost(reason)
         if self.protocol is not self.channel:
             self.protocol.connectionLost(reason)
