@@ -45,6 +45,15 @@ class GuardianTest(unittest.TestCase):
         self.assertEqual(kept.ask(), slot)
         return kept
 
+    def keep_local(self, daemon: Daemon) -> Kept:
+        """Over a Unix socket, of which the kernel keeps no count of bytes."""
+        sock = socket.socket(socket.AF_UNIX)
+        kept = self.own(sock, 1)
+        sock.settimeout(10)
+        sock.connect(os.path.join(daemon.directory.name, "clients"))
+        self.assertEqual(kept.ask(), 1)
+        return kept
+
     def own(self, sock: socket.socket, slot: int) -> Kept:
         kept = Kept(sock, slot)
         self.kept.append(kept)
@@ -158,9 +167,12 @@ class Death(GuardianTest):
             self.counted(daemon, 0, 0)
 
     def test_what_clients_did_while_they_idled(self) -> None:
-        with Daemon(*APP) as daemon:
+        with Daemon(*APP, "--listen", "unix:clients") as daemon:
             before = daemon.settled_descriptors()[daemon.process.pid]
             stays, finished, gone, reset, asked, last = (self.keep(daemon, 1) for _ in range(6))
+            local, local_asked, local_busy = (self.keep_local(daemon) for _ in range(3))
+            local_busy.sock.sendall(request(ONE, "/late?s=60"))
+            wait_for(lambda: daemon.report()["workers"]["requests"] == 10)
             pid = daemon.pids()[1]
             # Nobody reads any more what they do now.
             os.kill(pid, signal.SIGSTOP)
@@ -168,16 +180,16 @@ class Death(GuardianTest):
             gone.sock.close()
             reset.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             reset.sock.close()
-            for each in (asked, last):
+            for each in (asked, last, local_asked):
                 each.sock.sendall(request(ONE, "/hello"))
             last.sock.shutdown(socket.SHUT_WR)
             os.kill(pid, signal.SIGKILL)
-            self.ends_within([finished.sock], RELEASED_WITHIN)
-            for each in (asked, last):
+            self.ends_within([finished.sock, local_busy.sock], RELEASED_WITHIN)
+            for each in (asked, last, local_asked):
                 self.assertEqual(each.reader.response().worker, 1)
             self.assertTrue(last.reader.at_end())
-            self.assertEqual((stays.ask(), asked.ask()), (1, 1))
-            self.counted(daemon, 3, 3)
+            self.assertEqual([each.ask() for each in (stays, asked, local)], [1] * 3)
+            self.counted(daemon, 5, 4)
             self.close_all()
             wait_for(lambda: daemon.descriptors()[daemon.process.pid] == before, what="no leak")
 
@@ -193,29 +205,6 @@ class Death(GuardianTest):
                 self.kill(daemon, 1)
                 self.ends_within([sock], RELEASED_WITHIN)
                 self.counted(daemon, 0, 1)
-
-    def test_over_a_unix_socket(self) -> None:
-        with Daemon(*APP, listen="unix:clients") as daemon:
-            path = os.path.join(daemon.directory.name, "clients")
-            idle, asked, busy = (self.keep_unix(path) for _ in range(3))
-            pid = daemon.pids()[1]
-            busy.sock.sendall(request(ONE, "/late?s=60"))
-            wait_for(lambda: daemon.report()["workers"]["requests"] == 4)
-            os.kill(pid, signal.SIGSTOP)
-            asked.sock.sendall(request(ONE, "/hello"))
-            os.kill(pid, signal.SIGKILL)
-            self.ends_within([busy.sock], RELEASED_WITHIN)
-            self.assertEqual(asked.reader.response().worker, 1)
-            self.assertEqual(idle.ask(), 1)
-            self.counted(daemon, 2, 1)
-
-    def keep_unix(self, path: str) -> Kept:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(10)
-        sock.connect(path)
-        kept = self.own(sock, 1)
-        self.assertEqual(kept.ask(), 1)
-        return kept
 
     def test_behind_a_proxy_header(self) -> None:
         options = (*APP, "--proxy-protocol", "v1", "--affinity", "src")
