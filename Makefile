@@ -1,23 +1,39 @@
 # make run    the demo on port 3000, seed 1, two workers
 # make test   everything that must hold before a commit
 # make check-slow   what takes minutes, or real nginx and HAProxy
+# make install      into PREFIX (/usr/local), with systemd units; DESTDIR is respected
+# make uninstall    all of that but the configuration
 # make bench-p2     the ALB mix beside nginx and HAProxy (needs wrk, nginx, haproxy)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+JOBS ?= 4
 # Rooms that decide and do no I/O.
 PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py stickyd/worker/patience.py stickyd/master/verdict.py \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
 
+
+PREFIX ?= /usr/local
+LIBDIR := $(PREFIX)/lib/stickyd
+UNITDIR ?= /lib/systemd/system
+SYSCONFDIR ?= /etc
+TO_LIB = $(DESTDIR)$(LIBDIR)
+TO_ETC = $(DESTDIR)$(SYSCONFDIR)
+
 .PHONY: run test lint unit trial pytest-twisted check-slow bench-p2 clean
+.PHONY: install install-units check-python uninstall
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= stickyd --workers 2 --seed 1 --listen tcp:3000
 
-# The suite runs under both runners; at the same time, since it mostly waits.
-test: $(STAMP) lint pytest-twisted
-	$(MAKE) --no-print-directory -j2 --output-sync=target trial unit
+# The whole suite under pytest; under trial all that starts no daemon, and the core that does.
+# (The whole of it under trial too: make trial, a part of check-slow.)
+test: $(STAMP) lint pytest-twisted unit
+	$(BIN)/python -W error -m twisted.trial $(UNDER_TRIAL)
+
+UNDER_TRIAL = tests.test_workers tests.test_moves tests.test_life \
+  $(subst /,.,$(basename $(shell grep -L 'Daemon(' tests/test_*.py)))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -25,8 +41,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/mypy --strict $(PURE)
 
+# Daemons start, and tests wait for them: more of them at a time than there are cores.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -p no:twisted -q tests --ignore tests/pytest_twisted
+	$(BIN)/python -m pytest -p no:twisted -q -n $(JOBS) --dist worksteal tests --ignore tests/pytest_twisted
 
 # pytest-twisted runs the reactor itself, so its tests have a process of their own.
 pytest-twisted: $(STAMP)
@@ -35,19 +52,63 @@ pytest-twisted: $(STAMP)
 trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
 
-check-slow: $(STAMP)
+check-slow: $(STAMP) trial
 	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
+	$(BIN)/python -m tests.slow.life
+	$(BIN)/python -m tests.slow.slow_clients
+	$(BIN)/python -m tests.slow.booted
 
 bench-p2: $(STAMP)
 	$(BIN)/python -m benchmarks.alb_mix
 
+# A virtual environment of its own; run again, it is brought up to date.
+install: check-python install-units
+	umask 022; $(PYTHON) -m venv $(TO_LIB)
+	umask 022; $(TO_LIB)/bin/python -m pip install -q --disable-pip-version-check --no-compile .
+	umask 022; $(TO_LIB)/bin/python -c 'from twisted import plugin; list(plugin.getPlugins(plugin.IPlugin))'
+	umask 022; $(TO_LIB)/bin/python -m compileall -q $(if $(DESTDIR),-s $(DESTDIR)) $(TO_LIB)/lib
+	$(if $(DESTDIR),grep -rlI '$(TO_LIB)' $(TO_LIB)/bin $(TO_LIB)/pyvenv.cfg | xargs sed -i 's|$(TO_LIB)|$(LIBDIR)|g')
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf $(LIBDIR)/bin/stickyd $(DESTDIR)$(PREFIX)/bin/stickyd
+
+check-python:
+	@$(CHECK_PYTHON)
+	@case "$$($(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))')" in \
+	  /root/*|/home/*) echo "the service cannot reach a Python in a home directory:" \
+	    "make install PYTHON=/usr/bin/python3" >&2; exit 1;; esac
+
+# Without the program. Configuration that is there already stays as it is.
+install-units:
+	install -d $(DESTDIR)$(UNITDIR) $(TO_ETC)/default
+	sed 's|@LIBDIR@|$(LIBDIR)|g; s|/etc/|$(SYSCONFDIR)/|g' systemd/stickyd.service.in \
+	  >$(DESTDIR)$(UNITDIR)/stickyd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/stickyd.service
+	install -m 644 systemd/stickyd.socket $(DESTDIR)$(UNITDIR)/stickyd.socket
+	[ -e $(TO_ETC)/default/stickyd ] || (umask 077; (cat systemd/stickyd.default; \
+	  $(PYTHON) -c 'import secrets; print(f"STICKYD_SEED={secrets.randbits(127)}")') \
+	  >$(TO_ETC)/default/stickyd)
+	$(RELOAD_UNITS)
+
+uninstall:
+	rm -rf $(TO_LIB)
+	rm -f $(DESTDIR)$(PREFIX)/bin/stickyd
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,stickyd.service stickyd.socket)
+	$(RELOAD_UNITS)
+	@echo "left: $(TO_ETC)/default/stickyd"
+
+RELOAD_UNITS = $(if $(DESTDIR),,[ ! -d /run/systemd/system ] || systemctl daemon-reload)
+
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "stickyd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+endef
+
 $(STAMP): setup.cfg pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "stickyd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv --clear $(VENV) 2>/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); } || \
 	  { echo "stickyd needs Python's venv: apt-get install python3-venv" >&2; exit 1; }

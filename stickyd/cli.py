@@ -15,6 +15,7 @@ _USAGE = """Usage: stickyd COMMAND [options]
 Commands:
   run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
   explain  Say which slot serves a key, and why. Needs no server.
+  check    Say whether the options of 'run' are right, and start nothing.
   verify   Ask any server whether every request reaches its client's own worker.
 
 'stickyd COMMAND --help' tells the options of a command."""
@@ -91,6 +92,22 @@ def _explain(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _check(arguments: Sequence[str]) -> int:
+    # The service too, for whatever it imports.
+    from stickyd import service
+    from stickyd.master.baggage import FORMAT
+
+    options = list(arguments)
+    # Asked by a master that is about to become this program.
+    format_of_master = options.pop(0) if options and options[0].startswith("--format=") else None
+    if format_of_master not in (None, f"--format={FORMAT}"):
+        print(f"stickyd: this program takes over from format {FORMAT} only")
+        return 3
+    RunOptions().parseOptions(options)
+    print(f"stickyd {service.__version__}: the options are right")
+    return 0
+
+
 def _verify(arguments: Sequence[str]) -> int:
     from stickyd.verify.command import verify
 
@@ -100,6 +117,7 @@ def _verify(arguments: Sequence[str]) -> int:
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "explain": _explain,
+    "check": _check,
     "verify": _verify,
 }
 

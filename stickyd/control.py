@@ -31,10 +31,12 @@ _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
 class Start(amp.Command):
     """Master to worker: load the app. The answer comes when it could serve.
 
-    ``about`` is JSON: the settings, the slots of the table and its version.
+    ``about`` is JSON: the settings, the slots of the table and its version, and
+    the worker's row of the board.
     ``inbox`` is what the worker will read, ``tally`` where it notes its
-    connections (`stickyd.places`), ``senders`` are the sending ends of all inboxes,
-    ``ledger`` is where it notes the state of each connection (`stickyd.ledger`).
+    connections (`stickyd.places`), ``board`` that of `stickyd.board` if slots
+    have a bound; ``senders`` are the sending ends of all inboxes, ``ledger`` is
+    where it notes the state of each connection (`stickyd.ledger`) if they are guarded.
     """
 
     arguments = [
@@ -42,6 +44,7 @@ class Start(amp.Command):
         (b"about", amp.String()),
         (b"inbox", amp.Descriptor()),
         (b"tally", amp.Descriptor()),
+        (b"board", amp.Descriptor(optional=True)),
         (b"senders", amp.AmpList(_ENDS)),
         (b"ledger", amp.Descriptor(optional=True)),
     ]

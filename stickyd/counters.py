@@ -16,13 +16,31 @@ class MasterCounters:
         self.handed_off: dict[int, Counter[str]] = {}
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
+        self.upgrades = 0
         self.shed = 0
         self.rescued = 0
         self.released = 0
+        self.displaced = 0
+        self.forgotten = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
         self.handed_off.setdefault(slot, Counter())[reason] += 1
+
+    def resume(self, told: dict[str, Any]) -> None:
+        """Go on from what `as_json` of the program before us has told."""
+        self.accepted = told["accepted"]
+        self.handed_off = {int(slot): Counter(by) for slot, by in told["handed_off"].items()}
+        self.refused = Counter(
+            {int(name) if name.isdigit() else name: n for name, n in told["refused"].items()}
+        )
+        self.vanished = told["vanished"]
+        self.upgrades = told["upgrades"]
+        self.shed = told["shed"]
+        self.rescued = told["rescued"]
+        self.released = told["released"]
+        self.displaced = told["displaced"]
+        self.forgotten = told["forgotten"]
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -31,9 +49,12 @@ class MasterCounters:
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
+            "upgrades": self.upgrades,
             "shed": self.shed,
             "rescued": self.rescued,
             "released": self.released,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
         }
 
 
@@ -53,6 +74,8 @@ class WorkerCounters:
         self.pinned = 0
         self.shed = 0
         self.eased = 0
+        self.displaced = 0
+        self.forgotten = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -70,6 +93,8 @@ class WorkerCounters:
             "pinned": self.pinned,
             "shed": self.shed,
             "eased": self.eased,
+            "displaced": self.displaced,
+            "forgotten": self.forgotten,
             "open": self.open,
         }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from stickyd.options import read_seed
+from stickyd.options import read_factor, read_seed
 from stickyd.routing.address import Missing, TrustedPeers, TrustError, canonical, without_port
 from stickyd.routing.client import true_client
 from stickyd.routing.declared import secret_of, slot_in
@@ -31,6 +31,7 @@ class ExplainOptions(usage.Options):
     synopsis = (
         "KEY… | --request < REQUEST\n"
         "  [--workers N] [--seed INT|@FILE] [--hash rendezvous|sticky-session]\n"
+        "  [--hash-balance-factor PERCENT]\n"
         "  [--affinity SPEC] [--peer ADDR] [--forwarded-allow-ips LIST]"
     )
 
@@ -38,6 +39,7 @@ class ExplainOptions(usage.Options):
         ["workers", "w", "2", "number of slots"],
         ["seed", None, None, "as for the daemon [default: $STICKYD_SEED, else 1]"],
         ["hash", None, "rendezvous", "rendezvous or sticky-session"],
+        ["hash-balance-factor", None, "0", "as for the daemon"],
         ["affinity", None, Settings().affinity, "sources of the affinity key, in order"],
         ["peer", None, "127.0.0.1", "address the request comes from, or unix"],
         ["forwarded-allow-ips", None, None, "as for the daemon"],
@@ -77,6 +79,10 @@ class ExplainOptions(usage.Options):
             raise usage.UsageError("which key? For example: stickyd explain 10.10.10.10")
         if self["hash"] not in HASHES:
             raise usage.UsageError(f"--hash: {self['hash']!r} is none of {', '.join(HASHES)}")
+        try:
+            self["percent"] = read_factor(self["hash-balance-factor"], self["hash"])
+        except ValueError as error:
+            raise usage.UsageError(f"--hash-balance-factor: {error}") from None
         trusted = self["forwarded-allow-ips"]
         if trusted is None:
             trusted = os.environ.get("FORWARDED_ALLOW_IPS") or Settings().trusted
@@ -114,7 +120,8 @@ def explain(options: ExplainOptions) -> Iterator[str]:
     """
     policy = options.policy()
     if options["request"]:
-        yield from explain_request(policy, sys.stdin.buffer.read(), options["peer"])
+        data = sys.stdin.buffer.read()
+        yield from explain_request(policy, data, options["peer"], options["percent"])
         return
     for text in options["keys"]:
         host = canonical(without_port(text))
@@ -122,12 +129,15 @@ def explain(options: ExplainOptions) -> Iterator[str]:
         slot = slot_in(key, secret_of(policy.table.seed))
         if slot not in policy.table.slots:
             slot = None
-        yield from _placed(policy.table, text, key, slot)
+        yield from _placed(policy.table, text, key, slot, options["percent"])
 
 
-def explain_request(policy: Policy, data: bytes, peer: str | None) -> Iterator[str]:
+def explain_request(
+    policy: Policy, data: bytes, peer: str | None, percent: int = 0
+) -> Iterator[str]:
     """Source by source, which key a raw request has, then where that leads.
 
+    :param percent: the load bound, 0 for none.
     :raise Refused: if it has none because it is no whole request head.
     """
     head = read_head(data, Limits())
@@ -140,10 +150,10 @@ def explain_request(policy: Policy, data: bytes, peer: str | None) -> Iterator[s
     yield f"peer    {peer or 'a Unix socket'} ({trusted})"
     client = true_client(head, peer, policy.trusted, policy.forwarded_first)
     yield f"client  {client[0] if client else 'the peer'}, for the app"
-    yield from _sources(policy, head, peer)
+    yield from _sources(policy, head, peer, percent)
 
 
-def _sources(policy: Policy, head: Head, peer: str | None) -> Iterator[str]:
+def _sources(policy: Policy, head: Head, peer: str | None, percent: int) -> Iterator[str]:
     asked = Asked(head, peer, policy.trusted, policy.table)
     width = max(len(source.text) for source in policy.chain)
     for source in policy.chain:
@@ -152,7 +162,7 @@ def _sources(policy: Policy, head: Head, peer: str | None) -> Iterator[str]:
             yield f"source  {source.text:{width}}  no key: {shown(found.why)}"
             continue
         yield f"source  {source.text:{width}}  {shown(found.text)}"
-        yield from _placed(policy.table, shown(found.text), found.text, found.slot)
+        yield from _placed(policy.table, shown(found.text), found.text, found.slot, percent)
         return
     yield "no source gives a key: any worker will do, they take turns"
 
@@ -162,7 +172,7 @@ def shown(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _placed(table: Table, text: str, key: str, named: int | None) -> Iterator[str]:
+def _placed(table: Table, text: str, key: str, named: int | None, percent: int) -> Iterator[str]:
     """Why ``key`` leads to its slot; ``named`` is the slot it carries, if it does."""
     data = key.encode("utf-8", "surrogateescape")
     yield f"{text}: worker {named or table.slot_of(data)}"
@@ -178,6 +188,9 @@ def _placed(table: Table, text: str, key: str, named: int | None) -> Iterator[st
         yield "  order   slots by weight in this bucket, the first one serves:"
         for slot in table.order(bucket):
             yield f"          worker {slot}: {table.weight(bucket, slot):016x}"
+        if percent:
+            yield f"  bound   {percent} % of the average load: this is the first choice. A new key"
+            yield "          goes to the first of the order below the bound, and stays there"
     else:
         number = table.hash_of(data)
         yield f"  hash    {number}, modulo {len(table.slots)} = {number % len(table.slots)}"

@@ -121,6 +121,9 @@ class Notifier:
 
     def _tell(self, *lines: str) -> None:
         if self._socket is not None:
+            if self._unsent and self._unsent[-1].startswith(b"STATUS="):
+                # Nobody needs to hear of a status that is over.
+                self._unsent.pop()
             self._unsent.append("\n".join(lines).encode("utf-8", "replace"))
             if self._again is None:
                 self._flush()

@@ -14,8 +14,10 @@ from stickyd import __version__
 from stickyd.arguments import seconds, token, whole
 from stickyd.places import room_under
 from stickyd.routing.address import TrustedPeers, TrustError
+from stickyd.routing.bounded import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
+from stickyd.routing.selection import SlotTable
 from stickyd.settings import MOST_WORKERS, Settings
 from stickyd.wire.limits import Limits
 from stickyd.wire.proxy import VERSIONS
@@ -36,6 +38,13 @@ class Options(usage.Options):
         ["affinity", None, "xff,src", "sources of the affinity key, in order"],
         ["affinity-scope", None, "connection", "what is placed: connection or request"],
         ["hash", None, "rendezvous", "rendezvous or sticky-session"],
+        [
+            "hash-balance-factor",
+            None,
+            "0",
+            "percent of the average load that a worker may carry before new keys go to the next"
+            " choice of their hash: 101 to 10000, 0 for no bound",
+        ],
         [
             "forwarded-allow-ips",
             None,
@@ -100,6 +109,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self.arguments: list[str] = []
 
     optFlags = [
         ["guardian", None, "connections that idle survive a worker that is killed"],
@@ -120,8 +130,9 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Any = None) -> None:
         """As the parent; what is wrong is one line on stderr and exit status 2."""
+        self.arguments = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(_with_header_name(sys.argv[1:] if options is None else options))
+            super().parseOptions(_with_header_name(self.arguments))
         except usage.UsageError as error:
             sys.stderr.write(f"stickyd: {error}\n")
             raise SystemExit(2) from None
@@ -152,6 +163,7 @@ class Options(usage.Options):
             affinity=_checked("--affinity", self["affinity"], parse_chain, AffinityError),
             scope=_one_of("--affinity-scope", self["affinity-scope"], SCOPES),
             hash=_one_of("--hash", self["hash"], tuple(HASHES)),
+            balance_factor=_factor(self["hash-balance-factor"], self["hash"]),
             trusted=trusted,
             proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
@@ -255,6 +267,29 @@ def _seed(text: str | None) -> int:
         raise usage.UsageError(f"--seed: {error}") from None
 
 
+def read_factor(text: str, hash_name: str) -> int:
+    """A load bound in percent, 0 for none.
+
+    :raise ValueError: with one line that says what to change.
+    """
+    try:
+        percent = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+    if percent and not LEAST_PERCENT <= percent <= MOST_PERCENT:
+        raise ValueError(f"{percent} is neither 0 nor within {LEAST_PERCENT} to {MOST_PERCENT}")
+    if percent and HASHES.get(hash_name) is not SlotTable:
+        raise ValueError(f"--hash {hash_name} knows no next choice; it needs --hash rendezvous")
+    return percent
+
+
+def _factor(text: str, hash_name: str) -> int:
+    try:
+        return read_factor(text, hash_name)
+    except ValueError as error:
+        raise usage.UsageError(f"--hash-balance-factor: {error}") from None
+
+
 def _trusted(text: str | None) -> str:
     if text is None:
         text = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
@@ -277,7 +312,7 @@ def _check_endpoint(description: str) -> None:
         serverFromString(reactor, description)
     except Exception as error:
         if kind == "systemd" and isinstance(error, LookupError):
-            why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
-            raise usage.UsageError(f"--listen: {description!r}: {why}") from None
+            # Only a start is passed sockets; a check, or a program that goes on, has none.
+            return
         # Endpoint parsers are plugins and raise what they like.
         raise usage.UsageError(f"--listen: {description!r}: {error}") from None

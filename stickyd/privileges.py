@@ -11,8 +11,11 @@ def give_up_the_rest() -> None:
     are left (capabilities(7)).
     """
     gid, uid = os.getegid(), os.geteuid()
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
+    # Only where it matters: a system call filter may forbid even the attempt.
+    if os.getresgid() != (gid, gid, gid):
+        os.setresgid(gid, gid, gid)
+    if os.getresuid() != (uid, uid, uid):
+        os.setresuid(uid, uid, uid)
 
 
 def is_root() -> bool:

@@ -1,36 +1,42 @@
 """The daemon as a Twisted service: listeners, slots, workers, and their end."""
 
 import atexit
-import json
+import contextlib
 import os
 import resource
 import signal
 import sys
-from itertools import count
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet import defer
-from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import __version__
-from stickyd.counters import MasterCounters
-from stickyd.deadlines import Sweeper
+from stickyd.board import Board
+from stickyd.control_socket import ControlSocket
 from stickyd.ledger import Ledger
-from stickyd.master.admission import Admission
-from stickyd.master.dispatcher import Dispatcher
-from stickyd.master.guardian import Guardian
-from stickyd.master.listener import Listener
+from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
+from stickyd.master.front import Front
 from stickyd.master.ports import Ports
-from stickyd.master.proxied import ProxyRule
+from stickyd.master.process import environment
 from stickyd.master.slots import Slots, State
 from stickyd.master.succession import KILL_AFTER
 from stickyd.master.supervisor import StartFailed, Supervisor
+from stickyd.master.upgrade import (
+    CannotUpgrade,
+    check,
+    hold_signals_back,
+    let_signals_come,
+    own_pidfile,
+    replace_program,
+    resumed,
+)
 from stickyd.notify import Notifier
 from stickyd.options import Options
-from stickyd.places import Places, shed_under
+from stickyd.places import Places
 from stickyd.privileges import is_root
 from stickyd.settings import Settings
 from stickyd.signals import also_on
@@ -38,7 +44,7 @@ from stickyd.signals import also_on
 QUICK_GRACE = 1.0
 """Seconds that INT leaves for answers in flight."""
 
-_STOP_MARGIN = 5.0
+STOP_MARGIN = 5.0
 """Seconds that the end may take beyond what workers are given; for the service manager."""
 
 _log = Logger("stickyd")
@@ -62,33 +68,44 @@ atexit.register(_leave_with_status)
 
 
 class StickydService(Service):
-    """Owns everything of the master process."""
+    """Owns everything of the master process.
+
+    :param arguments: the options as they were given, for `stickyd check`.
+    """
 
     name = "stickyd"
 
-    def __init__(self, reactor: Any, settings: Settings, listen: list[str], control: str | None):
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        listen: list[str],
+        control: str | None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
+        self._resumed = resumed()
         self._ports = Ports(reactor, listen)
         self._notifier = Notifier(reactor, os.environ)
         self._control_path = control
-        self._counters = MasterCounters()
-        self._sweeper = Sweeper(reactor)
+        self._arguments = arguments
+        self._control: ControlSocket | None = None
         self._places = Places(settings.max_connections)
-        self._admission: Admission | None = None
-        self._listeners: list[Listener] = []
-        self._control_port: Any = None
+        self._board: Board | None = None
         self._slots: Slots | None = None
-        self._guardian: Guardian | None = None
+        self._front: Front | None = None
         self._supervisor: Supervisor | None = None
         self._quick = False
+        self._upgrading = False
 
     # ---- start
 
     def privilegedStartService(self) -> None:
         """For twistd, before it gives up root's rights (``--uid``)."""
         super().privilegedStartService()
-        self._ports.bind_privileged()
+        if self._resumed is None:
+            self._ports.bind_privileged()
 
     def startService(self) -> None:
         """Start as soon as the reactor runs."""
@@ -97,62 +114,57 @@ class StickydService(Service):
 
     def _begin(self) -> "defer.Deferred[None]":
         _raise_descriptor_limit()
-        started = defer.ensureDeferred(self._start())
-        return started.addErrback(self._cannot_start)
+        begin = self._start() if self._resumed is None else self._resume(self._resumed)
+        return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
-        settings = self._settings
-        self._slots = Slots(self._reactor, settings.workers)
-        self._notifier.start(self._status)
-        policy = settings.policy()
-        if settings.guardian:
-            self._guardian = Guardian(
-                self._reactor,
-                Ledger.create(settings.max_connections),
-                self._slots,
-                self._places,
-                self._counters,
-                settings.keep_alive,
-            )
-        dispatcher = Dispatcher(
-            policy, self._slots, self._counters, settings.inbox_timeout, self._guardian
-        )
-        lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._admission = Admission(
-            self._reactor, self._sweeper, self._counters, self._places, lingering, self._ease
-        )
-        numbers = count(1)
-        for index, port in enumerate(await self._ports.listen()):
-            listener = Listener(
-                self._reactor,
-                port,
-                index,
-                numbers,
-                dispatcher.dispatch,
-                settings.limits,
-                settings.head_timeout,
-                self._sweeper,
-                self._counters,
-                self._admission,
-                ProxyRule.build(settings.proxy_protocol, settings.proxy_allow_from),
-            )
-            self._listeners.append(listener)
+        if self._settings.balance_factor:
+            try:
+                self._board = Board.create(self._settings.workers)
+            except OSError as error:
+                raise StartFailed(f"no shared memory for --hash-balance-factor: {error}") from error
+        ledger = None
+        if self._settings.guardian:
+            try:
+                ledger = Ledger.create(self._settings.max_connections)
+            except OSError as error:
+                raise StartFailed(f"no shared memory for --guardian: {error}") from error
+        front, supervisor = self._furnish(Slots(self._reactor, self._settings.workers), ledger)
+        front.listen(await self._ports.listen())
         self._listen_control()
-        self._supervisor = Supervisor(
-            self._reactor,
-            settings,
-            self._slots,
-            self._places,
-            dispatcher.take_table,
-            self._guardian,
-        )
         self._install_signals()
-        await self._supervisor.start()
-        if not self.running:
-            return
-        for listener in self._listeners:
-            listener.start()
+        await supervisor.start()
+        if self.running:
+            front.start()
+            self._say_ready()
+
+    async def _resume(self, packed: Packed) -> None:
+        """Go on where the program before us has stopped."""
+        slots = unpack_slots(packed["slots"], self._reactor)
+        if packed["board"] is not None:
+            self._board = Board.resume(taken(packed["board"]["fd"]), packed["board"])
+        guarded = packed["front"]["guarded"]
+        ledger = None if guarded is None else Ledger.again(taken(guarded["ledger"]))
+        front, supervisor = self._furnish(slots, ledger)
+        self._places.resume(packed["connections"])
+        front.listen(self._ports.resume(packed["ports"]))
+        supervisor.resume(packed["workers"], packed["slots"]["slots"])
+        front.resume(packed["front"], packed["slots"]["slots"])
+        front.counters.upgrades += 1
+        self._listen_control()
+        self._install_signals()
+        let_signals_come()
+        front.start()
         self._say_ready()
+
+    def _furnish(self, slots: Slots, ledger: Ledger | None) -> tuple[Front, Supervisor]:
+        settings = self._settings
+        self._slots = slots
+        common = self._reactor, settings, slots, self._places, self._board
+        self._front = front = Front(*common, self._ease, ledger)
+        self._supervisor = supervisor = Supervisor(*common, front.take_table, front.guardian)
+        self._notifier.start(self._status)
+        return front, supervisor
 
     def _ease(self, count: int) -> None:
         if self._supervisor is not None:
@@ -162,9 +174,9 @@ class StickydService(Service):
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,
-            workers=self._settings.workers,
+            workers=len(self._slots or ()),
             scope=self._settings.scope,
-            where=", ".join(listener.where() for listener in self._listeners),
+            where=self._front.where() if self._front is not None else "",
         )
         self._notifier.ready(self._status())
         if is_root():
@@ -217,19 +229,15 @@ class StickydService(Service):
         also_on(self._reactor, signal.SIGHUP, supervisor.reload)
         also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
         also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
+        also_on(self._reactor, signal.SIGUSR2, self.upgrade)
 
     # ---- the control socket
 
     def _listen_control(self) -> None:
         if self._control_path is None:
             return
-        factory = Factory.forProtocol(_ControlAnswer)
-        factory.noisy = False
-        factory.report = self.report  # type: ignore[attr-defined]
         try:
-            self._control_port = self._reactor.listenUNIX(
-                self._control_path, factory, mode=0o600, wantPID=True
-            )
+            self._control = ControlSocket(self._reactor, self._control_path, self.report)
         except Exception as error:
             raise StartFailed(f"cannot listen on {self._control_path}: {error}") from error
 
@@ -238,20 +246,72 @@ class StickydService(Service):
         return defer.ensureDeferred(self._report())
 
     async def _report(self) -> dict[str, Any]:
-        assert self._supervisor is not None
-        report = await self._supervisor.report()
-        waiting = sum(len(listener.waiting) for listener in self._listeners)
+        front, supervisor = self._front, self._supervisor
+        assert front is not None
+        assert supervisor is not None
+        report = await supervisor.report()
+        counters = front.counters.as_json()
         return {
             "version": __version__,
             "scope": self._settings.scope,
-            "master": {"pid": os.getpid(), **self._counters.as_json(), "open": waiting},
+            "master": {"pid": os.getpid(), **counters, "open": front.waiting()},
             "connections": {
                 "open": self._places.open(),
                 "most": self._places.most,
-                "guarded": len(self._guardian or ()),
+                "guarded": len(front.guardian or ()),
             },
             **report,
         }
+
+    # ---- another program in our place
+
+    def upgrade(self) -> None:
+        """Replace our program by the one on disk, in place."""
+        if self.running and not self._upgrading:
+            self._upgrading = True
+            defer.ensureDeferred(self._upgrade()).addErrback(self._cannot_upgrade)
+
+    async def _upgrade(self) -> None:
+        pidfile = own_pidfile()
+        await check(self._reactor, self._arguments, environment())
+        if not self.running:
+            return
+        assert self._supervisor is not None
+        _log.info("upgrade: becoming the program on disk")
+        hold_signals_back()
+        workers = await self._supervisor.pack()
+        if self._control is not None:
+            await self._control.stop()
+        # From here to the new program nothing waits for anything.
+        assert self._front is not None
+        assert self._slots is not None
+        state = {
+            "ports": self._ports.pack(),
+            "front": self._front.pack(),
+            "connections": self._places.open_in_master(),
+            "workers": workers,
+            "board": self._pack_board(),
+            "slots": pack_slots(self._slots),
+        }
+        if pidfile is not None:
+            os.remove(pidfile)
+        replace_program(state)
+
+    def _pack_board(self) -> Packed | None:
+        if self._board is None:
+            return None
+        return {"fd": keep(self._board.descriptor), **self._board.pack()}
+
+    def _cannot_upgrade(self, failure: Failure) -> None:
+        self._upgrading = False
+        if failure.check(CannotUpgrade):
+            _log.error("upgrade: given up: {why}", why=failure.getErrorMessage())
+            return
+        # Half of us has been given away: an end in order is better than a half.
+        _log.failure("upgrade: failed on the way", failure=failure)
+        let_signals_come()
+        _Exit.status = 1
+        self._reactor.stop()
 
     # ---- stop
 
@@ -260,37 +320,23 @@ class StickydService(Service):
         super().stopService()
         grace = QUICK_GRACE if self._quick else self._settings.graceful_timeout
         grace = min(grace, self._settings.graceful_timeout)
-        self._notifier.stopping(grace + KILL_AFTER + _STOP_MARGIN)
+        self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)
         return defer.ensureDeferred(self._stop(grace))
 
     async def _stop(self, grace: float) -> None:
-        for listener in self._listeners:
-            await defer.maybeDeferred(listener.stop)
+        if self._front is not None:
+            await self._front.stop()
         if self._supervisor is not None:
             await self._supervisor.stop(grace)
-        if self._control_port is not None:
-            await defer.maybeDeferred(self._control_port.stopListening)
+        if self._control is not None:
+            await self._control.stop()
         if self._slots is not None:
             self._slots.close()
-        if self._guardian is not None:
-            self._guardian.close()
-        if self._admission is not None:
-            self._admission.close()
-        self._sweeper.stop()
+        if self._front is not None:
+            self._front.close()
+        if self._board is not None:
+            self._board.close()
         self._notifier.stop()
-
-
-class _ControlAnswer(Protocol):
-    """Answers whoever connects with one JSON document and a newline, then closes."""
-
-    def connectionMade(self) -> None:
-        """Someone asks."""
-        self.factory.report().addCallbacks(self._tell, lambda _: self.transport.loseConnection())  # type: ignore[union-attr]
-
-    def _tell(self, report: dict[str, Any]) -> None:
-        assert self.transport is not None
-        self.transport.write(json.dumps(report, indent=1).encode() + b"\n")
-        self.transport.loseConnection()
 
 
 def _raise_descriptor_limit() -> None:
@@ -300,8 +346,19 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _keep_descriptors_to_ourselves() -> None:
+    """What whoever started us left open, systemd's sockets among it, is not for workers."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+
+
 def makeService(options: Options) -> StickydService:
     """For the plugin: a service from a parsed command line."""
     from twisted.internet import reactor
 
-    return StickydService(reactor, options.settings, options["listen"], options["control"])
+    _keep_descriptors_to_ourselves()
+    return StickydService(
+        reactor, options.settings, options["listen"], options["control"], options.arguments
+    )

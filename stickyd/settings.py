@@ -25,6 +25,7 @@ class Settings:
     affinity: str = "xff,src"
     scope: str = "connection"
     hash: str = "rendezvous"
+    balance_factor: int = 0
     trusted: str = "127.0.0.1,::1"
     proxy_protocol: str = "off"
     proxy_allow_from: str = "127.0.0.1,::1"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -22,10 +23,17 @@ TWISTD = [sys.executable, "-m", "twisted", "--nodaemon", "--pidfile=", "stickyd"
 
 
 def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A TCP port that was free a moment ago.
+
+    Below those that the kernel gives to outgoing connections, of which the tests make thousands.
+    """
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as ports:
+        first = int(ports.read().split()[0])
+    while True:
+        port = random.randrange(1024, first)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition: Any, seconds: float = 10.0, what: str = "condition") -> Any:

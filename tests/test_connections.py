@@ -300,6 +300,8 @@ class Crowd(unittest.TestCase):
                 self.assertShed(late)
             self.assertEqual(other.ask(TWO).worker, 2)
             self.assertEqual(memory.read_text().count("stickyd-tally"), 2)
+            # Requests that have begun have their time, also when the daemon is to end.
+            self.crowd.close()
 
     def test_a_worker_whose_app_takes_every_descriptor(self) -> None:
         options = (*PAGE, "--affinity-scope", "request")

@@ -61,6 +61,7 @@ class Keys(unittest.TestCase):
             (("a", "--workers", "x"), "x"),
             (("a", "--seed", "x"), "seed"),
             (("a", "--hash", "x"), "--hash"),
+            (("a", "--hash-balance-factor", "99"), "--hash-balance-factor: 99 is neither 0"),
             (("-", "--affinity", "xff,moon"), "--affinity: unknown source 'moon'"),
             (("-", "--peer", "here"), "--peer: 'here'"),
             (("-", "--forwarded-allow-ips", "here"), "--forwarded-allow-ips: 'here'"),
@@ -69,6 +70,16 @@ class Keys(unittest.TestCase):
             self.assertEqual((status, out), (2, ""), arguments)
             self.assertIn(said, err)
             self.assertEqual(err.count("\n"), 1, err)
+
+    def test_a_load_bound(self) -> None:
+        out = run("10.10.12.11", "--hash-balance-factor", "150")[1]
+        self.assertTrue(out.startswith("10.10.12.11: worker 2\n"))
+        self.assertIn("bound   150 % of the average load: this is the first choice.", out)
+        self.assertIn("  bound ", run("-", "--hash-balance-factor", "150", sent=request(XFF))[1])
+        # A key that carries its slot has no second choice.
+        sid = make(2, bytes(12), secret_of(1))
+        self.assertNotIn("bound", run(sid, "--hash-balance-factor", "150")[1])
+        self.assertNotIn("bound", run("10.10.12.11")[1])
 
 
 class Requests(unittest.TestCase):

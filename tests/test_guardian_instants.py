@@ -213,7 +213,8 @@ class World:
         for descriptor, holder in self.holders.items():
             if holder == slot and self.is_connection(descriptor):
                 os.close(descriptor)
-        self.guardian.bury(self.owners[slot], worker.tally, [self.slots[slot].outbox])
+        heirs: list[Any] = [self.slots[slot]]
+        self.guardian.bury(self.owners[slot], heirs)
         self.places.settle(worker.tally)
         self.start(slot)
 
@@ -235,11 +236,11 @@ class World:
             if isinstance(member, LingeringClose):
                 member._socket.detach()
         worker.poller.close()
-        worker._reader._receiver.close()
-        for outbox in worker._senders.values():
+        worker._intake._inbox._receiver.close()
+        for outbox in worker.ways._senders.values():
             outbox._sender.close()
-        assert worker._ledger is not None
-        worker._ledger.close()
+        assert worker._intake._ledger is not None
+        worker._intake._ledger.close()
 
     def check_one_owner(self) -> None:
         channels = [channel for worker in self.workers.values() for channel in worker._channels]
@@ -250,6 +251,7 @@ class World:
         self.run()
         assert not any(worker._channels for worker in self.workers.values())
         assert not len(self.guardian), "a copy is left"
+        assert not self.places.open(), "a place is left"
         for worker in self.workers.values():
             self.end(worker)
             worker.tally.close()

@@ -230,6 +230,19 @@ class Ends(Shared):
         for _ in range(whole):
             self.assertEqual(self.reader.response().status, 200)
 
+    def test_a_body_of_which_more_is_read_ahead_than_is_kept(self) -> None:
+        body = b"b" * 100_000
+        self.sock.sendall(request("10.0.0.1", "/late?s=0.2"))
+        self.sock.sendall(request("10.0.0.1", "/digest", "POST", body))
+        self.assertTrue(self.reader.response().body.endswith(b"late "))
+        self.assertIn(hashlib.sha256(body).hexdigest().encode(), self.reader.response().body)
+
+    def test_a_big_last_answer_ends_with_the_connection(self) -> None:
+        head = request("10.0.0.1", "/big?n=200000")
+        self.sock.sendall(head[:-2] + b"Connection: close\r\n\r\n")
+        self.assertEqual(len(self.reader.response().body), 200_000)
+        self.assertTrue(self.reader.at_end())
+
     def test_refusal_after_pipelined_requests(self) -> None:
         self.sock.sendall(request("10.0.0.1", "/hello") + b"BAD\r\n\r\n" + request("1.1.1.1"))
         self.assertEqual(self.reader.response().status, 200)

@@ -6,6 +6,8 @@ import os
 import socket
 import struct
 import unittest
+from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,9 +31,10 @@ from stickyd.ledger import (
     word,
 )
 from stickyd.master import baggage
-from stickyd.master.guardian import Guardian, ask_kernel
+from stickyd.master.guardian import Guardian
+from stickyd.master.kernel import ask_kernel
 from stickyd.master.verdict import CLOSE_WAIT, ESTABLISHED, UNKNOWN, Kernel, Verdict, verdict
-from stickyd.places import Places, Tally
+from stickyd.places import Places
 from tests.daemon import wait_for
 
 OPEN, DONE = ESTABLISHED, CLOSE_WAIT
@@ -210,7 +213,8 @@ class Resumed(unittest.TestCase):
         self.assertEqual((len(after), after.next_owner()), (1, 2))
         self.assertFalse(os.get_inheritable(packed["copies"][0][0]))
         sender, receiver = make_inbox()
-        after.bury(1, Tally(), [InboxSender(Clock(), sender)])
+        heir: Any = SimpleNamespace(number=1, outbox=InboxSender(Clock(), sender))
+        after.bury(1, [heir])
         message, descriptor = take_one(receiver)
         returned = frame._replace(kind=Kind.RETURNED, unread=b"")
         self.assertEqual(decode(message), returned)

@@ -21,6 +21,15 @@ def cpu_free_sender(sock, data: bytes) -> threading.Thread:
 
 
 class BigBodies(unittest.TestCase):
+    def test_what_is_pipelined_behind_a_big_answer_moves_when_that_is_sent(self) -> None:
+        with Daemon(*APP, "--head-timeout", "3") as daemon, daemon.connect() as sock:
+            reader = Reader(sock)
+            # More than is written at once, less than the socket takes.
+            for size in (140_000, 200_000, 260_000):
+                sock.sendall(request(ONE, f"/big?n={size}") + request(TWO, "/hello"))
+                self.assertEqual(len(reader.response().body), size)
+                self.assertEqual(reader.response().worker, 2)
+
     def test_both_ways_between_small_requests_of_other_clients(self) -> None:
         upload = os.urandom(MEBI) * 64
         digest = hashlib.sha256(upload).hexdigest().encode()

@@ -17,6 +17,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from stickyd.balance import Balance
+from stickyd.board import Board
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
@@ -86,16 +88,20 @@ class Place:
 
 class Ownership(RuleBasedStateMachine):
     clients = Bundle("clients")
+    settings = SETTINGS
     guarded = False
 
     def __init__(self) -> None:
         super().__init__()
+        self.board = Board.create(SLOTS) if self.settings.balance_factor else None
+        self.rows: dict[int, int] = {}
         self.reactors = {slot: SteppingReactor() for slot in range(SLOTS + 1)}
         self.inboxes = {}
         for slot in range(1, SLOTS + 1):
             sender, receiver = make_inbox()
-            # Small, so that a few connections with unread bytes fill it.
-            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2304)
+            # Small, so that a few connections with unread bytes fill it; but all that a worker
+            # reads ahead must fit in, or it would rightly be refused.
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
             self.inboxes[slot] = (sender, receiver)
         self.places = Places(CROWD)
         self.master = {
@@ -111,10 +117,12 @@ class Ownership(RuleBasedStateMachine):
         self.everyone: list[Client] = []
 
     def make_guardian(self) -> Guardian:
-        places = [Place(n, self.inboxes[n][1], outbox) for n, outbox in self.master.items()]
-        slots: Any = places
+        slots: Any = [self.place(slot) for slot in self.master]
         ledger = Ledger.create(CROWD)
         return Guardian(self.reactors[0], ledger, slots, self.places, MasterCounters(), 1e9)
+
+    def place(self, slot: int) -> Any:
+        return Place(slot, self.inboxes[slot][1], self.master[slot])
 
     def start_worker(self, slot: int) -> None:
         reactor = self.reactors[slot] = SteppingReactor()
@@ -126,15 +134,22 @@ class Ownership(RuleBasedStateMachine):
             self.owners[slot] = self.guardian.next_owner()
             ledger = Ledger(os.dup(self.guardian.ledger.descriptor), self.owners[slot])
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
+        seat = None
+        if self.board is not None:
+            if slot in self.rows:
+                self.board.fold(self.rows[slot])
+            self.rows[slot] = self.board.hand_out(slot)
+            seat = self.board, self.rows[slot]
         self.workers[slot] = Worker(
             reactor,
-            SETTINGS,
+            self.settings,
             slot,
             Site(Echo(slot), reactor=reactor),
             self.inboxes[slot][1].dup(),
             ends,
             lambda slot, placement: None,
             tally,
+            seat=seat,
             ledger=ledger,
         )
         self.workers[slot].poller._batch = 1
@@ -168,8 +183,11 @@ class Ownership(RuleBasedStateMachine):
             else:
                 theirs.close()
 
-        self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, done)
+        self.put(slot, frame.encode(), theirs.fileno(), done)
         return client
+
+    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
+        self.master[slot].put(message, descriptor, 1e9, done)
 
     def message(self, client: Client, slot: int, body: int) -> bytes:
         whose = CLIENTS[slot][client.number % 2].encode()
@@ -261,7 +279,7 @@ class Ownership(RuleBasedStateMachine):
         idle = {channel.frame.connection for channel in worker._channels if channel.idle()}
         self.close_descriptors(worker)
         if self.guardian is not None:
-            self.guardian.bury(self.owners[slot], worker.tally, [self.master[slot]])
+            self.guardian.bury(self.owners[slot], [self.place(slot)])
             # What idled goes on as if nothing had happened.
             owned -= idle
         self.places.settle(worker.tally)
@@ -278,11 +296,11 @@ class Ownership(RuleBasedStateMachine):
             if isinstance(member, LingeringClose):
                 member._socket.close()
         worker.poller.close()
-        worker._reader._receiver.close()
-        for outbox in worker._senders.values():
+        worker._intake._inbox._receiver.close()
+        for outbox in worker.ways._senders.values():
             outbox._sender.close()
-        if worker._ledger is not None:
-            worker._ledger.close()
+        if worker._intake._ledger is not None:
+            worker._intake._ledger.close()
 
     # ---- what must always hold
 
@@ -325,6 +343,8 @@ class Ownership(RuleBasedStateMachine):
             for ends in self.inboxes.values():
                 for end in ends:
                     end.close()
+            if self.board is not None:
+                self.board.close()
         assert left == 0, "a descriptor is left behind"
 
     def check_the_end(self) -> None:
@@ -351,14 +371,18 @@ class Ownership(RuleBasedStateMachine):
             assert not len(self.guardian), "a copy is left behind"
 
     def come_to_rest(self) -> None:
-        outboxes = [box for worker in self.workers.values() for box in worker._senders.values()]
+        outboxes = [
+            box for worker in self.workers.values() for box in worker.ways._senders.values()
+        ]
         outboxes += self.master.values()
         for _ in range(2000):
             moved = False
+            # Time first: what waited for room in an inbox is to be taken out of it after that.
+            for reactor in self.reactors.values():
+                reactor.advance(0.005)
             for reactor in self.reactors.values():
                 while reactor.step():
                     moved = True
-                reactor.advance(0.005)
             self.answers_are_right()
             if not moved and not any(box.waiting() for box in outboxes):
                 return
@@ -371,6 +395,50 @@ class GuardedOwnership(Ownership):
     guarded = True
 
 
+class Counted(Ownership):
+    """The same with a bound that no load reaches: nothing is displaced, everything is counted."""
+
+    settings = attrs.evolve(SETTINGS, balance_factor=10_000)
+
+    def __init__(self) -> None:
+        super().__init__()
+        assert self.board is not None
+        counters = MasterCounters()
+        row = self.board.row(0)
+        self.balance = Balance(POLICY.table, 10_000, self.board, row, counters)
+        self.drift = False
+
+    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
+        super().put(slot, message, descriptor, self.balance.putting(slot, done))
+
+    def start_worker(self, slot: int) -> None:
+        if slot in self.workers:
+            # What waits for room in another inbox dies with its sender, but has been counted.
+            waiting = [box.waiting() for box in self.workers[slot].ways._senders.values()]
+            self.drift = self.drift or any(waiting)
+        super().start_worker(slot)
+
+    @invariant()
+    def loads_are_what_is_there(self) -> None:
+        loads = self.board.loads(POLICY.table.slots)
+        for slot, worker in self.workers.items():
+            put, taken = self.board.flow(slot)
+            busy = sum(channel._exchange is not None for channel in worker._channels)
+            assert loads[slot] == max(0, put - taken + busy), slot
+
+    def check_the_end(self) -> None:
+        super().check_the_end()
+        flows = {slot: self.board.flow(slot) for slot in self.workers}
+        assert self.drift or all(put == taken for put, taken in flows.values()), flows
+        for _ in range(2):
+            for worker in self.workers.values():
+                worker.settle()
+        flows = {slot: self.board.flow(slot) for slot in self.workers}
+        assert all(put == taken for put, taken in flows.values()), flows
+        assert not any(self.board.loads(POLICY.table.slots).values())
+        assert not sum(worker.counters.displaced for worker in self.workers.values())
+
+
 Ownership.TestCase.settings = settings(
     max_examples=150,
     stateful_step_count=60,
@@ -381,3 +449,6 @@ Ownership.TestCase.settings = settings(
 GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=100)
 OwnershipTest = Ownership.TestCase
 GuardedOwnershipTest = GuardedOwnership.TestCase
+
+Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=60)
+CountedTest = Counted.TestCase

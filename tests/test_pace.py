@@ -12,6 +12,7 @@ from twisted.web.server import Site
 from stickyd.deadlines import SWEEP_EVERY
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import make_inbox, try_put
+from stickyd.places import Tally
 from stickyd.settings import Settings
 from stickyd.worker.gate import State
 from stickyd.worker.patience import Pace
@@ -81,7 +82,11 @@ class InAWorker(unittest.TestCase):
         self.reactor = reactor = SteppingReactor()
         sender, receiver = make_inbox()
         site = Site(Blob(), reactor=reactor)
-        self.worker = Worker(reactor, settings, 1, site, receiver, {}, lambda slot, named: None)
+        tally = Tally()
+        self.addCleanup(tally.close)
+        self.worker = Worker(
+            reactor, settings, 1, site, receiver, {}, lambda slot, named: None, tally
+        )
         self.worker.start()
         with socket.socket() as listening:
             # Small, so that what the kernel takes says little about the client's pace.

@@ -95,6 +95,11 @@ class CannotStart(unittest.TestCase):
     def test_app_that_ends_the_process(self) -> None:
         self.check_says("--class", "stickyd_test_apps:exits", says="exit code 3")
 
+    def test_sockets_that_systemd_did_not_pass(self) -> None:
+        for which in ("index=0", "name=http"):
+            listen = f"systemd:domain=INET:{which}"
+            self.check_says("--listen", listen, says=f"cannot listen on {listen}: systemd has")
+
     def test_port_that_is_taken(self) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

@@ -96,6 +96,13 @@ def pack_lingering(closing: LingeringClose) -> Packed:
     return {"fd": keep(sock.detach()), "last": as_text(last)}
 
 
+def unpack_lingering(packed: Packed) -> tuple[socket.socket, bytes]:
+    """The socket, non-blocking, and what is still to be written to it."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    sock.setblocking(False)
+    return sock, as_bytes(packed["last"])
+
+
 # ---- a worker
 
 
@@ -109,6 +116,7 @@ def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
         "counters": worker.counters,
         "retiring": worker.retiring,
         "version": worker.version,
+        "row": worker.row,
         "tally": keep(worker.tally.descriptor),
         "owner": worker.owner,
     }
@@ -150,6 +158,13 @@ def pack_slot(slot: Slot) -> Packed:
             for message, descriptor, left in slot.outbox.take_waiting()
         ],
     }
+
+
+def unpack_message(packed: Packed) -> tuple[bytes, socket.socket, float]:
+    """What waits for room in an inbox: message, connection, and seconds it may still wait."""
+    sock = socket.socket(fileno=taken(packed["fd"]))
+    sock.setblocking(False)
+    return as_bytes(packed["message"]), sock, packed["left"]
 
 
 def unpack_slot(packed: Packed, reactor: Any) -> Slot:

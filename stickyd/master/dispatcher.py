@@ -2,6 +2,7 @@
 
 import attrs
 
+from stickyd.balance import Balance
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.master.arrival import Arrival
@@ -17,6 +18,7 @@ class Dispatcher:
     """Puts each arrival into an inbox within ``patience`` seconds, or refuses it.
 
     :ivar policy: replaced when other slots take part.
+    :ivar balance: None if slots have no bound.
     :ivar guardian: keeps a copy of what is placed.
     """
 
@@ -24,15 +26,20 @@ class Dispatcher:
     slots: Slots
     counters: MasterCounters
     patience: float
+    balance: Balance | None = None
     guardian: Guardian | None = None
 
     def take_table(self) -> None:
         """Place among the slots that take part now."""
         self.policy = self.policy.with_slots(self.slots.taking_part(), self.slots.version)
+        if self.balance is not None:
+            self.balance.take_table(self.policy.table)
 
     def dispatch(self, arrival: Arrival, head: Head) -> None:
         """Place an arrival whose head is complete."""
         placement = self.policy.place(head, arrival.peer[0] if arrival.peer else None)
+        if self.balance is not None:
+            placement = self.balance.place(placement, arrival.connection)
         # Without a key any slot will do; the connection's number spreads them evenly.
         numbers = self.policy.table.slots
         slot = placement.slot or numbers[arrival.connection % len(numbers)]
@@ -62,7 +69,8 @@ class Dispatcher:
                     self.guardian.give_up(frame.entry)
                 arrival.refuse(BUSY)
 
-        self.slots[slot].outbox.put(frame.encode(), arrival.fileno(), self.patience, done)
+        told = done if self.balance is None else self.balance.putting(slot, done)
+        self.slots[slot].outbox.put(frame.encode(), arrival.fileno(), self.patience, told)
 
     def _entry(self, arrival: Arrival) -> int:
         """Where the connection's state will be noted; 0 if it is not guarded."""

@@ -7,60 +7,31 @@ at once, for nobody would ever answer them.
 
 Because of the copy, closing is not enough to end a connection: a worker shuts
 it down first (shutdown(2)), then marks its entry, and the master drops its copy
-at the next sweep.
+at the next sweep. The place of a guarded connection (`stickyd.places`) is given
+back with the copy and by nothing else, so that it is right whenever a worker dies.
 """
 
-import fcntl
 import resource
 import socket
-import struct
-import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
+from stickyd.balance import Balance
 from stickyd.counters import MasterCounters
-from stickyd.handoff.frame import Frame, Kind, decode
-from stickyd.handoff.inbox import InboxSender, waits_in
-from stickyd.ledger import FLYING, Ledger, owner_of, state_of, taken_of
+from stickyd.handoff.frame import Frame, Kind, decode, entry_of
+from stickyd.handoff.inbox import waits_in
+from stickyd.ledger import FLYING, OWNERS, Ledger, owner_of, state_of, taken_of
 from stickyd.lingering import end_connection
 from stickyd.master.baggage import Packed, as_bytes, as_text, keep, taken
-from stickyd.master.slots import Slots
-from stickyd.master.verdict import UNKNOWN, Kernel, Verdict, verdict
-from stickyd.places import Places, Tally
+from stickyd.master.kernel import ask_kernel
+from stickyd.master.slots import Slot, Slots
+from stickyd.master.verdict import Verdict, verdict
+from stickyd.places import Places
 
 SWEEP_EVERY = 0.25
 """Seconds between sweeps: how long the copy of a connection may outlive it."""
-
-_INT = struct.Struct("i")
-_RECEIVED = struct.Struct("=Q")
-_RECEIVED_AT = 128
-"""Where ``tcpi_bytes_received`` stands in struct tcp_info (linux/tcp.h); its layout is fixed."""
-_INFO_SIZE = _RECEIVED_AT + _RECEIVED.size
-_LOOKS = 5
-
-
-def ask_kernel(sock: socket.socket) -> Kernel | None:
-    """What the kernel knows of a connection that nobody reads; None if it is no TCP."""
-    if sock.family == socket.AF_UNIX:
-        return None
-    try:
-        state, received = _tcp_info(sock)
-        for _ in range(_LOOKS):
-            queued = fcntl.ioctl(sock, termios.FIONREAD, bytes(_INT.size))
-            # What came between the two looks would seem to have been read.
-            before, (state, received) = received, _tcp_info(sock)
-            if received == before:
-                return Kernel(state, received, _INT.unpack(queued)[0])
-    except (OSError, struct.error):
-        pass
-    return UNKNOWN
-
-
-def _tcp_info(sock: socket.socket) -> tuple[int, int]:
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_SIZE)
-    return info[0], _RECEIVED.unpack_from(info, _RECEIVED_AT)[0]
 
 
 @attrs.define(eq=False)
@@ -76,7 +47,11 @@ class _Flight:
 
 
 class Guardian:
-    """The master's copies of the connections of all workers."""
+    """The master's copies of the connections of all workers.
+
+    :param patience: seconds that a connection may wait for room in an inbox when it is put back.
+    :ivar balance: counts what is put where; None if slots have no bound.
+    """
 
     def __init__(
         self,
@@ -93,6 +68,8 @@ class Guardian:
         self._places = places
         self._counters = counters
         self._patience = patience
+        self.balance: Balance | None = None
+        places.look = self.sweep
         self._copies: dict[int, tuple[socket.socket, Frame]] = {}
         self._flights: dict[int, _Flight] = {}
         self._sweeping: Any = None
@@ -106,7 +83,7 @@ class Guardian:
 
     def next_owner(self) -> int:
         """The number by which a new worker signs."""
-        self._owners += 1
+        self._owners = self._owners % (OWNERS - 1) + 1
         return self._owners
 
     # ---- connections come
@@ -138,12 +115,17 @@ class Guardian:
     def give_up(self, number: int) -> None:
         """The connection of an entry is in no inbox and in no worker: end it, if we have it."""
         self._flights.pop(number, None)
+        self._release(number)
+        if number:
+            self.ledger.free(number)
+
+    def _release(self, number: int) -> None:
+        """End a connection that nobody has but us."""
         copy = self._copies.pop(number, None)
         if copy is not None:
             self._counters.released += 1
+            self._places.give_back()
             end_connection(copy[0].detach(), copied=True)
-        if number:
-            self.ledger.free(number)
 
     def flies_on(self, number: int) -> None:
         """The master itself has put the connection of an entry into another inbox."""
@@ -163,6 +145,7 @@ class Guardian:
             copy = self._copies.pop(number, None)
             if copy is not None:
                 copy[0].close()
+                self._places.give_back()
             if number:
                 self.ledger.free(number)
         if self._flights:
@@ -190,17 +173,15 @@ class Guardian:
                 flight.inboxes &= exist
             else:
                 del self._flights[number]
-                self._counters.released += 1
                 # The entry is not used again: were it not lost after all, its receiver would sign.
-                end_connection(self._copies.pop(number)[0].detach(), copied=True)
+                self._release(number)
 
     # ---- workers end
 
-    def bury(self, owner: int, tally: Tally, heirs: Sequence[InboxSender]) -> None:
+    def bury(self, owner: int, heirs: Sequence[Slot]) -> None:
         """The worker that signs by ``owner`` is gone. Decide about each connection it had.
 
-        :param tally: the worker's: what goes into an inbox has not ended.
-        :param heirs: inboxes for what idles; none if it is to be ended.
+        :param heirs: slots for what idles; none if it is to be ended.
         """
         self.sweep()
         inboxes = {slot.number for slot in self._slots}
@@ -219,29 +200,29 @@ class Guardian:
                     self.give_up(number)
         # First those whose clients are waiting.
         for _, number in sorted(returning):
-            tally.moved()
-            self.ledger.fly(number, taken_of(self.ledger.word(number)))
-            self._put_back(number, heirs)
+            self.ledger.fly(number, taken_of(words[number]))
+            self._counters.rescued += 1
+            sock, frame = self._copies[number]
+            heir = heirs[frame.connection % len(heirs)]
+            done = self._if_not_sent(number)
+            if self.balance is not None:
+                done = self.balance.putting(heir.number, done)
+            heir.outbox.put(frame.encode(), sock.fileno(), self._patience, done)
 
-    def _put_back(self, number: int, heirs: Sequence[InboxSender]) -> None:
-        sock, frame = self._copies[number]
-        self._counters.rescued += 1
-
+    def _if_not_sent(self, number: int) -> Callable[[bool], None]:
         def done(sent: bool) -> None:
             if not sent:
                 self._counters.rescued -= 1
-                self._places.give_back()
                 self.give_up(number)
 
-        heir = heirs[frame.connection % len(heirs)]
-        heir.put(frame.encode(), sock.fileno(), self._patience, done)
+        return done
 
     # ---- the master's own program is replaced
 
     def pack(self) -> Packed:
         """Everything, for another program in our place; nothing may be done after this.
 
-        To be called once no worker ends any more and the slots are packed.
+        To be called once no worker ends any more.
         """
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -254,6 +235,35 @@ class Guardian:
         self._owners = packed["owners"]
         for descriptor, frame in packed["copies"]:
             self.guard(socket.socket(fileno=taken(descriptor)), decode(as_bytes(frame)))
+        # Some may have been lost with a worker that ended just before.
+        inboxes = {slot.number for slot in self._slots}
+        for number in self._copies:
+            word = self.ledger.word(number)
+            if state_of(word) == FLYING:
+                self._flights[number] = _Flight(word, set(inboxes))
+
+    def wait_again(self, slot: Slot, message: bytes, sock: socket.socket, left: float) -> bool:
+        """Go on waiting for room in an inbox, for what waited in the program before us.
+
+        :param sock: the descriptor that waited: the copy's own (of what was put
+            back for a worker that died) or one beside it (of what is placed anew).
+        :return: whether the connection is one of ours; otherwise it is still the caller's.
+        """
+        number = entry_of(message)
+        copy = self._copies.get(number)
+        if copy is None:
+            return False
+        if copy[0].fileno() == sock.fileno():
+            slot.outbox.put(message, sock.detach(), left, self._if_not_sent(number))
+            return True
+
+        def done(sent: bool) -> None:
+            sock.close()
+            if not sent:
+                self.give_up(number)
+
+        slot.outbox.put(message, sock.fileno(), left, done)
+        return True
 
     # ---- the end
 
@@ -262,6 +272,7 @@ class Guardian:
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
+        self._places.look = lambda: None
         for sock, _ in self._copies.values():
             sock.close()
         self._copies.clear()

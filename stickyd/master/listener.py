@@ -22,6 +22,10 @@ _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _SHORT_OF = _NO_DESCRIPTOR | {errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_WHEN_SHORT = 0.1
 
+BACKLOG = 1024
+"""Connections that wait to be accepted (listen(2)): while the master replaces its own program,
+or a burst comes. The kernel bounds it by net.core.somaxconn."""
+
 UNSENT_MOST = 128 * 1024
 """Bytes of an answer that the kernel holds beyond what the client's window takes. Otherwise it
 holds megabytes for each client that reads slowly, and filling them stalls the others."""
@@ -70,6 +74,7 @@ class Listener:
         self._port = port
         self._socket: socket.socket = port.socket
         port.stopReading()
+        self._socket.listen(BACKLOG)
         self._unix = self._socket.family == socket.AF_UNIX
         if not self._unix:
             # Both are inherited by every connection accepted from it (tcp(7)).

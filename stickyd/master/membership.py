@@ -27,7 +27,7 @@ class Membership:
         slots: Slots,
         places: Places,
         on_table: Callable[[], None],
-        guardian: Guardian | None = None,
+        guardian: Guardian | None,
     ) -> None:
         self._settings = settings
         self._slots = slots

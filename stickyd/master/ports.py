@@ -1,5 +1,7 @@
 """The listening sockets: bound while we may, never taken from whoever passed them to us."""
 
+import contextlib
+import os
 import socket
 from typing import Any
 
@@ -7,6 +9,7 @@ from twisted.internet import defer
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.protocol import Factory
 
+from stickyd.master.baggage import Packed, keep, taken
 from stickyd.master.supervisor import StartFailed
 
 
@@ -38,6 +41,22 @@ class Passed:
         self.socket.close()
 
 
+class Kept(Passed):
+    """A listening socket that the program before us has bound: ours, with all that belongs to it.
+
+    Not a Twisted port either, since that would set the mode of a socket file anew.
+    """
+
+    def stopListening(self) -> None:
+        """Close it; a socket file goes, and its lock (twisted.python.lockfile)."""
+        name = self.socket.getsockname()
+        self.socket.close()
+        if isinstance(name, str) and not name.startswith("\0"):
+            for path in (name, f"{name}.lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+
+
 class Ports:
     """What the ``--listen`` options ask for.
 
@@ -48,6 +67,7 @@ class Ports:
         self._reactor = reactor
         self._descriptions = descriptions
         self._bound: dict[int, defer.Deferred[Any]] = {}
+        self._ports: list[Any] = []
 
     def bind_privileged(self) -> None:
         """Bind what may need root's rights, before they are given up.
@@ -65,7 +85,11 @@ class Ports:
         return self._bound[index]
 
     def _listen(self, description: str) -> Any:
-        endpoint = serverFromString(self._reactor, description)
+        try:
+            endpoint = serverFromString(self._reactor, description)
+        except LookupError:
+            why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
+            raise ValueError(why) from None
         if isinstance(endpoint, AdoptedStreamServerEndpoint):
             return Passed(endpoint.fileno)
         return endpoint.listen(_Unused()).addCallback(_plain)
@@ -83,7 +107,29 @@ class Ports:
                 ports = [port for got, port in results if got]
                 await defer.DeferredList([defer.maybeDeferred(p.stopListening) for p in ports])
                 raise StartFailed(f"cannot listen on {description}: {failure.value}")
-        return [port for _, port in results]
+        self._ports = [port for _, port in results]
+        return self._ports
+
+    # ---- the master's own program is replaced
+
+    def pack(self) -> list[Packed]:
+        """The sockets, in order; all are bound."""
+        return [
+            {
+                "fd": keep(port.socket.fileno()),
+                "passed": isinstance(port, Passed) and not isinstance(port, Kept),
+            }
+            for port in self._ports
+        ]
+
+    def resume(self, packed: list[Packed]) -> list[Any]:
+        """What `listen` returns, from what the program before us has packed."""
+        self._ports = [self._adopt(each) for each in packed]
+        return self._ports
+
+    def _adopt(self, packed: Packed) -> Any:
+        kind = Passed if packed["passed"] else Kept
+        return kind(taken(packed["fd"]))
 
 
 def _plain(port: Any) -> Any:

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.board import Board
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
 from stickyd.notify import MASTERS_ALONE
@@ -37,7 +38,7 @@ class _Link(control.Link):
     def beat(self, counters: bytes) -> dict[str, Any]:
         """A worker lives, and tells how far it is."""
         self._worker.counters = json.loads(counters)
-        self._worker.silent = 0.0
+        self._worker.lives()
         return {}
 
     @control.Misrouted.responder
@@ -60,10 +61,12 @@ class WorkerProcess:
         with `control.CannotLoad`, or when the process ends before.
     :ivar ended: fires with None when the process has ended.
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
+    :ivar heard: when the last one came, in the reactor's seconds.
     :ivar counters: the last it told.
     :ivar retiring: it has been told to finish.
     :ivar version: of the slot table it has been told.
     :ivar tally: what it notes of its connections.
+    :ivar row: of the board, its own; None if slots have no bound.
     :ivar owner: by which number it signs in the ledger.
     :ivar given_up: it has been silent for too long and is being killed.
     """
@@ -75,6 +78,7 @@ class WorkerProcess:
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[["WorkerProcess", str], None],
         tally: Tally,
+        row: int | None,
     ) -> None:
         self._reactor = reactor
         self._link = _Link(self)
@@ -83,11 +87,12 @@ class WorkerProcess:
         self.on_misrouted = on_misrouted
         self.on_worn = on_worn
         self.counters: dict[str, Any] = {}
-        self.silent = 0.0
+        self.lives()
         self.retiring = False
         self.given_up = False
         self.version = 0
         self.tally = tally
+        self.row = row
         self.owner = 0
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
@@ -100,6 +105,11 @@ class WorkerProcess:
 
     # ---- its life
 
+    def lives(self) -> None:
+        """It has given a sign of life."""
+        self.silent = 0.0
+        self.heard = self._reactor.seconds()
+
     def start(
         self,
         settings: Settings,
@@ -107,7 +117,8 @@ class WorkerProcess:
         slots: list[int],
         inbox: socket.socket,
         ends: Senders,
-        ledger: int | None = None,
+        board: Board | None,
+        ledger: int | None,
     ) -> None:
         """Start the process and let it load the app.
 
@@ -132,6 +143,7 @@ class WorkerProcess:
             "settings": json.loads(settings.to_json()),
             "version": version,
             "slots": slots,
+            "row": self.row,
             "owner": self.owner,
         }
         started = self._ask(
@@ -140,6 +152,7 @@ class WorkerProcess:
             about=json.dumps(about).encode("utf-8"),
             inbox=inbox.fileno(),
             tally=self.tally.descriptor,
+            board=board.descriptor if board is not None else None,
             senders=_as_ends(ends),
             ledger=ledger,
         )
@@ -189,7 +202,7 @@ class WorkerProcess:
             self._settle_loaded(failure)
 
     def _settle_loaded(self, failure: Failure | None) -> None:
-        self.silent = 0.0
+        self.lives()
         if not self.loaded.called:
             if failure is None:
                 self.loaded.callback(None)

@@ -52,7 +52,8 @@ class Pulse:
             passed = 0.0
         for slot in self._slots:
             for worker in slot.workers():
-                self._feel(slot, worker, passed)
+                # Not what lies before its last heartbeat.
+                self._feel(slot, worker, min(passed, now - worker.heard))
             failover = self._settings.slot_failover
             empty = slot.serving is None and slot.empty_since is not None and not slot.going
             if failover and empty and slot.number not in self._slots.out:

@@ -19,13 +19,20 @@ def place_anew(
     others: list[Slot],
     patience: float,
     places: Places,
-    guardian: Guardian | None = None,
+    guardian: Guardian | None,
 ) -> None:
     """Empty an inbox into those of ``others``, in turn.
 
     A connection travels as one that was put back: whoever takes it judges its
     next request by the table of the day.
     """
+
+    def ended(entry: int) -> None:
+        if entry and guardian is not None:
+            guardian.give_up(entry)
+        else:
+            places.give_back()
+
     targets = cycle(others)
     while True:
         taken = take_one(slot.receiver)
@@ -34,16 +41,14 @@ def place_anew(
         message, descriptor = taken
         if descriptor < 0:
             _log.error("a connection was lost on its way: this process is out of descriptors")
-            places.give_back()
-            if guardian is not None:
-                guardian.give_up(entry_of(message))
+            ended(entry_of(message))
             continue
         try:
             frame = decode(message)._replace(kind=Kind.RETURNED)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
-            places.give_back()
+            ended(entry_of(message))
             continue
         # Whoever takes a connection that was put back expects it so.
         os.set_blocking(descriptor, False)
@@ -54,8 +59,6 @@ def place_anew(
         def close(sent: bool, descriptor: int = descriptor, entry: int = frame.entry) -> None:
             os.close(descriptor)
             if not sent:
-                places.give_back()
-                if guardian is not None:
-                    guardian.give_up(entry)
+                ended(entry)
 
         next(targets).outbox.put(frame.encode(), descriptor, patience, close)

@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.board import Board
 from stickyd.counters import add_up
 from stickyd.master.slots import Slots
 
@@ -13,11 +14,14 @@ PATIENCE = 1.0
 Report = dict[str, Any]
 
 
-async def report_on(slots: Slots, gone: Report) -> Report:
+async def report_on(slots: Slots, gone: Report, board: Board | None) -> Report:
     """Slot states and counters, JSON-ready.
 
     :param gone: the counters of workers that have ended.
+    :param board: tells the loads, if slots have a bound.
     """
+    numbers = [slot.number for slot in slots]
+    loads = board.loads(numbers) if board is not None else {}
     workers = [(slot, worker) for slot in slots for worker in slot.workers()]
     asked = await defer.DeferredList([worker.report(PATIENCE) for _, worker in workers])
     reports = [(slot, report) for (slot, _), (_, report) in zip(workers, asked, strict=True)]
@@ -30,6 +34,7 @@ async def report_on(slots: Slots, gone: Report) -> Report:
                 "pid": slot.pid,
                 "leaving": [worker.pid for worker in slot.leaving],
                 "spawned": slot.spawned,
+                "load": loads.get(slot.number),
                 "waiting": slot.outbox.waiting(),
                 "counters": add_up([report for at, report in reports if at is slot]),
             }

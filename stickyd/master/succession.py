@@ -7,6 +7,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.board import Board
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
 from stickyd.master.baggage import Packed, unpack_tally, unpack_worker
@@ -36,16 +37,18 @@ class Succession:
         settings: Settings,
         slots: Slots,
         places: Places,
+        board: Board | None,
         on_ended: Callable[[Slot, WorkerProcess], None],
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[[WorkerProcess, str], None],
-        guardian: Guardian | None = None,
+        guardian: Guardian | None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
         self._places = places
+        self._board = board
         self._on_ended = on_ended
         self._on_served = on_served
         self._on_misrouted = on_misrouted
@@ -55,21 +58,33 @@ class Succession:
 
     def bring(self, slot: Slot) -> WorkerProcess:
         """Spawn a worker that loads the app for a slot."""
-        worker = slot.coming = self._worker_of(slot, Tally.shared())
+        row = self._board.hand_out(slot.number) if self._board is not None else None
+        worker = slot.coming = self._worker_of(slot, Tally.shared(), row)
         slot.spawned += 1
         slots = self._slots
         ledger = None
         if self._guardian is not None:
             worker.owner = self._guardian.next_owner()
             ledger = self._guardian.ledger.descriptor
-        taking, senders = slots.taking_part(), slots.senders()
-        worker.start(self._settings, slots.version, taking, slot.receiver, senders, ledger)
+        worker.start(
+            self._settings,
+            slots.version,
+            slots.taking_part(),
+            slot.receiver,
+            slots.senders(),
+            self._board,
+            ledger,
+        )
         return worker
 
-    def _worker_of(self, slot: Slot, tally: Tally) -> WorkerProcess:
-        worker = WorkerProcess(self._reactor, slot.number, self._on_misrouted, self._on_worn, tally)
+    def _worker_of(self, slot: Slot, tally: Tally, row: int | None) -> WorkerProcess:
+        told = self._on_misrouted, self._on_worn
+        worker = WorkerProcess(self._reactor, slot.number, *told, tally, row)
         worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
         self._places.watch(worker.tally)
+        if self._board is not None and row is not None:
+            board = self._board
+            worker.ended.addCallback(lambda _: board.fold(row))
         return worker
 
     def take_up(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
@@ -84,7 +99,7 @@ class Succession:
             if str(pid) not in workers:
                 continue
             of_worker = workers[str(pid)]
-            worker = self._worker_of(slot, unpack_tally(of_worker))
+            worker = self._worker_of(slot, unpack_tally(of_worker), of_worker["row"])
             if pid == packed["serving"] and of_worker["channel"] is not None:
                 slot.serving = worker
             else:

@@ -15,6 +15,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from stickyd.board import Board
 from stickyd.counters import add_up
 from stickyd.master.baggage import Packed, pack_worker
 from stickyd.master.guardian import Guardian
@@ -42,6 +43,7 @@ class StartFailed(Exception):
 class Supervisor:
     """Runs one worker in every slot.
 
+    :param board: None if slots have no bound.
     :param on_table: called whenever other slots take part than before.
     :ivar on_reloaded: called when a reload is over, well or not, and no other waits.
     """
@@ -52,13 +54,15 @@ class Supervisor:
         settings: Settings,
         slots: Slots,
         places: Places,
+        board: Board | None,
         on_table: Callable[[], None],
-        guardian: Guardian | None = None,
+        guardian: Guardian | None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
         self._places = places
+        self._board = board
         self._guardian = guardian
         self._membership = Membership(settings, slots, places, on_table, guardian)
         self._succession = Succession(
@@ -66,6 +70,7 @@ class Supervisor:
             settings,
             slots,
             places,
+            board,
             self._ended,
             self._served,
             self._misrouted,
@@ -78,6 +83,7 @@ class Supervisor:
         self._gone = add_up([])
         self._reload_waits = False
         self._stopping = False
+        self._packing = False
         self._told_misrouted = False
         self.generation = 1
         self.on_reloaded: Callable[[], None] = lambda: None
@@ -218,8 +224,9 @@ class Supervisor:
     def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
         if self._guardian is not None:
-            heirs = [] if self._stopping else self._slots.heirs(slot)
-            self._guardian.bury(worker.owner, worker.tally, heirs)
+            # The program after us finds in the inboxes what we put there.
+            heirs = self._slots.heirs(slot) if self._packing or not self._stopping else []
+            self._guardian.bury(worker.owner, heirs)
         self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
@@ -314,7 +321,7 @@ class Supervisor:
 
     async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
-        report = await report_on(self._slots, self._gone)
+        report = await report_on(self._slots, self._gone, self._board)
         return {"generation": self.generation, **report}
 
     # ---- the master's own program is replaced
@@ -328,7 +335,7 @@ class Supervisor:
         """
         await self._turn.acquire()
         await defer.DeferredList([s.coming.loaded for s in self._slots if s.coming is not None])
-        self._stopping = self._succession.stopping = True
+        self._stopping = self._packing = self._succession.stopping = True
         self._pulse.stop()
         for slot in self._slots:
             self._cancel_respawn(slot)

@@ -75,7 +75,6 @@ def replace_program(state: Packed) -> NoReturn:
     with open(file, "wb", closefd=False) as writing:
         writing.write(json.dumps({"format": FORMAT, **state}).encode())
     os.lseek(file, 0, os.SEEK_SET)
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, *sys.orig_argv[1:]]
@@ -94,6 +93,11 @@ def resumed() -> Packed | None:
     return state
 
 
+def hold_signals_back() -> None:
+    """From here on the new program handles them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+
+
 def let_signals_come() -> None:
     """Our handlers are there."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
@@ -103,7 +107,8 @@ def own_pidfile() -> str | None:
     """The file that twistd wrote our pid into, if any.
 
     :raise CannotUpgrade: if twistd made us a daemon: it would do so again, and
-        the pid would be another.
+        the pid would be another. If it gave up root's rights: it would try to
+        do so again, which takes them.
     """
     from twisted.scripts.twistd import ServerOptions
 
@@ -115,6 +120,8 @@ def own_pidfile() -> str | None:
         return None
     if not options["nodaemon"]:
         raise CannotUpgrade("a master that twistd has put into the background; use twistd -n")
+    if os.getuid() and (options["uid"] is not None or options["gid"] is not None):
+        raise CannotUpgrade("a master that has given up root's rights (--uid); restart it")
     path = options["pidfile"]
     try:
         with open(path) as file:

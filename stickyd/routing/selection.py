@@ -44,6 +44,10 @@ class SlotTable:
         digest = keyed.digest()
         return digest[0] << 8 | digest[1]
 
+    def digest_of(self, key: bytes) -> int:
+        """The whole hash of a key, 64 bits; its first 16 are the bucket."""
+        return int.from_bytes(self._hash(key), "big")
+
     def weight(self, bucket: int, slot: int) -> int:
         """How much ``slot`` weighs in ``bucket``, 0 to 2**64 - 1."""
         digest = self._hash(bucket.to_bytes(2, "big") + slot.to_bytes(4, "big"))

@@ -146,14 +146,15 @@ class Channel(Leaving):
         placement = ANYWHERE
         if not self._came_with or known is not None:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
-        named = placement.slot
+            if worker.balance is not None and not self._came_with:
+                placement = worker.bounded(placement)
         key = placement.key.text if placement.key is not None else None
         step = gate.with_head(
             came_with=self._came_with,
             leaving=worker.leaving,
             moves=worker.moves or self.frame.table != version,
             own=worker.slot,
-            named=named,
+            named=placement.slot,
             others=known is not None and known.others(key, came_with=self._came_with),
             flushed=self.transport.flushed(),
         )
@@ -185,7 +186,7 @@ class Channel(Leaving):
             # The last answer has all the time that any answer has.
             self.transport.flush()
             if self.transport.flushed():
-                self.close()
+                self.close(may_send=not self.client_done)
         return False
 
     # ---- a request
@@ -210,6 +211,9 @@ class Channel(Leaving):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         held, self._buffer = self._buffer, b""
         self._body(held)
+        if self.state is State.BODY:
+            # So much may have been read ahead that reading had stopped.
+            self._read_on()
 
     def _body(self, data: bytes) -> None:
         assert self._reader is not None
@@ -249,6 +253,8 @@ class Channel(Leaving):
         if exchange is not self._exchange:
             return
         self._exchange = None
+        if self.worker.balance is not None:
+            self.worker.balance.row.ended()
         self.ending = self.ending or last
         self.state = State.HEAD
         self._read_on()
@@ -271,7 +277,9 @@ class Channel(Leaving):
 
     def retire(self) -> None:
         """The worker ends: answer what came with us, then go to another worker or close."""
-        if self.state is State.HEAD and (self.worker.leaving or not self._buffer):
+        if self.idle() and not self.worker.leaving:
+            self.close()
+        elif self.state is State.HEAD and (self.worker.leaving or not self._buffer):
             self.ending = not self.worker.leaving
             self.advance()
 

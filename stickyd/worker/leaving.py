@@ -10,12 +10,14 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import InboxSender
+from stickyd.ledger import Entry
 from stickyd.lingering import LingeringClose, end_connection
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
+
+Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
 
 
 class Leaving:
@@ -41,7 +43,7 @@ class Leaving:
 
         version = self.worker.policy.table.version
         message = self._next_frame(Kind.MOVED, version)
-        self._send(self.worker.sender(slot), message, moved)
+        self._send(partial(self.worker.ways.put, slot), message, moved)
 
     def pass_on(self) -> None:
         """Give the connection to this slot's other worker, with what has not been served yet."""
@@ -49,8 +51,8 @@ class Leaving:
         def passed() -> None:
             self.worker.counters.passed += 1
 
-        other = self.worker.known.other()
-        self._send(other, self._next_frame(Kind.MOVED, self.frame.table), passed)
+        put = partial(self.worker.ways.put_by, self.worker.known.other())
+        self._send(put, self._next_frame(Kind.MOVED, self.frame.table), passed)
 
     def give_back(self) -> None:
         """Put the connection back, with what has been read, for the worker that comes after us."""
@@ -61,7 +63,8 @@ class Leaving:
         # Still placed as it was: in connection scope it may go elsewhere only
         # if the slots have changed since.
         message = self._next_frame(Kind.RETURNED, self.frame.table)
-        self._send(self.worker.sender_after(self.frame.connection), message, returned)
+        put = partial(self.worker.ways.put_after, self.frame.connection)
+        self._send(put, message, returned)
 
     def _next_frame(self, kind: Kind, version: int) -> bytes:
         frame = self.frame
@@ -81,7 +84,7 @@ class Leaving:
             frame.entry,
         ).encode()
 
-    def _send(self, sender: InboxSender, message: bytes, sent: Callable[[], None]) -> None:
+    def _send(self, put: Put, message: bytes, sent: Callable[[], None]) -> None:
         self.state = State.ROOM
         self.deadline = None
         self.transport.stopReading()
@@ -90,32 +93,33 @@ class Leaving:
             if self.state is not State.ROOM:
                 return
             if has_it:
-                self.worker.tally.moved()
                 sent()
+                self.worker.moved(self)
                 self.transport.entry = None
                 os.close(self._let_go())
-                self.worker.keep(self)
             elif self._buffer:
                 self.refuse(BUSY)
             else:
                 self.close()
 
-        patience = self.worker.settings.inbox_timeout
-        transport = self.transport
-        sender.put(message, transport.fileno(), patience, done, transport.entry)
+        put(message, self.transport.fileno(), done, self.transport.entry)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        exchange, self._exchange = self._exchange, None
+        exchange = self._unanswered()
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
         begun = exchange is not None and exchange.begun
         self._linger(b"" if begun else refusal.response())
 
-    def close(self) -> None:
-        """End in order: everything written still goes out."""
-        if self._buffer or not self.transport.flushed():
+    def close(self, *, may_send: bool = False) -> None:
+        """End in order: everything written still goes out.
+
+        :param may_send: the client has just been answered and may be sending on,
+            which must not cost it the answer (RFC 9112, 9.6).
+        """
+        if may_send or self._buffer or not self.transport.flushed():
             self._linger(b"")
         else:
             entry = self.transport.entry
@@ -142,13 +146,20 @@ class Leaving:
         self.worker.forget(self)
         return descriptor
 
+    def _unanswered(self) -> Exchange | None:
+        """Take the exchange that will get no answer any more."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and self.worker.balance is not None:
+            self.worker.balance.row.ended()
+        return exchange
+
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""
         self.state = State.OVER
         self.deadline = None
         self.worker.ended(self.transport.entry)
         self.worker.forget(self)
-        exchange, self._exchange = self._exchange, None
+        exchange = self._unanswered()
         if exchange is not None:
             self.worker.counters.lost += 1
             exchange.connectionLost(reason)

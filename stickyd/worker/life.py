@@ -11,6 +11,7 @@ from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
+from stickyd.board import Board
 from stickyd.ledger import Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
@@ -50,8 +51,9 @@ class Life:
         about: bytes,
         inbox: socket.socket,
         tally: Tally,
+        board: Board | None,
         senders: Ends,
-        ledger: int | None = None,
+        ledger: int | None,
     ) -> None:
         """Load the app.
 
@@ -76,6 +78,7 @@ class Life:
             self.worn,
             chosen.policy(told["slots"], told["version"]),
             known,
+            (board, told["row"]) if board is not None else None,
             Ledger(ledger, told["owner"]) if ledger is not None else None,
         )
         # What the app brought along at import stays; the collector need not look at it again.
@@ -99,6 +102,8 @@ class Life:
         return json.dumps(self.worker.report()).encode()
 
     def _beat(self) -> None:
+        if self.worker is not None:
+            self.worker.settle()
         self._tell(control.Beat, counters=self.counters())
 
     def _misrouted(self, slot: int, placement: Placement) -> None:

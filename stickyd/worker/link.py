@@ -9,6 +9,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from stickyd import control
+from stickyd.board import Board
 from stickyd.control import adopt_stream
 from stickyd.places import Tally
 from stickyd.worker.life import Ends, Life
@@ -36,14 +37,17 @@ class WorkerLink(control.Link):
         about: bytes,
         inbox: int,
         tally: int,
+        board: int | None,
         senders: list[dict[str, int]],
-        ledger: int | None = None,
+        ledger: int | None,
     ) -> dict[str, Any]:
         """Load the app."""
-        os.set_inheritable(tally, False)
-        if ledger is not None:
-            os.set_inheritable(ledger, False)
-        self._life.load(slot, about, _inbox_end(inbox), Tally(tally), _ends(senders), ledger)
+        for descriptor in (tally, board, ledger):
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)
+        shared = Board(board) if board is not None else None
+        inbox_end, ends = _inbox_end(inbox), _ends(senders)
+        self._life.load(slot, about, inbox_end, Tally(tally), shared, ends, ledger)
         return {}
 
     @control.Serve.responder

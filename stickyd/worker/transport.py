@@ -188,11 +188,15 @@ class ClientTransport(FileDescriptor):
         return not self._tempDataLen and self.offset == len(self.dataBuffer)
 
     def flush(self) -> None:
-        """Send what is written, as far as the kernel takes it now."""
-        if self.disconnecting or self.flushed():
+        """Send what is written, as far as the kernel takes it now.
+
+        What is left over goes out when the poller finds the socket writable,
+        and not before: only then is the channel told, who may be waiting for it.
+        """
+        if self.disconnecting or self.flushed() or self.offset < len(self.dataBuffer):
             return
-        if self.offset == len(self.dataBuffer) and self._tempDataLen <= self.SEND_LIMIT:
-            # Nothing is left from before: what was just written goes out as it is.
+        if self._tempDataLen <= self.SEND_LIMIT:
+            # What was just written goes out as it is.
             data = b"".join(self._tempDataBuffer)
             sent = self.writeSomeData(data)
             if sent == len(data):

@@ -79,6 +79,11 @@ class App(Resource):
         time.sleep(float(request.args[b"s"][0]))
         return self.who(request)
 
+    def hold(self, request):
+        """Blocks the whole worker until somebody writes to the FIFO ``hold``."""
+        (LIFE / "hold").read_bytes()
+        return self.who(request)
+
     def die(self, request):
         os.kill(os.getpid(), signal.SIGKILL)
         threading.Event().wait()

@@ -26,6 +26,10 @@ class Page(Resource):
         request.setHeader("X-Echo", request.getHeader("x-number") or "-")
         return b"From worker %b for %b " % (SLOT, client.encode())
 
+    def big(self, request):
+        """Answers with ?n= bytes in one piece."""
+        return b"b" * int(request.args[b"n"][0])
+
     def late(self, request):
         """Answers after ?s= seconds."""
         delay = float(request.args.get(b"s", [b"0.2"])[0])
@@ -121,6 +125,10 @@ class Page(Resource):
         while left and (not HOARD or HOARD[-1] < most - left - 1):
             HOARD.append(os.open(os.devnull, os.O_RDONLY))
         return b"From worker %b hoard " % SLOT
+
+    def upgrade(self, request):
+        """Speaks another protocol to who offers it."""
+        return Upgrading().render_GET(request)
 
     def close(self, request):
         request.setHeader("Connection", "close")

@@ -1,0 +1,68 @@
+"""What a killed worker had in its hands, from its own notes, and so what may be lost."""
+
+import enum
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+import attrs
+
+from tests.slow.life.load import Loss
+
+
+class Fate(enum.Enum):
+    """What a lost connection was doing."""
+
+    IDLE = "idle in a killed worker"
+    BEGUN = "a request was being answered by a killed worker"
+    HELD = "in a killed worker, its request not given to the app yet"
+    ON_ITS_WAY = "new, waiting in an inbox, or with a worker that lives"
+
+
+@attrs.frozen
+class Notes:
+    """What workers wrote down (`LIFE_NOTES` of the app for load).
+
+    :ivar taken: by port of the client: when (time.monotonic_ns), and which pid took it.
+    :ivar begun: numbers of requests that an app has begun.
+    """
+
+    taken: dict[int, list[tuple[int, int]]]
+    begun: set[int]
+
+    @classmethod
+    def read(cls, directory: Path) -> "Notes":
+        """The notes of every worker there was."""
+        taken: dict[int, list[tuple[int, int]]] = {}
+        begun = set()
+        for file in directory.glob("notes-*"):
+            pid = int(file.name.partition("-")[2])
+            for line in file.read_text().splitlines():
+                what, number, when = line.split()
+                if what == "taken":
+                    taken.setdefault(int(number), []).append((int(when), pid))
+                else:
+                    begun.add(int(number))
+        return cls(taken, begun)
+
+    def fate(self, loss: Loss, killed: Collection[int]) -> Fate:
+        """What became of a lost connection; ``killed`` are the pids that were."""
+        notes = self.taken.get(loss.port, ())
+        takers = [(when, pid) for when, pid in notes if loss.opened < when < loss.ended]
+        if not takers or max(takers)[1] not in killed or loss.how.startswith("no answer"):
+            return Fate.ON_ITS_WAY
+        if not loss.due:
+            return Fate.IDLE
+        begun = any(asked.number in self.begun for asked in loss.due)
+        return Fate.BEGUN if begun else Fate.HELD
+
+
+def judged(
+    losses: list[Loss], notes: Notes, killed: Collection[int]
+) -> tuple[Counter[Fate], list[str]]:
+    """How many of each fate; a line for each connection that had something in flight."""
+    fates = [(loss, notes.fate(loss, killed)) for loss in losses]
+    lines = [f"{loss}: {fate.value}" for loss, fate in fates if loss.due or fate is Fate.ON_ITS_WAY]
+    # What must not be comes first.
+    lines.sort(key=lambda line: not line.endswith(Fate.ON_ITS_WAY.value))
+    return Counter(fate for _, fate in fates), lines

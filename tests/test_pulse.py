@@ -1,0 +1,72 @@
+"""Who has been silent for too long."""
+
+import unittest
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from stickyd.master.process import WorkerProcess
+from stickyd.master.pulse import Pulse
+from stickyd.master.slots import Slots
+from stickyd.places import Tally
+from stickyd.settings import Settings
+
+
+class Beating(WorkerProcess):
+    """A worker without a process: the test gives its heartbeats, and sees its death."""
+
+    pid = 1
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, 1, print, print, Tally(), None)
+        self.loaded.callback(None)
+        self.killed: list[float] = []
+
+    def beat(self) -> None:
+        self._link.beat(b"{}")
+
+    def kill(self, after: float = 0.0, show_stacks: bool = False) -> None:
+        self.killed.append(self._reactor.seconds())
+
+
+class Silence(unittest.TestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        # Not at a whole second, as on any machine.
+        self.clock.advance(1000.25)
+        slots = Slots(self.clock, 1)
+        self.addCleanup(slots.close)
+        self.worker = slots[1].serving = Beating(self.clock)
+        self.addCleanup(self.worker.tally.close)
+        empty: list[Any] = []
+        self.pulse = Pulse(self.clock, Settings(timeout=2), slots, empty.append)
+        self.pulse.start()
+        self.addCleanup(self.pulse.stop)
+
+    def pass_time(self, seconds: float) -> None:
+        for _ in range(round(seconds * 1000)):
+            self.clock.advance(0.001)
+
+    def test_what_lies_before_the_last_heartbeat_is_no_silence(self) -> None:
+        # Each just before a look, and the next a little late.
+        self.pass_time(0.99)
+        for _ in range(20):
+            self.worker.beat()
+            self.pass_time(1.3)
+            self.worker.beat()
+            self.pass_time(0.7)
+        self.assertEqual(self.worker.killed, [])
+
+    def test_silence_is_found_within_a_look(self) -> None:
+        for offset in (0.01, 0.5, 0.99):
+            with self.subTest(offset=offset):
+                self.worker.beat()
+                self.pass_time(offset)
+                self.worker.beat()
+                self.worker.given_up = False
+                self.worker.killed.clear()
+                last = self.clock.seconds()
+                self.pass_time(4)
+                [killed] = self.worker.killed
+                self.assertGreater(killed - last, 2)
+                self.assertLess(killed - last, 3.1)
