@@ -31,7 +31,7 @@ class Settings:
     proxy_allow_from: str = "127.0.0.1,::1"
     app: tuple[str, str] = ("demo", "")
     max_connections: int = 1000
-    guardian: bool = False
+    guardian: bool = True
     worker_header: str = ""
     keep_alive: float = 75.0
     head_timeout: float = 10.0

@@ -161,7 +161,7 @@ class Crowd(unittest.TestCase):
             bad.sendall(b"nonsense\r\n\r\n")
             self.assertEqual(Reader(bad).response().status, 400)
             report = daemon.report()
-            self.assertEqual(report["connections"], {"open": 5, "most": 5, "guarded": 0})
+            self.assertEqual(report["connections"], {"open": 5, "most": 5, "guarded": 3})
             for number in range(10):
                 bad.sendall(b"more")
                 with daemon.connect() as late:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.daemon import Daemon, Reader, request, wait_for
 
-APP = ("--class", "stickyd_test_apps:Page", "--guardian")
+APP = ("--class", "stickyd_test_apps:Page")
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 OF = {1: ONE, 2: TWO}
 RELEASED_WITHIN = 1.0
@@ -194,7 +194,7 @@ class Death(GuardianTest):
             wait_for(lambda: daemon.descriptors()[daemon.process.pid] == before, what="no leak")
 
     def test_an_upgraded_connection_ends_with_its_worker(self) -> None:
-        with Daemon("--class", "stickyd_test_apps:Upgrading", "--guardian") as daemon:
+        with Daemon("--class", "stickyd_test_apps:Upgrading") as daemon:
             with daemon.connect() as sock:
                 sock.sendall(
                     request(ONE, "/")[:-2] + b"Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -267,7 +267,7 @@ class Life(GuardianTest):
             self.counted(daemon, 8, 0)
 
     def test_off_is_off(self) -> None:
-        with Daemon("--class", "stickyd_test_apps:Page") as daemon:
+        with Daemon(*APP, "--guardian", "off") as daemon:
             kept = self.keep(daemon, 1)
             self.assertEqual(daemon.report()["connections"]["guarded"], 0)
             self.kill(daemon, 1)

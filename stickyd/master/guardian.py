@@ -1,4 +1,4 @@
-"""The guardian: what idles survives its worker (``--guardian``).
+"""The guardian: what idles survives its worker (``--guardian on``).
 
 The master keeps its copy of the descriptor of each connection it places. So
 when a worker is gone, the connections it had are still open; the ledger tells
@@ -185,20 +185,26 @@ class Guardian:
         """
         self.sweep()
         inboxes = {slot.number for slot in self._slots}
-        returning: list[tuple[bool, int]] = []
+        idle: list[int] = []
         words = self.ledger.words()
+        # First those to whose clients an end is owed: it takes a while to look at the others.
         for number in list(self._copies):
             word = words[number]
-            if state_of(word) == FLYING:
+            said, theirs = verdict(state_of(word), taken_of(word), None), owner_of(word) == owner
+            if said is Verdict.LEAVE:
                 self._flights[number] = _Flight(word, set(inboxes))
-            elif owner_of(word) == owner:
-                kernel = ask_kernel(self._copies[number][0])
-                said = verdict(state_of(word), taken_of(word), kernel)
-                if said is Verdict.RETURN and heirs:
-                    returning.append((kernel is None or not kernel.unread, number))
-                else:
-                    self.give_up(number)
-        # First those whose clients are waiting.
+            elif theirs and said is Verdict.RETURN and heirs:
+                idle.append(number)
+            elif theirs:
+                self.give_up(number)
+        returning: list[tuple[bool, int]] = []
+        for number in idle:
+            word, kernel = words[number], ask_kernel(self._copies[number][0])
+            if verdict(state_of(word), taken_of(word), kernel) is Verdict.RETURN:
+                returning.append((kernel is None or not kernel.unread, number))
+            else:
+                self.give_up(number)
+        # Then those whose clients have asked something meanwhile.
         for _, number in sorted(returning):
             self.ledger.fly(number, taken_of(words[number]))
             self._counters.rescued += 1

@@ -55,6 +55,7 @@ class ClientTransport(FileDescriptor):
         self.protocol = channel
         self.corked = False
         self.entry: Entry | None = None
+        self._aborting = False
         self._poller = poller
         self._interest = 0
         self._sent = 0
@@ -236,8 +237,9 @@ class ClientTransport(FileDescriptor):
         return descriptor
 
     def abortConnection(self) -> None:
-        """End at once; the client sees a reset."""
+        """End at once; the client sees a reset, of a guarded connection when its copy is closed."""
         if self.connected:
+            self._aborting = True
             self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.end(ConnectionAborted())
 
@@ -251,7 +253,8 @@ class ClientTransport(FileDescriptor):
         if not self.connected:
             return
         super().connectionLost(reason)
-        end_connection(self.detach(), copied=self.entry is not None)
+        # Shut down first, it would end by a FIN, and the client take that for an end in order.
+        end_connection(self.detach(), copied=self.entry is not None and not self._aborting)
         self.channel.connectionLost(reason)
         if self.protocol is not self.channel:
             self.protocol.connectionLost(reason)
