@@ -21,7 +21,7 @@ SYSCONFDIR ?= /etc
 TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
-.PHONY: run test lint unit trial pytest-twisted check-slow bench-p2 clean
+.PHONY: run test lint unit trial trial-core pytest-twisted check-slow bench-p2 clean
 .PHONY: install install-units check-python uninstall
 
 run: $(STAMP)
@@ -29,11 +29,14 @@ run: $(STAMP)
 
 # The whole suite under pytest; under trial all that starts no daemon, and the core that does.
 # (The whole of it under trial too: make trial, a part of check-slow.)
-test: $(STAMP) lint pytest-twisted unit
+test: $(STAMP) lint pytest-twisted
+	$(MAKE) --no-print-directory -j2 --output-sync=target trial-core unit
+
+trial-core: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial $(UNDER_TRIAL)
 
-UNDER_TRIAL = tests.test_workers tests.test_moves tests.test_life \
-  $(subst /,.,$(basename $(shell grep -L 'Daemon(' tests/test_*.py)))
+UNDER_TRIAL = tests.test_workers tests.test_moves \
+  $(subst /,.,$(basename $(shell grep -L -e tests.daemon -e tests.test_life tests/test_*.py)))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -53,11 +56,12 @@ trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
 
 check-slow: $(STAMP) trial
-	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py
+	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py tests/test_apps_life.py
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
+	$(BIN)/python -m tests.slow.twisted_web
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.booted

@@ -7,6 +7,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
+ASYNCIO = "--asyncio"
+"""The argument that makes a worker run on asyncio."""
+
 
 class Link(amp.AMP):
     """One end of a control channel; unlike its parent it does not log that it exists."""

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
-from stickyd import __version__
+from stickyd import __version__, app_options
 from stickyd.arguments import seconds, token, whole
 from stickyd.places import room_under
 from stickyd.routing.address import TrustedPeers, TrustError
@@ -60,7 +60,7 @@ class Options(usage.Options):
             "peers that may send the PROXY header, others are cut: IPs, networks or *"
             " [default: as --forwarded-allow-ips]",
         ],
-        ["class", None, None, "the twisted.web resource that workers serve [default: demo page]"],
+        *app_options.PARAMETERS,
         [
             "max-connections",
             None,
@@ -111,6 +111,8 @@ class Options(usage.Options):
         ["limit-request-body", None, "0", "bytes of a request body, 0 for no bound"],
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
     ]
+
+    optFlags = app_options.FLAGS
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +171,7 @@ class Options(usage.Options):
             trusted=trusted,
             proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
-            app=("class", self["class"]) if self["class"] else ("demo", ""),
+            **app_options.chosen_app(self),
             max_connections=_connections(self["max-connections"], workers),
             guardian=_one_of("--guardian", self["guardian"], ("on", "off")) == "on",
             worker_header=header and token("--worker-header", header),

@@ -17,7 +17,8 @@ MOST_WORKERS = 512
 class Settings:
     """What a daemon does. Times are seconds, ``min_rate`` is bytes a second.
 
-    ``app`` is the kind of app and its name: ``("demo", "")`` or ``("class", FQPN)``.
+    ``app`` is the kind of app and its name: ``("demo", "")``, ``("class", FQPN)``,
+    ``("wsgi", FQPN)``, ``("asgi", FQPN)`` or ``("path", absolute directory)``.
     """
 
     workers: int = 2
@@ -30,6 +31,10 @@ class Settings:
     proxy_protocol: str = "off"
     proxy_allow_from: str = "127.0.0.1,::1"
     app: tuple[str, str] = ("demo", "")
+    threads: int = 8
+    factory: bool = False
+    root_path: str = ""
+    display_tracebacks: bool = False
     max_connections: int = 1000
     guardian: bool = True
     worker_header: str = ""

@@ -2,10 +2,22 @@
 
 import json
 import os
+import socket
 import unittest
 
+from twisted.internet import defer
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from stickyd.handoff.frame import Frame, Kind
+from stickyd.handoff.inbox import make_inbox, take_one, try_put
+from stickyd.places import Tally
+from stickyd.settings import Settings
+from stickyd.worker.apps import WebApp
 from stickyd.worker.known import Known
+from stickyd.worker.worker import Worker
 from tests.daemon import _alive, wait_for
+from tests.stepping import SteppingReactor
 from tests.test_life import ONE, TWO, Life, life, reload, start
 
 NEW = "10.10.12.10"
@@ -94,6 +106,35 @@ class Drain(Life):
             self.assertEqual(slot, 1)
             self.assertNotIn(replacement, (old, new))
             self.assertEqual(client.who(ONE), (1, old))
+
+
+class Empty(unittest.TestCase):
+    def test_a_worker_that_is_empty_takes_nothing_more(self) -> None:
+        """It may still be putting things away, while a stop follows a reload."""
+        reactor = SteppingReactor()
+        sender, receiver = make_inbox()
+        tally = Tally()
+        app = WebApp(Site(Resource(), reactor=reactor))
+        ways = {1: sender}
+        worker = Worker(
+            reactor, Settings(), 1, app, receiver, ways, lambda slot, named: None, tally
+        )
+        for close in (worker.poller.close, tally.close, receiver.close, sender.close):
+            self.addCleanup(close)
+        worker.start()
+        self.successResultOf(worker.retire(30, [1]))
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            try_put(sender, Frame(Kind.PLACED, 1, None, None).encode(), theirs.fileno())
+        self.successResultOf(worker.retire(30))
+        taken = take_one(receiver)
+        self.assertIsNotNone(taken)
+        os.close(taken[1])
+
+    def successResultOf(self, fired: "defer.Deferred[None]") -> None:
+        results: list[object] = []
+        fired.addCallback(results.append)
+        self.assertEqual(results, [None])
 
 
 class OnRetire(Life):

@@ -27,6 +27,7 @@ from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
 from stickyd.master.guardian import Guardian
 from stickyd.places import Places, Tally
+from stickyd.worker.apps import WebApp
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
 from tests.stepping import SteppingReactor
@@ -141,7 +142,7 @@ class World:
             reactor,
             SETTINGS,
             slot,
-            Site(Echo(slot), reactor=reactor),
+            WebApp(Site(Echo(slot), reactor=reactor)),
             self.slots[slot].receiver.dup(),
             {each.number: each.sender.dup() for each in self.slots.values()},
             lambda slot, placement: None,

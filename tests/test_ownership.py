@@ -5,6 +5,7 @@ reactor that moves only when a rule says so. Workers may die at any moment,
 inboxes may be full, clients half-close and close.
 """
 
+import json
 import os
 import re
 import socket
@@ -20,13 +21,15 @@ from twisted.web.server import Site
 from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import MasterCounters
-from stickyd.handoff.frame import Frame, Kind
+from stickyd.handoff.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.handoff.inbox import InboxSender, make_inbox
 from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
 from stickyd.master.guardian import Guardian
+from stickyd.master.replacing import place_anew
 from stickyd.places import Places, Tally
 from stickyd.settings import Settings
+from stickyd.worker.apps import WebApp
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
 from tests.stepping import SteppingReactor
@@ -67,6 +70,8 @@ class Client:
 
     number: int
     sock: socket.socket
+    # The other end, as the master had it at first.
+    theirs: socket.socket
     asked: list[tuple[bytes, bytes, int]] = attrs.field(factory=list)
     rest: bytes = b""
     got: bytes = b""
@@ -108,7 +113,7 @@ class Ownership(RuleBasedStateMachine):
             slot: InboxSender(self.reactors[0], sender)
             for slot, (sender, _) in self.inboxes.items()
         }
-        self.guardian = self.make_guardian() if self.guarded else None
+        self.guardian = self.make_guardian(Ledger.create(CROWD)) if self.guarded else None
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
         self.owners: dict[int, int] = {}
@@ -116,9 +121,8 @@ class Ownership(RuleBasedStateMachine):
             self.start_worker(slot)
         self.everyone: list[Client] = []
 
-    def make_guardian(self) -> Guardian:
+    def make_guardian(self, ledger: Ledger) -> Guardian:
         slots: Any = [self.place(slot) for slot in self.master]
-        ledger = Ledger.create(CROWD)
         return Guardian(self.reactors[0], ledger, slots, self.places, MasterCounters(), 1e9)
 
     def place(self, slot: int) -> Any:
@@ -144,7 +148,7 @@ class Ownership(RuleBasedStateMachine):
             reactor,
             self.settings,
             slot,
-            Site(Echo(slot), reactor=reactor),
+            WebApp(Site(Echo(slot), reactor=reactor)),
             self.inboxes[slot][1].dup(),
             ends,
             lambda slot, placement: None,
@@ -163,7 +167,7 @@ class Ownership(RuleBasedStateMachine):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         number = len(self.everyone) + 1
-        client = Client(number, ours)
+        client = Client(number, ours, theirs)
         self.everyone.append(client)
         assert self.places.take()
         # As the master: the first request is known, so it is placed with it.
@@ -174,17 +178,20 @@ class Ownership(RuleBasedStateMachine):
             assert entry, "an entry is left behind"
         frame = Frame(Kind.PLACED, number, None, None, unread=first, entry=entry)
 
+        self.put(slot, frame.encode(), theirs.fileno(), self.placed(client, frame))
+        return client
+
+    def placed(self, client: Client, frame: Frame) -> Any:
         def done(sent: bool) -> None:
             if not sent:
                 client.orphaned = True
                 self.places.give_back()
             if sent and self.guardian is not None:
-                self.guardian.guard(theirs, frame)
+                self.guardian.guard(client.theirs, frame)
             else:
-                theirs.close()
+                client.theirs.close()
 
-        self.put(slot, frame.encode(), theirs.fileno(), done)
-        return client
+        return done
 
     def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
         self.master[slot].put(message, descriptor, 1e9, done)
@@ -393,6 +400,46 @@ class GuardedOwnership(Ownership):
     """The same with a guardian: what idled when its worker was killed must go on."""
 
     guarded = True
+
+    @rule(slot=st.integers(1, SLOTS), really=st.integers(0, 3))
+    def pass_over(self, slot: int, really: int) -> None:
+        """What waits for a slot goes to the others, as if it had no worker."""
+        if not really:
+            others: list[Any] = [self.place(other) for other in self.inboxes if other != slot]
+            whence: Any = self.place(slot)
+            place_anew(whence, others, 1e9, self.places, self.guardian)
+
+    @rule(really=st.integers(0, 3))
+    def replace_program(self, really: int) -> None:
+        """Another program in the master's place: what is not packed is gone."""
+        old = self.guardian
+        if really or old is None:
+            return
+        packed = json.loads(json.dumps(old.pack()))
+        waiting = {slot: outbox.take_waiting() for slot, outbox in self.master.items()}
+        for sock, _ in old._copies.values():
+            sock.detach()
+        descriptor = os.dup(old.ledger.descriptor)
+        old.ledger.close()
+        self.master = {
+            slot: InboxSender(self.reactors[0], sender)
+            for slot, (sender, _) in self.inboxes.items()
+        }
+        self.guardian = self.make_guardian(Ledger.again(descriptor))
+        self.guardian.resume(packed)
+        for slot, messages in waiting.items():
+            for message, descriptor, left in messages:
+                client = self.everyone[connection_of(message) - 1]
+                if client.theirs.fileno() == descriptor and not self.guarded_now(message):
+                    self.put(slot, message, descriptor, self.placed(client, decode(message)))
+                else:
+                    whence: Any = self.place(slot)
+                    sock = socket.socket(fileno=descriptor)
+                    assert self.guardian.wait_again(whence, message, sock, left)
+
+    def guarded_now(self, message: bytes) -> bool:
+        assert self.guardian is not None
+        return entry_of(message) in self.guardian._copies
 
 
 class Counted(Ownership):

@@ -14,6 +14,7 @@ from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import make_inbox, try_put
 from stickyd.places import Tally
 from stickyd.settings import Settings
+from stickyd.worker.apps import WebApp
 from stickyd.worker.gate import State
 from stickyd.worker.patience import Pace
 from stickyd.worker.worker import Worker
@@ -81,7 +82,7 @@ class InAWorker(unittest.TestCase):
         settings = Settings(workers=1, body_timeout=TIMEOUT, send_timeout=TIMEOUT, min_rate=RATE)
         self.reactor = reactor = SteppingReactor()
         sender, receiver = make_inbox()
-        site = Site(Blob(), reactor=reactor)
+        site = WebApp(Site(Blob(), reactor=reactor))
         tally = Tally()
         self.addCleanup(tally.close)
         self.worker = Worker(

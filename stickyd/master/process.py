@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from stickyd import control
 from stickyd.board import Board
-from stickyd.control import adopt_stream
+from stickyd.control import ASYNCIO, adopt_stream
 from stickyd.master.child import Child, how_it_ended, spawn
 from stickyd.notify import MASTERS_ALONE
 from stickyd.places import Tally
@@ -59,6 +59,7 @@ class WorkerProcess:
 
     :ivar loaded: fires when the app is loaded and the worker could serve; fails
         with `control.CannotLoad`, or when the process ends before.
+    :ivar ready: that has happened, and well.
     :ivar ended: fires with None when the process has ended.
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
     :ivar heard: when the last one came, in the reactor's seconds.
@@ -88,6 +89,7 @@ class WorkerProcess:
         self.on_worn = on_worn
         self.counters: dict[str, Any] = {}
         self.lives()
+        self.ready = False
         self.retiring = False
         self.given_up = False
         self.version = 0
@@ -130,6 +132,9 @@ class WorkerProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
+            if settings.app[0] == "asgi":
+                # Said here, since the worker needs its reactor before it can be told its settings.
+                command.append(ASYNCIO)
             try:
                 pid, output = spawn(command, environment(), theirs.fileno())
             except OSError as failed:
@@ -205,6 +210,7 @@ class WorkerProcess:
         self.lives()
         if not self.loaded.called:
             if failure is None:
+                self.ready = True
                 self.loaded.callback(None)
             else:
                 self.loaded.errback(failure)

@@ -168,6 +168,12 @@ class Succession:
         if worker is slot.draining:
             slot.end_of_draining()
 
+    def dismiss(self, worker: WorkerProcess, grace: float, reason: str) -> None:
+        """End a worker that has come in vain: in order if its app has started."""
+        if worker.ready:
+            worker.retire(grace, [worker.slot], reason)
+        worker.kill(after=grace + KILL_AFTER if worker.ready else 0.0)
+
     async def replace(self, slots: list[Slot], reason: str) -> bool:
         """New workers in ``slots``, in all of them or in none."""
         pairs = [(slot, self.bring(slot)) for slot in slots if slot.coming is None]
@@ -184,7 +190,7 @@ class Succession:
             return True
         for slot, worker in pairs:
             if slot.coming is worker:
-                worker.kill()
+                self.dismiss(worker, self._settings.graceful_timeout, reason)
                 await worker.ended
         return False
 

@@ -205,7 +205,7 @@ class Supervisor:
         await emptied
         for worker in slot.workers():
             if worker is slot.coming:
-                worker.kill()
+                self._succession.dismiss(worker, self._settings.graceful_timeout, "one slot fewer")
             else:
                 self._succession.retire(slot, worker, "one slot fewer")
         await defer.DeferredList([worker.ended for worker in slot.workers()])
@@ -313,7 +313,7 @@ class Supervisor:
         for slot in self._slots:
             for worker in slot.workers():
                 if worker is slot.coming:
-                    worker.kill()
+                    self._succession.dismiss(worker, grace, "stop")
                 else:
                     worker.retire(grace, [], "stop")
                     worker.kill(after=grace + KILL_AFTER)

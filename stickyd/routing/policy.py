@@ -10,6 +10,9 @@ from stickyd.routing.key import Asked, Key, Source, find_key, parse_chain
 from stickyd.routing.selection import SlotTable, StickySessionTable, Table
 from stickyd.wire.head import Head
 
+_LINE_REMEMBERED = 128
+_LINES_REMEMBERED = 16384
+
 HASHES: dict[str, type[SlotTable] | type[StickySessionTable]] = {
     "rendezvous": SlotTable,
     "sticky-session": StickySessionTable,
@@ -41,6 +44,15 @@ class Policy:
     forwarded_first: bool = attrs.field(init=False)
     """Whether the chain says that Forwarded is what the proxies write (`client.true_client`)."""
 
+    _remembered: dict[bytes, Placement] = attrs.field(
+        init=False, factory=dict, eq=False, repr=False
+    )
+    """Placements by the line of X-Forwarded-For, where that alone decides."""
+
+    @property
+    def _by_xff(self) -> bool:
+        return self.chain[0].text == "xff"
+
     @forwarded_first.default
     def _(self) -> bool:
         header = next((s.text for s in self.chain if s.text in ("forwarded", "xff")), "xff")
@@ -66,6 +78,21 @@ class Policy:
 
     def place(self, head: Head, peer: str | None) -> Placement:
         """The slot of a request that came from ``peer`` (canonical text, None for Unix)."""
+        if not self._by_xff:
+            return self._place(head, peer)
+        lines = head.values(b"x-forwarded-for")
+        if len(lines) != 1 or len(lines[0]) > _LINE_REMEMBERED or peer not in self.trusted:
+            return self._place(head, peer)
+        found = self._remembered.get(lines[0])
+        if found is None:
+            found = self._place(head, peer)
+            if found.key is not None and found.key.source == "xff":
+                if len(self._remembered) >= _LINES_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[lines[0]] = found
+        return found
+
+    def _place(self, head: Head, peer: str | None) -> Placement:
         key = find_key(self.chain, Asked(head, peer, self.trusted, self.table))
         if key is None:
             return ANYWHERE

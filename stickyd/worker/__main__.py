@@ -10,6 +10,14 @@ import socket
 import sys
 from typing import Any
 
+from stickyd.control import ASYNCIO
+
+if ASYNCIO in sys.argv[1:]:
+    # Before anything imports the reactor.
+    from stickyd.worker.loop import install_asyncio
+
+    install_asyncio()
+
 from twisted.internet import reactor as _reactor
 from twisted.logger import FileLogObserver, ILogObserver, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure

@@ -3,7 +3,8 @@
 Reads top to bottom in the order in which things happen to a connection. What
 an answer looks like is the exchange's business (`stickyd.worker.web`), where
 a request belongs is the policy's, what happens next is the gate's; how the
-connection goes away again stands in `stickyd.worker.leaving`.
+connection goes away again stands in `stickyd.worker.leaving`, and how long it
+may take over anything in `stickyd.worker.timed`.
 """
 
 from typing import Any
@@ -19,8 +20,7 @@ from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State, Step
-from stickyd.worker.leaving import Leaving
-from stickyd.worker.patience import Overdue, Pace, overdue, patience
+from stickyd.worker.timed import Timed
 
 READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
@@ -28,20 +28,15 @@ READ_AHEAD = 32768
 _log = Logger("stickyd")
 
 
-class Channel(Leaving):
+class Channel(Timed):
     """One connection, from its adoption until it moves or ends."""
 
     def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
         super().__init__(worker, frame, descriptor)
         self.ending = False
-        self.client_done = False
         self._scanned = 0
-        self._came_with = frame.kind is not Kind.RETURNED
-        self._head_until: float | None = None
         self._reader: LengthReader | ChunkedReader | None = None
         self._advancing = False
-        self._received = 0
-        self._pace = Pace(worker.settings.min_rate)
 
     # ---- adoption
 
@@ -102,6 +97,7 @@ class Channel(Leaving):
     def _read_on(self) -> None:
         if (
             not self.client_done
+            and not self._held
             and self.state not in (State.ROOM, State.OVER)
             and len(self._buffer) < READ_AHEAD
         ):
@@ -168,7 +164,12 @@ class Channel(Leaving):
         if known is not None and key is not None:
             known.note(key)
         self._serve(head)
-        return True
+        return self._undecided()
+
+    def _undecided(self) -> bool:
+        """Whether there is more to do at this seam than to wait for the next request."""
+        worker = self.worker
+        return bool(self._buffer) or self.ending or self.client_done or worker.leaving
 
     def _leave(self, step: Step, placement: Placement) -> bool:
         """Do what the gate says but serve; whether another step may follow at once."""
@@ -196,18 +197,19 @@ class Channel(Leaving):
         self._scanned = 0
         self._came_with = False
         self._head_until = None
+        if not head.length:
+            self._exchange = exchange = self.worker.begin(self, head)
+            self._deliver(exchange)
+            return
         reader = body_reader(head.length, self.worker.limits)
         if isinstance(reader, Refusal):
             self.refuse(reader)
             return
         self._exchange = exchange = self.worker.begin(self, head)
-        if not head.length:
-            self._deliver(exchange)
-            return
         self.state = State.BODY
         self._pace.stop()
         self._reader = reader
-        if head.expects_continue and not self._buffer:
+        if head.expects_continue and not self._buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         held, self._buffer = self._buffer, b""
         self._body(held)
@@ -231,6 +233,9 @@ class Channel(Leaving):
             return
         self._buffer = part.rest
         self._reader = None
+        if self._held:
+            self._held = False
+            self._read_on()
         self._deliver(self._exchange)
 
     def _deliver(self, exchange: Exchange) -> None:
@@ -252,26 +257,34 @@ class Channel(Leaving):
         """The answer is written whole; ``last`` if no further one can follow."""
         if exchange is not self._exchange:
             return
-        self._exchange = None
-        if self.worker.balance is not None:
-            self.worker.balance.row.ended()
-        self.ending = self.ending or last
+        self._end_exchange()
+        if self.state in (State.BODY, State.PINNED):
+            # What the client still sends is the rest of a body, or no HTTP at all.
+            self._linger(b"")
+            return
+        self.ending = self.ending or last or self.worker.closing
         self.state = State.HEAD
         self._read_on()
-        self.advance()
+        if self._undecided():
+            self.advance()
+        elif not self._advancing:
+            # As `advance`, for the case that there is nothing to decide.
+            self.transport.flush()
+            self._arm()
 
-    def pin(self) -> None:
-        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8)."""
-        self.state = State.PINNED
-        self.deadline = None
-        self.worker.counters.pinned += 1
-        # What arrived behind the request is for the new protocol, once it is set up.
-        self.worker.reactor.callLater(0, self._hand_over)
+    def hold(self, exchange: Exchange) -> None:
+        """The app has enough of the request body for now: the client's silence is its doing."""
+        if self.state is State.BODY and exchange is self._exchange:
+            self._held = True
+            self.transport.stopReading()
+            self._arm()
 
-    def _hand_over(self) -> None:
-        held, self._buffer = self._buffer, b""
-        if held and self.state is State.PINNED:
-            self.transport.protocol.dataReceived(held)
+    def go_on(self, exchange: Exchange) -> None:
+        """The app takes more of the request body."""
+        if self._held and exchange is self._exchange:
+            self._held = False
+            self._read_on()
+            self._arm()
 
     # ---- the end of the worker
 
@@ -282,57 +295,3 @@ class Channel(Leaving):
         elif self.state is State.HEAD and (self.worker.leaving or not self._buffer):
             self.ending = not self.worker.leaving
             self.advance()
-
-    # ---- deadlines
-
-    def _begun_head(self) -> bool:
-        return bool(self._buffer) or self._came_with
-
-    def idle(self) -> bool:
-        """Whether it waits for a next request, of which nothing has come."""
-        waits = self.state is State.HEAD and self.transport.flushed()
-        return waits and not self._begun_head()
-
-    def _arm(self) -> None:
-        """Set the deadline that belongs to what the connection is waiting for."""
-        flushed = self.transport.flushed()
-        seconds = patience(
-            self.state,
-            self.worker.settings,
-            flushed=flushed,
-            begun_head=self._begun_head(),
-            client_done=self.client_done,
-        )
-        now = self.worker.reactor.seconds()
-        if seconds is None:
-            self.deadline = None
-        elif not flushed or self.state is State.BODY:
-            wait = State.BODY if flushed else State.ANSWER
-            moved = self._received if flushed else self.transport.taken()
-            self.deadline = self._pace.deadline(wait, now, moved, seconds)
-            return
-        elif self.state is State.HEAD and self._begun_head():
-            # The time for a head is absolute: more bytes do not extend it.
-            self._head_until = self._head_until or now + seconds
-            self.deadline = self._head_until
-        else:
-            self.deadline = now + seconds
-            if self.state is State.HEAD and self.transport.entry is not None:
-                # Idle: nothing would be lost with us.
-                self.transport.entry.settle()
-        self._pace.stop()
-
-    def expired(self) -> None:
-        """For the sweeper: the deadline has passed."""
-        if not self.transport.flushed():
-            # The client may have taken more since we could last write.
-            self._arm()
-            if (self.deadline or 0) > self.worker.reactor.seconds():
-                return
-        late = overdue(self.state, flushed=self.transport.flushed(), begun_head=self._begun_head())
-        if late is Overdue.CLOSE:
-            self.close()
-        elif late is Overdue.ABORT:
-            self.transport.abortConnection()
-        else:
-            self.refuse(Refusal(408, late.value))

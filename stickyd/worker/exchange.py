@@ -1,8 +1,11 @@
 """What a channel asks of one request and its answer, whatever kind of app gives it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
+
+from stickyd.wire.head import Head
 
 
 class Exchange(Protocol):
@@ -12,9 +15,12 @@ class Exchange(Protocol):
     ``answered`` once when the answer is whole.
 
     :ivar begun: whether anything of the answer has been written.
+    :ivar invites: it says 100 Continue itself, when the app asks for the body (RFC 9110, 10.1.1);
+        otherwise the channel says it at once.
     """
 
     begun: bool
+    invites: bool
 
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""
@@ -24,3 +30,19 @@ class Exchange(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:
         """No answer can be given any more."""
+
+
+class App(Protocol):
+    """What a worker runs, whatever its kind."""
+
+    def start(self) -> "Deferred[None]":
+        """Get ready; fires when requests may come, fails with `stickyd.control.CannotLoad`."""
+
+    def exchange(self, channel: Any, head: Head) -> Exchange:
+        """An exchange for a new request."""
+
+    def close(self) -> None:
+        """The daemon ends: what is being answered is the last on its connection."""
+
+    def stop(self, seconds: float) -> "Deferred[None]":
+        """No connection is left; fires when everything is put away, ``seconds`` later at most."""

@@ -1,4 +1,6 @@
-"""How a connection leaves a worker: it moves, ends in order, is refused, or is lost."""
+"""How a connection leaves HTTP or the worker: it moves, ends in order, is refused, is lost, or
+an app takes it over.
+"""
 
 import os
 import socket
@@ -34,6 +36,34 @@ class Leaving:
         self.deadline: float | None = None
         self._buffer = b""
         self._exchange: Exchange | None = None
+        self._goodbye: Callable[[], None] | None = None
+
+    def pin(self, goodbye: Callable[[], None] | None = None) -> None:
+        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8).
+
+        :param goodbye: ends it in the words of the new protocol, when the worker has to end.
+        """
+        self.state = State.PINNED
+        self.deadline = None
+        self._goodbye = goodbye
+        self.worker.counters.pinned += 1
+        # What arrived behind the request is for the new protocol, once it is set up.
+        self.worker.reactor.callLater(0, self.hand_over)
+
+    def hand_over(self) -> None:
+        """Give what arrived before the new protocol was set up to it."""
+        held, self._buffer = self._buffer, b""
+        if held and self.state is State.PINNED:
+            # It may have been more than is read ahead.
+            self.transport.startReading()
+            self.transport.protocol.dataReceived(held)
+
+    def part(self) -> None:
+        """The time of the worker is over: end, in words if the app has any for it."""
+        if self.state is State.PINNED and self._goodbye is not None:
+            self._goodbye()
+        else:
+            self.transport.abortConnection()
 
     def move(self, slot: int) -> None:
         """Give the connection to another slot, with what has not been served yet."""
@@ -107,7 +137,7 @@ class Leaving:
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        exchange = self._unanswered()
+        exchange = self._end_exchange()
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
         begun = exchange is not None and exchange.begun
@@ -146,8 +176,8 @@ class Leaving:
         self.worker.forget(self)
         return descriptor
 
-    def _unanswered(self) -> Exchange | None:
-        """Take the exchange that will get no answer any more."""
+    def _end_exchange(self) -> Exchange | None:
+        """Take the exchange: it has been answered, or will never be."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None and self.worker.balance is not None:
             self.worker.balance.row.ended()
@@ -155,11 +185,13 @@ class Leaving:
 
     def connectionLost(self, reason: Failure) -> None:
         """For the transport: the connection has ended."""
+        # Nothing is due to a client whose connection an app has taken over.
+        due = self.state is not State.PINNED
         self.state = State.OVER
         self.deadline = None
         self.worker.ended(self.transport.entry)
         self.worker.forget(self)
-        exchange = self._unanswered()
+        exchange = self._end_exchange()
         if exchange is not None:
-            self.worker.counters.lost += 1
+            self.worker.counters.lost += due
             exchange.connectionLost(reason)

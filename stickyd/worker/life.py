@@ -16,13 +16,16 @@ from stickyd.ledger import Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
-from stickyd.worker.apps import load_site
+from stickyd.worker.apps import load_app
 from stickyd.worker.known import Known
 from stickyd.worker.retirement import Retirement
 from stickyd.worker.worker import Worker
 
 BEAT_EVERY = 1.0
 """Seconds between two heartbeats."""
+
+APP_LEAST = 0.3
+"""Seconds an app has to put its things away when the grace is over."""
 
 Ends = dict[int, socket.socket]
 
@@ -45,7 +48,7 @@ class Life:
 
     # ---- it begins
 
-    def load(
+    async def load(
         self,
         slot: int,
         about: bytes,
@@ -55,7 +58,7 @@ class Life:
         senders: Ends,
         ledger: int | None,
     ) -> None:
-        """Load the app.
+        """Load the app, and start it: it may take its time for that.
 
         :raise CannotLoad: with one line that says why.
         """
@@ -64,13 +67,14 @@ class Life:
         known = Known() if chosen.session_drain or chosen.on_retire else None
         os.environ["STICKYD_SLOT"] = str(slot)
         keys.bind(slot, chosen.seed, known.made.append if known is not None else lambda key: None)
-        site = load_site(*chosen.app)
+        app = load_app(self._reactor, chosen)
         self._retirement = Retirement.load(chosen.on_retire, slot)
+        await app.start()
         self.worker = Worker(
             self._reactor,
             chosen,
             slot,
-            site,
+            app,
             inbox,
             senders,
             self._misrouted,
@@ -152,7 +156,10 @@ class Life:
             left = until - self._reactor.seconds()
             return retirement.tell(self._reactor, reason, known, left)
 
-        return worker.retire(grace, to).addBoth(hand_over)
+        def put_away(_: object) -> "defer.Deferred[None]":
+            return worker.app.stop(max(until - self._reactor.seconds(), APP_LEAST))
+
+        return worker.retire(grace, to).addBoth(hand_over).addBoth(put_away)
 
     def _end(self) -> None:
         self._tell(control.Beat, counters=self.counters()).addBoth(lambda _: self._stop())

@@ -40,15 +40,15 @@ class WorkerLink(control.Link):
         board: int | None,
         senders: list[dict[str, int]],
         ledger: int | None,
-    ) -> dict[str, Any]:
+    ) -> "defer.Deferred[dict[str, Any]]":
         """Load the app."""
         for descriptor in (tally, board, ledger):
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)
         shared = Board(board) if board is not None else None
         inbox_end, ends = _inbox_end(inbox), _ends(senders)
-        self._life.load(slot, about, inbox_end, Tally(tally), shared, ends, ledger)
-        return {}
+        loading = self._life.load(slot, about, inbox_end, Tally(tally), shared, ends, ledger)
+        return defer.ensureDeferred(loading).addCallback(lambda _: {})
 
     @control.Serve.responder
     def serve(self, private: int | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@
     the rest of a head                head timeout, fixed  408
     the next head                     keep-alive           close
     the rest of a body                body timeout, paced  408
+    the app to take more of a body    none
     the app, client still there       none
     the app, client half-closed       half-close timeout   abort: the app hears of it
     room in an inbox                  the inbox's own      503
@@ -32,15 +33,24 @@ class Overdue(enum.Enum):
 
 
 def patience(
-    state: State, settings: Settings, *, flushed: bool, begun_head: bool, client_done: bool
+    state: State,
+    settings: Settings,
+    *,
+    flushed: bool,
+    begun_head: bool,
+    client_done: bool,
+    held: bool = False,
 ) -> float | None:
-    """Seconds the connection may wait from now; None without bound."""
+    """Seconds the connection may wait from now; None without bound.
+
+    :param held: the app takes no more of the body for now.
+    """
     if state in (State.ROOM, State.PINNED, State.OVER):
         return None
     if not flushed:
         return settings.send_timeout
     if state is State.BODY:
-        return settings.body_timeout
+        return None if held else settings.body_timeout
     if state is State.ANSWER:
         return settings.half_close_timeout if client_done else None
     return settings.head_timeout if begun_head else settings.keep_alive

@@ -1,5 +1,6 @@
 """Let an app hand its state over when its worker ends (``--on-retire``)."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,8 @@ class Retirement:
     ) -> "defer.Deferred[None]":
         """Call it; fires when it has returned, its Deferred or coroutine included.
 
+        On asyncio the coroutine is one of asyncio's.
+
         What goes wrong is logged: the worker ends all the same, after at most ``seconds``.
         """
         if self.hook is None:
@@ -66,8 +69,19 @@ class Retirement:
         async def call() -> None:
             result = hook(Retiring(self.slot, reason, keys))
             if hasattr(result, "__await__"):
-                await result
+                await _awaitable(result)
 
         told = defer.ensureDeferred(call()).addTimeout(max(seconds, 0.1), reactor)
         told.addErrback(lambda failure: _log.failure("--on-retire failed", failure))
         return told
+
+
+def _awaitable(result: Any) -> Any:
+    """What an app's coroutine may wait for is its event loop's to say: Deferreds, or futures."""
+    if isinstance(result, defer.Deferred):
+        return result
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return result
+    return defer.Deferred.fromFuture(asyncio.ensure_future(result))

@@ -153,6 +153,18 @@ class ClientTransport(FileDescriptor):
             if not self.corked:
                 self.startWriting()
 
+    def send(self, data: bytes) -> None:
+        """Write, and send it now as far as the kernel takes it."""
+        if self.connected and not self.disconnecting and self.flushed():
+            sent = self.writeSomeData(data)
+            if sent == len(data):
+                return
+            if isinstance(sent, Exception):
+                self.channel.worker.reactor.callLater(0, self.end, sent)
+                return
+            data = data[sent:]
+        self.write(data)
+
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write several parts."""
         self.write(b"".join(iovec))

@@ -1,20 +1,26 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.python.failure import Failure
 from twisted.web.http import NO_BODY_CODES
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import INonQueuedRequestFactory
-from twisted.web.server import Site
+from twisted.web.server import Request, Site
 
 from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.head import CHUNKED, Head, origin_form
 from stickyd.wire.refusal import Refusal
 from stickyd.worker.channel import Channel
+from stickyd.worker.request import LeanRequest
 
-_NO_BODY = frozenset(NO_BODY_CODES)
+GOING_AWAY = 1012
+"""The worker ends and another one takes its place: "service restart" in the WebSocket registry
+of close codes (RFC 6455, 11.7)."""
+
+_NO_BODY = frozenset(b"%d" % code for code in NO_BODY_CODES)
 
 
 @lru_cache(maxsize=4096)
@@ -29,6 +35,8 @@ class WebExchange:
     each request has an exchange of its own.
     """
 
+    invites = False
+
     def __init__(self, channel: Channel, head: Head, site: Site) -> None:
         self._channel = channel
         self._head = head
@@ -38,26 +46,26 @@ class WebExchange:
         self.begun = False
         self._last = not head.keep_alive
         self._declared: int | None = None
+        self.length = head.length
+        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
+        self._target, self._authority = origin_form(head)
         factory = site.requestFactory
+        if factory is Request:
+            self._request: Any = LeanRequest(self)
+        else:
+            self._request = self._made_by(factory)
+        self._request.gotLength(None if head.length == CHUNKED else head.length)
+
+    def _made_by(self, factory: Any) -> Any:
+        """A request of the app's own kind, with all that it may look at without asking."""
         if INonQueuedRequestFactory.providedBy(factory):
             request = factory(self)
         else:
             request = factory(self, False)
-        self._request = request
-        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
-        policy = channel.worker.policy
-        client = true_client(head, self._peer, policy.trusted, policy.forwarded_first)
-        if client is not None:
-            request.client = _address(*client)
-        target, authority = origin_form(head)
-        self._target = target
-        add = request.requestHeaders.addRawHeader
-        for name, value in head.fields:
-            add(name, value)
-        if authority is not None:
-            request.requestHeaders.setRawHeaders(b"host", [authority])
+        request.client = self.client_address()
+        request.requestHeaders = self.read_headers()
         request.parseCookies()
-        request.gotLength(None if head.length == CHUNKED else head.length)
+        return request
 
     # ---- for the channel
 
@@ -75,27 +83,43 @@ class WebExchange:
 
     # ---- for the request
 
+    def client_address(self) -> Any:
+        """The true client's address: the peer's, unless trusted peers name another."""
+        policy = self._channel.worker.policy
+        client = true_client(self._head, self._peer, policy.trusted, policy.forwarded_first)
+        return self.transport.getPeer() if client is None else _address(*client)
+
+    def read_headers(self) -> Headers:
+        """The fields of the head, as apps read them."""
+        headers = Headers()
+        for name, value in self._head.fields:
+            headers.addRawHeader(name, value)
+        if self._authority is not None:
+            headers.setRawHeaders(b"host", [self._authority])
+        return headers
+
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
         """Write the head of the answer. Persistence is ours, not the app's."""
         self.begun = True
         lines = [b"%b %b %b\r\n" % (version, code, reason)]
         coding = b""
         upgrade = b""
-        sized = int(code) in _NO_BODY or self._request.method == b"HEAD"
+        sized = code in _NO_BODY or self._request.method == b"HEAD"
+        # `Headers` writes every name in one way only.
         for name, values in headers.getAllRawHeaders():
-            lower = name.lower()
-            if lower == b"connection":
+            if name == b"Connection":
                 options = b",".join(values).lower()
                 self._last = self._last or b"close" in options
                 if code == b"101":
                     upgrade = b",".join(values)
                 continue
-            if lower == b"transfer-encoding":
+            if name == b"Transfer-Encoding":
                 coding = values[-1]
                 continue
-            if lower == b"content-length" and not sized:
+            if name == b"Content-Length" and not sized:
                 self._declared = int(values[0])
-            lines.extend(b"%b: %b\r\n" % (name, value) for value in values)
+            for value in values:
+                lines.append(b"%b: %b\r\n" % (name, value))
         worker = self._channel.worker
         if worker.header_line:
             lines.append(worker.header_line)
@@ -128,6 +152,8 @@ class WebExchange:
         if declared is not None and declared != request.sentLength:
             # The client would take the next answer for the rest of this one.
             self._last = True
+        # The request may be kept, and keeps us: so nothing goes round in a circle.
+        self._request = None
         self._channel.answered(self, self._last)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -161,7 +187,9 @@ class WebExchange:
 
     def _protocolUpgradeForWebsockets(self, protocol: Any) -> None:
         """For `twisted.web.websocket`: the connection is the protocol's from now on."""
-        self._channel.pin()
+        # Whatever has these words is a `WebSocketTransport`; another protocol is cut.
+        goodbye = getattr(protocol, "loseConnection", None)
+        self._channel.pin(None if goodbye is None else partial(goodbye, GOING_AWAY))
         transport = self.transport
         transport.protocol = protocol
         protocol.makeConnection(transport)

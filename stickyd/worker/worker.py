@@ -9,7 +9,6 @@ from typing import Any
 from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import Site
 
 from stickyd.balance import Balance
 from stickyd.board import Board
@@ -23,16 +22,18 @@ from stickyd.routing.selection import SlotTable
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
-from stickyd.worker.exchange import Exchange
+from stickyd.worker.exchange import App, Exchange
 from stickyd.worker.intake import Intake
 from stickyd.worker.known import Known
 from stickyd.worker.poller import Poller
 from stickyd.worker.ways import Ways
-from stickyd.worker.web import WebExchange
 
 IDLE_LEAST = 1.0
 """Seconds a connection has idled before it is closed in favour of others: one in use, whose next
 request may be on its way, is spared."""
+
+LAST_WORDS = 0.4
+"""Seconds for what is said to clients at the end of the grace to reach them."""
 
 _log = Logger("stickyd")
 
@@ -52,7 +53,7 @@ class Worker:
         reactor: Any,
         settings: Settings,
         slot: int,
-        site: Site,
+        app: App,
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
@@ -66,7 +67,7 @@ class Worker:
         self.reactor = reactor
         self.settings = settings
         self.slot = slot
-        self.site = site
+        self.app = app
         self.policy = policy or settings.policy()
         self.limits = settings.limits
         self.moves = settings.scope == "request"
@@ -159,7 +160,7 @@ class Worker:
 
     def begin(self, channel: Channel, head: Head) -> Exchange:
         """An exchange for a new request."""
-        exchange = WebExchange(channel, head, self.site)
+        exchange = self.app.exchange(channel, head)
         if self.balance is not None:
             self.balance.row.began()
         return exchange
@@ -225,8 +226,11 @@ class Worker:
         """Serve what is here; fires when nothing is left or ``grace`` seconds are over.
 
         Idle connections go into the inboxes of the slots ``to``; without any
-        they are closed. Told again it goes by what it is told last.
+        they are closed. Told again it goes by what it is told last, as long as anything is left.
         """
+        if self._empty is not None and self._empty.called:
+            # The app may be putting its things away: what is in the inbox now is for others.
+            return self._empty
         if self.known is not None:
             # From now on everything is the other one's.
             self.known.predecessor = self.known.successor = None
@@ -234,6 +238,8 @@ class Worker:
         self.ways.after = list(to)
         self.leaving = bool(to)
         self.closing = not to
+        if self.closing:
+            self.app.close()
         over = self._empty = self._empty or defer.Deferred()
         for channel in list(self._channels):
             channel.retire()
@@ -251,7 +257,12 @@ class Worker:
             else:
                 self._empty.callback(None)
 
-    def _abort(self, failure: Failure) -> None:
+    def _abort(self, failure: Failure) -> "defer.Deferred[None] | None":
         failure.trap(defer.TimeoutError)
         for channel in list(self._channels):
-            channel.transport.abortConnection()
+            channel.part()
+        if not self.sweeper.members:
+            return None
+        said: defer.Deferred[None] = defer.Deferred()
+        self.reactor.callLater(LAST_WORDS, said.callback, None)
+        return said

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from twisted.internet import reactor, threads
+from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -56,6 +57,19 @@ class App(Resource):
         call = reactor.callLater(delay, self._finish, request)
         request.notifyFinish().addErrback(lambda _: call.active() and call.cancel())
         return NOT_DONE_YET
+
+    def begun(self, request):
+        """Writes a part of its answer; the rest when the file ``go`` is there."""
+        request.write(b"begun ")
+        looking = LoopingCall(self._go, request)
+        looking.start(0.02).addCallback(lambda _: request.finish())
+        request.looking = looking
+        return NOT_DONE_YET
+
+    def _go(self, request):
+        if (LIFE / "go").exists():
+            request.write(b"done")
+            request.looking.stop()
 
     def thread(self, request):
         """Is busy in a thread for ?s= seconds."""

@@ -15,6 +15,7 @@ from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import InboxSender, make_inbox
 from stickyd.places import Places, Tally
 from stickyd.settings import Settings
+from stickyd.worker.apps import WebApp
 from stickyd.worker.worker import Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge
 from tests.slow.life.faulty import Faults, FaultyReceiver, FaultySender
@@ -159,7 +160,7 @@ class Family:
         tally = Tally()
         self.places.watch(tally)
         ends = {number: self._sender(number) for number in self._inboxes}
-        site = Site(Sum(slot), reactor=self.reactor)
+        site = WebApp(Site(Sum(slot), reactor=self.reactor))
         return Worker(self.reactor, SETTINGS, slot, site, inbox, ends, lambda *_: None, tally)
 
     def next(self) -> int:

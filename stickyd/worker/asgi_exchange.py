@@ -1,0 +1,274 @@
+"""One request of an ASGI app: between the channel and uvicorn's protocol objects.
+
+uvicorn's HTTP protocol believes that it has a connection and a parser. The
+connection is the exchange: what is written goes to the channel's transport,
+`close` ends the answer. The parser is the exchange too (`stickyd.worker.asgi_reader`).
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IPullProducer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from stickyd.routing.client import forwarded_proto, true_client
+from stickyd.wire.body import BodyPart, ChunkedReader
+from stickyd.wire.head import Head
+from stickyd.wire.refusal import Refusal
+from stickyd.worker.asgi_reader import HeadReader
+from stickyd.worker.channel import Channel
+from stickyd.worker.gate import State
+
+if TYPE_CHECKING:
+    from stickyd.worker.asgi import AsgiApp
+
+WRITE_AHEAD = 65536
+"""Bytes that wait for the client before the app's ``send`` waits too."""
+
+_CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
+
+
+@implementer(IPullProducer)
+class AsgiExchange(HeadReader):
+    """One request; to uvicorn it is the transport and the parser.
+
+    A request that has been answered can reach the connection no more, since
+    each request has an exchange of its own.
+    """
+
+    invites = True
+
+    def __init__(self, app: "AsgiApp", channel: Channel, head: Head) -> None:
+        self._app = app
+        self._channel = channel
+        self._transport = channel.transport
+        super().__init__(head, keep_alive=head.keep_alive and not app.closing)
+        self.begun = False
+        self.write_paused = False
+        self._last = False
+        self._over = False
+        self._unsent: list[bytes] = []
+        self._size = 0
+        self._unchunk: ChunkedReader | None = None
+        self._websocket: Any = None
+        frame = channel.frame
+        policy = channel.worker.policy
+        peer = frame.peer[0] if frame.peer else None
+        trusted = policy.trusted
+        self._client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
+        self._secure = forwarded_proto(head, peer, trusted) == "https"
+        protocol: Any = app.protocol()
+        self._protocol = protocol
+        # As its `connection_made` does, except that the flow control is ours too.
+        protocol.transport = protocol.flow = protocol.parser = self
+        protocol.client = self._client
+        protocol.server = frame.local
+        protocol.scheme = "https" if self._secure else "http"
+        protocol.connections.add(protocol)
+        protocol.on_message_begin()
+        self.tell_head(protocol)
+        # Starts the app, or leaves `cycle` at None if the client offers WebSocket.
+        protocol.on_headers_complete()
+
+    # ---- for the channel
+
+    def bodyReceived(self, data: bytes) -> None:
+        """Part of the request body."""
+        self._protocol.on_body(data)
+
+    def requestReceived(self) -> None:
+        """The request is whole."""
+        protocol = self._protocol
+        if protocol.cycle is not None:
+            protocol.on_message_complete()
+            return
+        protocol.handle_websocket_upgrade()
+        websocket = self._websocket
+        self._give_back()
+        if self._over:
+            # The handshake was answered with a refusal before `set_protocol`.
+            self._app.call_soon(websocket.connection_lost, None)
+        elif not websocket.handshake_initiated:
+            self._channel.refuse(Refusal(400, "malformed WebSocket handshake"))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone; the app hears of it."""
+        if not self._over:
+            self._over = True
+            (self._websocket or self._protocol).connection_lost(reason.value)
+
+    # ---- in the place of asyncio's transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """The ends of the connection, and whether the client came over TLS."""
+        if name == "peername":
+            return self._client
+        if name == "sockname":
+            return self._channel.frame.local
+        if name == "sslcontext":
+            return self._secure or None
+        return default
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be written."""
+        return self._over
+
+    def write(self, data: bytes) -> None:
+        """Write; it goes out when the answer is whole, or at the end of this turn of the loop."""
+        if self._over or not data:
+            return
+        if not self.begun:
+            data = self._first(data)
+        elif self._unchunk is not None:
+            data = self._without_chunks(data)
+        if not self._unsent:
+            self._app.flush_soon(self)
+        self._unsent.append(data)
+        self._size += len(data)
+        if self._size > WRITE_AHEAD:
+            self.flush()
+
+    def pause_reading(self) -> None:
+        """The app has enough for now."""
+        if self._channel.state is State.PINNED:
+            self._transport.stopReading()
+        else:
+            self._channel.hold(self)
+
+    def resume_reading(self) -> None:
+        """The app takes more."""
+        if self._channel.state is State.PINNED:
+            self._transport.startReading()
+        else:
+            self._channel.go_on(self)
+
+    def set_protocol(self, protocol: Any) -> None:
+        """The connection is a WebSocket's now."""
+        self._websocket = protocol
+
+    def close(self) -> None:
+        """End: what is written goes out, and nothing follows."""
+        if self._over:
+            return
+        self._protocol.connections.discard(self._protocol)
+        self._finish(True)
+        if self._websocket is not None:
+            self._app.call_soon(self._websocket.connection_lost, None)
+
+    # ---- the answer
+
+    def _first(self, data: bytes) -> bytes:
+        """The head of the answer, as uvicorn wrote it."""
+        if data.startswith(b"HTTP/1.1 100"):
+            return data
+        self.begun = True
+        line = self._channel.worker.header_line
+        if line:
+            data = data.replace(b"\r\n", b"\r\n" + line, 1)
+        if not self._head.minor:
+            data = self._first_of_1_0(data)
+        if self._websocket is not None and data.startswith(b"HTTP/1.1 101"):
+            self._channel.pin(self._websocket.shutdown)
+            self._transport.protocol = self
+        return data
+
+    def _first_of_1_0(self, data: bytes) -> bytes:
+        """Without chunks (RFC 9112, 6.1), and persistent only if it says so (appendix C.2.2)."""
+        if _CHUNKED in data:
+            self._unchunk = ChunkedReader()
+            self._last = True
+            return data.replace(_CHUNKED, b"\r\nconnection: close\r\n", 1)
+        if self._protocol.cycle.keep_alive:
+            return data.replace(b"\r\n", b"\r\nconnection: keep-alive\r\n", 1)
+        return data
+
+    def _without_chunks(self, data: bytes) -> bytes:
+        assert self._unchunk is not None
+        part = self._unchunk.read(data)
+        assert isinstance(part, BodyPart), "uvicorn frames chunks well"
+        return part.data
+
+    def flush(self) -> None:
+        """Send what is written, as far as the client takes it; the app waits with the rest."""
+        if self._over or not self._unsent:
+            return
+        transport = self._transport
+        transport.send(b"".join(self._unsent))
+        self._unsent.clear()
+        self._size = 0
+        if not self.write_paused and not transport.flushed():
+            self.write_paused = True
+            (self._websocket or self).pause_writing()
+            transport.registerProducer(self, False)
+        self._channel.bytesSent(False)
+
+    def abort(self) -> None:
+        """End at once."""
+        self._transport.abortConnection()
+
+    # ---- in the place of uvicorn's flow control; `pause_reading`, `resume_reading` are above
+
+    def pause_writing(self) -> None:
+        """The client is slower than the app."""
+        self._room = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The client has taken what was written, or is gone."""
+        if self.write_paused:
+            self.write_paused = False
+            self._room.set()
+
+    async def drain(self) -> None:
+        """For ``send``: wait for the client."""
+        await self._room.wait()
+
+    # ---- as a producer of the transport
+
+    def resumeProducing(self) -> None:
+        """For the transport: at the registration, and when everything is sent."""
+        if self.write_paused and self._transport.flushed():
+            self._transport.unregisterProducer()
+            if self._websocket is not None:
+                self.write_paused = False
+                self._websocket.resume_writing()
+            else:
+                self.resume_writing()
+
+    def stopProducing(self) -> None:
+        """For the transport: the connection is lost; `connectionLost` says so too."""
+
+    def complete(self) -> None:
+        """For the protocol object: the answer is whole."""
+        if self._unsent and self._channel.state is State.BODY and not self._over:
+            # It ends the connection, and the head has not gone out yet.
+            self._unsent[0] = self._unsent[0].replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+        self._give_back()
+        self._finish(self._last)
+
+    def _give_back(self) -> None:
+        """Let another exchange have the protocol object."""
+        protocol = self._protocol
+        protocol.connections.discard(protocol)
+        protocol.cycle = protocol.transport = protocol.flow = protocol.parser = None
+        self._app.free.append(protocol)
+
+    def _finish(self, last: bool) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self.write_paused:
+            self._transport.unregisterProducer()
+        if self._unsent:
+            unsent = self._unsent
+            self._transport.send(unsent[0] if len(unsent) == 1 else b"".join(unsent))
+        # In a context of its own: what the app has set in its task's is not for the next request.
+        self._app.context.copy().run(self._channel.answered, self, last)
+
+    # ---- for the transport, once the connection is a WebSocket's
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of the client, in order: those that came before the connection was taken over."""
+        self._channel.hand_over()
+        if not self._over:
+            self._websocket.data_received(data)
