@@ -38,7 +38,8 @@ class Start(amp.Command):
     the worker's row of the board.
     ``inbox`` is what the worker will read, ``tally`` where it notes its
     connections (`stickyd.places`), ``board`` that of `stickyd.board` if slots
-    have a bound; ``senders`` are the sending ends of all inboxes.
+    have a bound; ``senders`` are the sending ends of all inboxes, ``ledger`` is
+    where it notes the state of each connection (`stickyd.ledger`) if they are guarded.
     """
 
     arguments = [
@@ -48,6 +49,7 @@ class Start(amp.Command):
         (b"tally", amp.Descriptor()),
         (b"board", amp.Descriptor(optional=True)),
         (b"senders", amp.AmpList(_ENDS)),
+        (b"ledger", amp.Descriptor(optional=True)),
     ]
     errors = {CannotLoad: b"CANNOT_LOAD"}
 

@@ -18,6 +18,8 @@ class MasterCounters:
         self.vanished = 0
         self.upgrades = 0
         self.shed = 0
+        self.rescued = 0
+        self.released = 0
         self.displaced = 0
         self.forgotten = 0
 
@@ -35,6 +37,8 @@ class MasterCounters:
         self.vanished = told["vanished"]
         self.upgrades = told["upgrades"]
         self.shed = told["shed"]
+        self.rescued = told["rescued"]
+        self.released = told["released"]
         self.displaced = told["displaced"]
         self.forgotten = told["forgotten"]
 
@@ -47,6 +51,8 @@ class MasterCounters:
             "vanished": self.vanished,
             "upgrades": self.upgrades,
             "shed": self.shed,
+            "rescued": self.rescued,
+            "released": self.released,
             "displaced": self.displaced,
             "forgotten": self.forgotten,
         }

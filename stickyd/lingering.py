@@ -6,6 +6,7 @@ direction, read on for a while, then close.
 """
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -134,3 +135,17 @@ def say_and_close(sock: socket.socket, last: bytes) -> None:
         for _ in range(_READS_A_TURN):
             if not sock.recv(65536):
                 break
+
+
+def end_connection(descriptor: int, copied: bool) -> None:
+    """Close a connection that has nothing more to say.
+
+    :param copied: another process has a copy of the descriptor, which would keep it open.
+    """
+    if not copied:
+        os.close(descriptor)
+        return
+    # The family is of no account here, and need not be asked for.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+    with sock, contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

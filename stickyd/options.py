@@ -69,6 +69,12 @@ class Options(usage.Options):
             "open connections of the whole daemon, 503 beyond"
             " [default: what RLIMIT_NOFILE has room for]",
         ],
+        [
+            "guardian",
+            None,
+            "on",
+            "connections that idle survive a worker that is killed: on or off",
+        ],
         ["keep-alive", None, "75", "seconds an idle connection is kept"],
         ["head-timeout", None, "10", "seconds for one request head"],
         ["body-timeout", None, "60", "seconds in which a body must go on at --min-rate"],
@@ -170,6 +176,7 @@ class Options(usage.Options):
             proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
             **app_options.chosen_app(self),
             max_connections=_connections(self["max-connections"], workers),
+            guardian=_one_of("--guardian", self["guardian"], ("on", "off")) == "on",
             worker_header=header and token("--worker-header", header),
             keep_alive=seconds("--keep-alive", self["keep-alive"]),
             head_timeout=seconds("--head-timeout", self["head-timeout"]),

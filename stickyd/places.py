@@ -4,11 +4,13 @@ The master counts the connections it takes in, and those that end with it. The
 others end in workers, so each worker notes what becomes of its connections in
 memory that it shares with the master (memfd_create(2)). A worker that is
 killed has ended whatever came to it and did not move on, and the note of that
-outlives it.
+outlives it. Connections that the master guards (`stickyd.ledger`) are not noted
+here: the master keeps a copy of each and sees for itself when they have ended.
 """
 
 import mmap
 import os
+from collections.abc import Callable
 
 _CAME, _MOVED, _ENDED = range(3)
 _SIZE = 3 * 8
@@ -88,10 +90,13 @@ class Places:
 
     A connection has its place from `take` until its last descriptor is closed,
     wherever it is: in the master, in an inbox, in a worker, lingering.
+
+    :ivar look: gives back the places of connections that have ended unnoticed so far.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.look: Callable[[], None] = lambda: None
         self._taken = 0
         self._over = 0
         self._tallies: set[Tally] = set()
@@ -115,6 +120,7 @@ class Places:
 
     def open(self) -> int:
         """Connections that have a place."""
+        self.look()
         return self._taken - self._over - sum(tally.over() for tally in self._tallies)
 
     def open_in_master(self) -> int:

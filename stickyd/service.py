@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from stickyd import __version__
 from stickyd.board import Board
 from stickyd.control_socket import ControlSocket
+from stickyd.ledger import Ledger
 from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
 from stickyd.master.front import Front
 from stickyd.master.ports import Ports
@@ -122,7 +123,13 @@ class StickydService(Service):
                 self._board = Board.create(self._settings.workers)
             except OSError as error:
                 raise StartFailed(f"no shared memory for --hash-balance-factor: {error}") from error
-        front, supervisor = self._furnish(Slots(self._reactor, self._settings.workers))
+        ledger = None
+        if self._settings.guardian:
+            try:
+                ledger = Ledger.create(self._settings.max_connections)
+            except OSError as error:
+                raise StartFailed(f"no shared memory for --guardian: {error}") from error
+        front, supervisor = self._furnish(Slots(self._reactor, self._settings.workers), ledger)
         front.listen(await self._ports.listen())
         self._listen_control()
         self._install_signals()
@@ -136,7 +143,9 @@ class StickydService(Service):
         slots = unpack_slots(packed["slots"], self._reactor)
         if packed["board"] is not None:
             self._board = Board.resume(taken(packed["board"]["fd"]), packed["board"])
-        front, supervisor = self._furnish(slots)
+        guarded = packed["front"]["guarded"]
+        ledger = None if guarded is None else Ledger.again(taken(guarded["ledger"]))
+        front, supervisor = self._furnish(slots, ledger)
         self._places.resume(packed["connections"])
         front.listen(self._ports.resume(packed["ports"]))
         supervisor.resume(packed["workers"], packed["slots"]["slots"])
@@ -148,12 +157,12 @@ class StickydService(Service):
         front.start()
         self._say_ready()
 
-    def _furnish(self, slots: Slots) -> tuple[Front, Supervisor]:
+    def _furnish(self, slots: Slots, ledger: Ledger | None) -> tuple[Front, Supervisor]:
         settings = self._settings
         self._slots = slots
         common = self._reactor, settings, slots, self._places, self._board
-        self._front = front = Front(*common, self._ease)
-        self._supervisor = supervisor = Supervisor(*common, front.take_table)
+        self._front = front = Front(*common, self._ease, ledger)
+        self._supervisor = supervisor = Supervisor(*common, front.take_table, front.guardian)
         self._notifier.start(self._status)
         return front, supervisor
 
@@ -247,7 +256,11 @@ class StickydService(Service):
             "version": __version__,
             "scope": self._settings.scope,
             "master": {"pid": os.getpid(), **counters, "open": front.waiting()},
-            "connections": {"open": self._places.open(), "most": self._places.most},
+            "connections": {
+                "open": self._places.open(),
+                "most": self._places.most,
+                "guarded": len(front.guardian or ()),
+            },
             **report,
         }
 

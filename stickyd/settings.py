@@ -36,6 +36,7 @@ class Settings:
     root_path: str = ""
     display_tracebacks: bool = False
     max_connections: int = 1000
+    guardian: bool = True
     worker_header: str = ""
     keep_alive: float = 75.0
     head_timeout: float = 10.0

@@ -161,7 +161,7 @@ class Crowd(unittest.TestCase):
             bad.sendall(b"nonsense\r\n\r\n")
             self.assertEqual(Reader(bad).response().status, 400)
             report = daemon.report()
-            self.assertEqual(report["connections"], {"open": 5, "most": 5})
+            self.assertEqual(report["connections"], {"open": 5, "most": 5, "guarded": 3})
             for number in range(10):
                 bad.sendall(b"more")
                 with daemon.connect() as late:
@@ -196,7 +196,9 @@ class Crowd(unittest.TestCase):
         options = ("--affinity-scope", "request", "--head-timeout", "30")
         with Daemon(*PAGE, *options, command=limited(limit)) as daemon:
             before = daemon.settled_descriptors()
-            self.assertEqual(daemon.report()["connections"], {"open": 0, "most": most})
+            self.assertEqual(
+                daemon.report()["connections"], {"open": 0, "most": most, "guarded": 0}
+            )
             statuses = []
             kept = []
             for number in range(5 * most):

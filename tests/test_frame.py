@@ -6,7 +6,16 @@ import unittest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stickyd.handoff.frame import VERSION, Address, Frame, FrameError, Kind, decode
+from stickyd.handoff.frame import (
+    VERSION,
+    Address,
+    Frame,
+    FrameError,
+    Kind,
+    connection_of,
+    decode,
+    entry_of,
+)
 from stickyd.routing.address import canonical
 
 OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
@@ -21,14 +30,16 @@ V4 = Frame(
     table=3,
     hops=2,
     unread=b"GET /",
+    entry=0x0A0B0C0D,
 )
 V4_BYTES = bytes.fromhex(
-    "01"  # version
+    "02"  # version
     "02"  # kind
     "0002"  # hops
     "0102030405060708"  # connection id
     "00000003"  # table version
     "0000270f"  # head deadline in ms
+    "0a0b0c0d"  # ledger entry
     "0001"  # listener
     "02"  # family: IPv4
     "0c"  # length of the addresses
@@ -38,17 +49,17 @@ V4_BYTES = bytes.fromhex(
 )
 V6 = Frame(Kind.PLACED, 1, ("2001:db8::7", 1), ("2001:db8::1", 65535))
 V6_BYTES = bytes.fromhex(
-    "01010000000000000000000100000001000000000000"
+    "0201000000000000000000010000000100000000000000000000"
     "0a24"  # family: IPv6, 36 bytes
     "20010db80000000000000000000000070001"
     "20010db8000000000000000000000001ffff"
 )
 UNIX = Frame(Kind.RETURNED, 2, None, None, listener=65535)
-UNIX_BYTES = bytes.fromhex("0103000000000000000000020000000100000000ffff0000")
+UNIX_BYTES = bytes.fromhex("020300000000000000000002000000010000000000000000ffff0000")
 
-FIXED = 24
+FIXED = 28
 """Bytes before the addresses."""
-VERSION_AT, KIND_AT, FAMILY_AT, LENGTH_AT = 0, 1, 22, 23
+VERSION_AT, KIND_AT, FAMILY_AT, LENGTH_AT = 0, 1, 26, 27
 
 ports = st.integers(0, 65535)
 v4_ends = st.tuples(st.ip_addresses(v=4).map(str), ports)
@@ -75,6 +86,7 @@ def frames(draw: st.DrawFn) -> Frame:
         draw(st.integers(0, 2**32 - 1)),
         draw(st.integers(0, 2**16 - 1)),
         draw(st.binary(max_size=200)),
+        draw(st.integers(0, 2**32 - 1)),
     )
 
 
@@ -97,8 +109,16 @@ class Golden(unittest.TestCase):
         self.assertEqual(UNIX.encode(), UNIX_BYTES)
         self.assertEqual(decode(UNIX_BYTES), UNIX)
 
+    def test_what_is_found_without_decoding(self) -> None:
+        for frame in (V4, V6, UNIX):
+            self.assertEqual(connection_of(frame.encode()), frame.connection)
+            self.assertEqual(entry_of(frame.encode()), frame.entry)
+        for size in range(FIXED):
+            self.assertEqual((connection_of(V4_BYTES[:size]), entry_of(V4_BYTES[:size])), (0, 0))
+        self.assertEqual(entry_of(changed(V4_BYTES, VERSION_AT, 1)), 0)
+
     def test_numbers(self) -> None:
-        self.assertEqual(VERSION, 1)
+        self.assertEqual(VERSION, 2)
         self.assertEqual({kind.name: int(kind) for kind in Kind}, KINDS)
 
 
@@ -166,7 +186,7 @@ class Malformed(unittest.TestCase):
             self.refused(UNIX_BYTES[:size])
 
     def test_another_version(self) -> None:
-        for version in (0, 2, 255):
+        for version in (0, 1, 3, 255):
             self.refused(changed(V4_BYTES, VERSION_AT, version))
 
     def test_unknown_kind(self) -> None:
@@ -195,7 +215,7 @@ class Malformed(unittest.TestCase):
         self.assertTrue(issubclass(FrameError, ValueError))
 
     @settings(OFTEN, max_examples=400)
-    @given(st.one_of(st.binary(max_size=120), st.binary(max_size=120).map(lambda b: b"\1" + b)))
+    @given(st.one_of(st.binary(max_size=120), st.binary(max_size=120).map(lambda b: b"\2" + b)))
     def test_any_bytes(self, message: bytes) -> None:
         self.frame_or_error(message)
 

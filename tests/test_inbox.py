@@ -83,8 +83,9 @@ class InboxCase(unittest.TestCase):
     def adopt(self, message: bytes, descriptor: int) -> None:
         self.adopted.append((message, descriptor))
 
-    def lose(self) -> None:
+    def lose(self, message: bytes) -> None:
         self.lost += 1
+        self.last_lost = message
 
     def close_adopted(self) -> None:
         while self.adopted:
@@ -519,6 +520,7 @@ class Reading(InboxCase):
         self.put_now(b"next")
         self.take_all()
         self.assertEqual((self.lost, self.messages()), (1, [b"next"]))
+        self.assertEqual(self.last_lost, b"frame")
 
     def test_a_message_cut_off_is_lost_and_its_descriptor_closed(self) -> None:
         before = open_descriptors()
@@ -559,7 +561,7 @@ for number in range(3):
     ours.close()
 adopted, lost = [], []
 reader = InboxReader(
-    None, receiving, lambda message, fd: adopted.append((message, fd)), lambda: lost.append(1)
+    None, receiving, lambda message, fd: adopted.append((message, fd)), lost.append
 )
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 spare = []

@@ -5,6 +5,7 @@ reactor that moves only when a rule says so. Workers may die at any moment,
 inboxes may be full, clients half-close and close.
 """
 
+import json
 import os
 import re
 import socket
@@ -20,9 +21,12 @@ from twisted.web.server import Site
 from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import MasterCounters
-from stickyd.handoff.frame import Frame, Kind
+from stickyd.handoff.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
+from stickyd.master.guardian import Guardian
+from stickyd.master.replacing import place_anew
 from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 from stickyd.worker.apps import WebApp
@@ -66,6 +70,8 @@ class Client:
 
     number: int
     sock: socket.socket
+    # The other end, as the master had it at first.
+    theirs: socket.socket
     asked: list[tuple[bytes, bytes, int]] = attrs.field(factory=list)
     rest: bytes = b""
     got: bytes = b""
@@ -75,9 +81,20 @@ class Client:
     orphaned: bool = False
 
 
+@attrs.frozen
+class Place:
+    """What the guardian asks of a slot."""
+
+    number: int
+    receiver: socket.socket
+    outbox: InboxSender
+    private: None = None
+
+
 class Ownership(RuleBasedStateMachine):
     clients = Bundle("clients")
     settings = SETTINGS
+    guarded = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,22 +108,35 @@ class Ownership(RuleBasedStateMachine):
             # reads ahead must fit in, or it would rightly be refused.
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
             self.inboxes[slot] = (sender, receiver)
-        self.descriptors = len(os.listdir("/proc/self/fd"))
-        self.workers: dict[int, Worker] = {}
         self.places = Places(CROWD)
-        for slot in self.inboxes:
-            self.start_worker(slot)
         self.master = {
             slot: InboxSender(self.reactors[0], sender)
             for slot, (sender, _) in self.inboxes.items()
         }
+        self.guardian = self.make_guardian(Ledger.create(CROWD)) if self.guarded else None
+        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.workers: dict[int, Worker] = {}
+        self.owners: dict[int, int] = {}
+        for slot in self.inboxes:
+            self.start_worker(slot)
         self.everyone: list[Client] = []
+
+    def make_guardian(self, ledger: Ledger) -> Guardian:
+        slots: Any = [self.place(slot) for slot in self.master]
+        return Guardian(self.reactors[0], ledger, slots, self.places, MasterCounters(), 1e9)
+
+    def place(self, slot: int) -> Any:
+        return Place(slot, self.inboxes[slot][1], self.master[slot])
 
     def start_worker(self, slot: int) -> None:
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.reactors[0].seconds())
         tally = Tally()
         self.places.watch(tally)
+        ledger = None
+        if self.guardian is not None:
+            self.owners[slot] = self.guardian.next_owner()
+            ledger = Ledger(os.dup(self.guardian.ledger.descriptor), self.owners[slot])
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
         seat = None
         if self.board is not None:
@@ -124,6 +154,7 @@ class Ownership(RuleBasedStateMachine):
             lambda slot, placement: None,
             tally,
             seat=seat,
+            ledger=ledger,
         )
         self.workers[slot].poller._batch = 1
         self.workers[slot].start()
@@ -136,21 +167,31 @@ class Ownership(RuleBasedStateMachine):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         number = len(self.everyone) + 1
-        client = Client(number, ours)
+        client = Client(number, ours, theirs)
         self.everyone.append(client)
         assert self.places.take()
         # As the master: the first request is known, so it is placed with it.
         first = self.message(client, slot, 0)
-        frame = Frame(Kind.PLACED, number, None, None, unread=first)
+        entry = 0
+        if self.guardian is not None:
+            entry = self.guardian.allot(number, theirs.fileno(), len(first))
+            assert entry, "an entry is left behind"
+        frame = Frame(Kind.PLACED, number, None, None, unread=first, entry=entry)
 
+        self.put(slot, frame.encode(), theirs.fileno(), self.placed(client, frame))
+        return client
+
+    def placed(self, client: Client, frame: Frame) -> Any:
         def done(sent: bool) -> None:
             if not sent:
                 client.orphaned = True
                 self.places.give_back()
-            theirs.close()
+            if sent and self.guardian is not None:
+                self.guardian.guard(client.theirs, frame)
+            else:
+                client.theirs.close()
 
-        self.put(slot, frame.encode(), theirs.fileno(), done)
-        return client
+        return done
 
     def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
         self.master[slot].put(message, descriptor, 1e9, done)
@@ -240,9 +281,15 @@ class Ownership(RuleBasedStateMachine):
         """kill -9, and a replacement; seldom, so that connections grow old enough to move."""
         if really:
             return
-        owned = {channel.frame.connection for channel in self.workers[slot]._channels}
-        self.close_descriptors(self.workers[slot])
-        self.places.settle(self.workers[slot].tally)
+        worker = self.workers[slot]
+        owned = {channel.frame.connection for channel in worker._channels}
+        idle = {channel.frame.connection for channel in worker._channels if channel.idle()}
+        self.close_descriptors(worker)
+        if self.guardian is not None:
+            self.guardian.bury(self.owners[slot], [self.place(slot)])
+            # What idled goes on as if nothing had happened.
+            owned -= idle
+        self.places.settle(worker.tally)
         for client in self.everyone:
             if client.number in owned:
                 client.orphaned = True
@@ -259,6 +306,8 @@ class Ownership(RuleBasedStateMachine):
         worker._intake._inbox._receiver.close()
         for outbox in worker.ways._senders.values():
             outbox._sender.close()
+        if worker._intake._ledger is not None:
+            worker._intake._ledger.close()
 
     # ---- what must always hold
 
@@ -296,6 +345,8 @@ class Ownership(RuleBasedStateMachine):
             for worker in self.workers.values():
                 self.close_descriptors(worker)
             left = len(os.listdir("/proc/self/fd")) - self.descriptors
+            if self.guardian is not None:
+                self.guardian.close()
             for ends in self.inboxes.values():
                 for end in ends:
                     end.close()
@@ -322,6 +373,9 @@ class Ownership(RuleBasedStateMachine):
         for worker in self.workers.values():
             assert not worker._channels, "a connection is left behind"
         assert self.places.open() == 0, "a place is left behind"
+        if self.guardian is not None:
+            self.guardian.sweep()
+            assert not len(self.guardian), "a copy is left behind"
 
     def come_to_rest(self) -> None:
         outboxes = [
@@ -340,6 +394,52 @@ class Ownership(RuleBasedStateMachine):
             if not moved and not any(box.waiting() for box in outboxes):
                 return
         raise AssertionError("it does not come to rest")
+
+
+class GuardedOwnership(Ownership):
+    """The same with a guardian: what idled when its worker was killed must go on."""
+
+    guarded = True
+
+    @rule(slot=st.integers(1, SLOTS), really=st.integers(0, 3))
+    def pass_over(self, slot: int, really: int) -> None:
+        """What waits for a slot goes to the others, as if it had no worker."""
+        if not really:
+            others: list[Any] = [self.place(other) for other in self.inboxes if other != slot]
+            whence: Any = self.place(slot)
+            place_anew(whence, others, 1e9, self.places, self.guardian)
+
+    @rule(really=st.integers(0, 3))
+    def replace_program(self, really: int) -> None:
+        """Another program in the master's place: what is not packed is gone."""
+        old = self.guardian
+        if really or old is None:
+            return
+        packed = json.loads(json.dumps(old.pack()))
+        waiting = {slot: outbox.take_waiting() for slot, outbox in self.master.items()}
+        for sock, _ in old._copies.values():
+            sock.detach()
+        descriptor = os.dup(old.ledger.descriptor)
+        old.ledger.close()
+        self.master = {
+            slot: InboxSender(self.reactors[0], sender)
+            for slot, (sender, _) in self.inboxes.items()
+        }
+        self.guardian = self.make_guardian(Ledger.again(descriptor))
+        self.guardian.resume(packed)
+        for slot, messages in waiting.items():
+            for message, descriptor, left in messages:
+                client = self.everyone[connection_of(message) - 1]
+                if client.theirs.fileno() == descriptor and not self.guarded_now(message):
+                    self.put(slot, message, descriptor, self.placed(client, decode(message)))
+                else:
+                    whence: Any = self.place(slot)
+                    sock = socket.socket(fileno=descriptor)
+                    assert self.guardian.wait_again(whence, message, sock, left)
+
+    def guarded_now(self, message: bytes) -> bool:
+        assert self.guardian is not None
+        return entry_of(message) in self.guardian._copies
 
 
 class Counted(Ownership):
@@ -393,7 +493,9 @@ Ownership.TestCase.settings = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=100)
 OwnershipTest = Ownership.TestCase
+GuardedOwnershipTest = GuardedOwnership.TestCase
 
 Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=60)
 CountedTest = Counted.TestCase

@@ -127,6 +127,7 @@ class FullInbox(unittest.TestCase):
     def test_a_worker_that_takes_nothing_costs_a_503_and_no_descriptor(self) -> None:
         with Daemon("--inbox-timeout", "1") as daemon:
             daemon.exchange(request("10.10.12.11"))
+            wait_for(lambda: not daemon.report()["connections"]["guarded"])
             before = daemon.settled_descriptors()[daemon.process.pid]
             pid = daemon.pids()[1]
             os.kill(pid, signal.SIGSTOP)

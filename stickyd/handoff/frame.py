@@ -6,7 +6,7 @@ is fixed by ``VERSION`` (network byte order)::
 
     u8  version        u8  kind           u16 hops
     u64 connection id  u32 table version  u32 head deadline, ms still to go
-    u16 listener id    u8  family         u8  length of the addresses
+    u32 ledger entry   u16 listener id    u8  family    u8  length of the addresses
     addresses          peer and local, as `_ADDRESSES` or text
     rest               unread bytes of the connection
 """
@@ -16,9 +16,11 @@ import struct
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
-VERSION = 1
-_FIXED = struct.Struct("!BBHQIIHBB")
+VERSION = 2
+_FIXED = struct.Struct("!BBHQIIIHBB")
 _ID = struct.Struct("!Q")
+_ENTRY = struct.Struct("!I")
+_ID_AT, _ENTRY_AT = 4, 20
 _V4 = struct.Struct("!4sH4sH")
 _V6 = struct.Struct("!16sH16sH")
 _NO_ADDRESS = 0
@@ -35,7 +37,7 @@ class Kind(enum.IntEnum):
     MOVED = 2
     """From another slot: its next request belongs to this slot."""
     RETURNED = 3
-    """Idle, put back by a worker that retires: no request has arrived."""
+    """Idle, put back by a worker that retires or for one that died: no request has arrived."""
 
 
 class FrameError(ValueError):
@@ -55,6 +57,7 @@ class Frame(NamedTuple):
     :ivar table: version of the slot table the sender decided by.
     :ivar hops: how many workers had it before.
     :ivar unread: bytes read from the socket and not yet served.
+    :ivar entry: where its owner notes its state (`stickyd.ledger`), 0 for nowhere.
     """
 
     kind: Kind
@@ -66,6 +69,7 @@ class Frame(NamedTuple):
     table: int = 1
     hops: int = 0
     unread: bytes = b""
+    entry: int = 0
 
     def encode(self) -> bytes:
         """The frame as one message."""
@@ -77,6 +81,7 @@ class Frame(NamedTuple):
             self.connection,
             self.table,
             self.head_left,
+            self.entry,
             self.listener,
             family,
             len(addresses),
@@ -86,7 +91,14 @@ class Frame(NamedTuple):
 
 def connection_of(message: bytes) -> int:
     """The connection id of a message, 0 if it is too short to be a frame."""
-    return int(_ID.unpack_from(message, 4)[0]) if len(message) >= _FIXED.size else 0
+    return int(_ID.unpack_from(message, _ID_AT)[0]) if len(message) >= _FIXED.size else 0
+
+
+def entry_of(message: bytes) -> int:
+    """The ledger entry of a message, 0 if it is no frame of this version or has none."""
+    if len(message) < _FIXED.size or message[0] != VERSION:
+        return 0
+    return int(_ENTRY.unpack_from(message, _ENTRY_AT)[0])
 
 
 def decode(message: bytes, known: Frame | None = None) -> Frame:
@@ -96,7 +108,7 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
     :raise FrameError: if it is no frame of this version.
     """
     try:
-        version, kind, hops, connection, table, head_left, listener, family, length = (
+        version, kind, hops, connection, table, head_left, entry, listener, family, length = (
             _FIXED.unpack_from(message)
         )
     except struct.error:
@@ -112,8 +124,9 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
             peer, local = known.peer, known.local
         else:
             peer, local = _unpack_addresses(family, message[start:end])
+        unread = message[end:]
         return Frame(
-            Kind(kind), connection, peer, local, listener, head_left, table, hops, message[end:]
+            Kind(kind), connection, peer, local, listener, head_left, table, hops, unread, entry
         )
     except (struct.error, ValueError) as error:
         raise FrameError(f"malformed frame: {error}") from None

@@ -65,12 +65,23 @@ def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
     return True
 
 
+class Departing(Protocol):
+    """Who has a connection, and writes down whether it has left."""
+
+    def departs(self) -> None:
+        """It is about to be put into an inbox."""
+
+    def stays(self) -> None:
+        """It has not been put in."""
+
+
 @attrs.define(eq=False)
 class _Waiting:
     message: bytes = attrs.field(repr=False)
     descriptor: int
     until: float
     done: Callable[[bool], None]
+    who: Departing | None = None
 
 
 class InboxSender:
@@ -84,7 +95,12 @@ class InboxSender:
         self._on_empty: list[Callable[[], None]] = []
 
     def put(
-        self, message: bytes, descriptor: int, patience: float, done: Callable[[bool], None]
+        self,
+        message: bytes,
+        descriptor: int,
+        patience: float,
+        done: Callable[[bool], None],
+        who: Departing | None = None,
     ) -> None:
         """Put a connection in, now or within ``patience`` seconds.
 
@@ -93,12 +109,12 @@ class InboxSender:
         or the inbox is gone (the caller still owns it).
         """
         if not self._waiting:
-            sent = self._attempt(message, descriptor)
+            sent = self._attempt(message, descriptor, who)
             if sent is not None:
                 done(sent)
                 return
         until = self._reactor.seconds() + patience
-        self._waiting.append(_Waiting(message, descriptor, until, done))
+        self._waiting.append(_Waiting(message, descriptor, until, done, who))
         if self._retry is None:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 
@@ -140,17 +156,24 @@ class InboxSender:
         """Give up this sending end as soon as nobody waits for room."""
         self.when_empty(self._sender.close)
 
-    def _attempt(self, message: bytes, descriptor: int) -> bool | None:
+    def _attempt(self, message: bytes, descriptor: int, who: Departing | None) -> bool | None:
         """True: sent. False: never. None: full."""
+        sent: bool | None
+        if who is not None:
+            who.departs()
         try:
-            return True if try_put(self._sender, message, descriptor) else None
+            sent = try_put(self._sender, message, descriptor) or None
         except OSError:
-            return False
+            sent = False
+        if not sent and who is not None:
+            who.stays()
+        return sent
 
     def _drain(self) -> None:
         self._retry = None
         while self._waiting:
-            sent = self._attempt(self._waiting[0].message, self._waiting[0].descriptor)
+            first = self._waiting[0]
+            sent = self._attempt(first.message, first.descriptor, first.who)
             if sent is None:
                 break
             self._waiting.popleft().done(sent)
@@ -179,9 +202,9 @@ class Watching(Protocol):
 class InboxReader:
     """Takes connections out of an inbox, a batch at a time, and gives them to ``adopt``.
 
-    ``adopt(message, descriptor)`` owns the descriptor from then on. ``lost()``
-    is told when the kernel could not install a descriptor (EMFILE; recvmsg(2),
-    MSG_CTRUNC): that connection is gone.
+    ``adopt(message, descriptor)`` owns the descriptor from then on.
+    ``lost(message)`` is told when the kernel could not install a descriptor
+    (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is gone.
     """
 
     BATCH = 32
@@ -191,7 +214,7 @@ class InboxReader:
         poller: Watching,
         receiver: socket.socket,
         adopt: Callable[[bytes, int], None],
-        lost: Callable[[], None],
+        lost: Callable[[bytes], None],
     ) -> None:
         self._poller = poller
         self._receiver = receiver
@@ -234,10 +257,17 @@ class InboxReader:
             self.stop()
             return False
         if descriptor < 0:
-            self._lost()
+            self._lost(bytes(self._view[:size]))
         else:
             self._adopt(bytes(self._view[:size]), descriptor)
         return True
+
+
+def waits_in(receiver: socket.socket) -> bool:
+    """Whether anything can be taken out of an inbox now."""
+    poll = select.poll()
+    poll.register(receiver, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def take_one(receiver: socket.socket) -> tuple[bytes, int] | None:

@@ -144,6 +144,7 @@ class Arrival(Waiting):
     bytes that stay would wake us for ever and cost quadratic time.
 
     :param announced: our end as a PROXY header names it; None to ask the socket.
+    :param taken: bytes that the PROXY header had.
     """
 
     def __init__(
@@ -153,10 +154,12 @@ class Arrival(Waiting):
         peer: Address | None,
         deadline: float | None = None,
         announced: Address | None = None,
+        taken: int = 0,
     ) -> None:
         super().__init__(listener, sock, peer, deadline)
         self.index = listener.index
         self.unread = b""
+        self.taken = taken
         self.connection = next(listener.numbers)
         self.announced = announced
 

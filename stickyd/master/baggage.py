@@ -59,6 +59,7 @@ def pack_waiting(connection: Arrival | Announced, now: float) -> Packed:
         "left": connection.deadline - now if connection.deadline is not None else None,
         "announced": connection.announced if isinstance(connection, Arrival) else None,
         "number": connection.connection if isinstance(connection, Arrival) else None,
+        "taken": connection.taken if isinstance(connection, Arrival) else 0,
         "unread": as_text(
             connection.unread if isinstance(connection, Arrival) else connection.held
         ),
@@ -75,6 +76,7 @@ def unpack_waiting(packed: Packed, listener: Listener, now: float) -> Arrival | 
         connection = Arrival(listener, sock, peer, announced=_address(packed["announced"]))
         connection.connection = packed["number"]
         connection.unread = unread
+        connection.taken = packed["taken"]
     else:
         assert listener.proxy is not None
         connection = Announced(listener, sock, peer, listener.proxy)
@@ -116,6 +118,7 @@ def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
         "version": worker.version,
         "row": worker.row,
         "tally": keep(worker.tally.descriptor),
+        "owner": worker.owner,
     }
 
 
@@ -131,6 +134,7 @@ def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
     worker.counters = packed["counters"]
     worker.retiring = packed["retiring"]
     worker.version = packed["version"]
+    worker.owner = packed["owner"]
     worker.take_up(packed["pid"], taken(packed["output"]), end)
 
 

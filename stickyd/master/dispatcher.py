@@ -6,6 +6,7 @@ from stickyd.balance import Balance
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.master.arrival import Arrival
+from stickyd.master.guardian import Guardian
 from stickyd.master.slots import Slots
 from stickyd.routing.policy import Policy
 from stickyd.wire.head import Head
@@ -18,6 +19,7 @@ class Dispatcher:
 
     :ivar policy: replaced when other slots take part.
     :ivar balance: None if slots have no bound.
+    :ivar guardian: keeps a copy of what is placed.
     """
 
     policy: Policy
@@ -25,6 +27,7 @@ class Dispatcher:
     counters: MasterCounters
     patience: float
     balance: Balance | None = None
+    guardian: Guardian | None = None
 
     def take_table(self) -> None:
         """Place among the slots that take part now."""
@@ -54,14 +57,31 @@ class Dispatcher:
             head_left=arrival.head_left(),
             table=self.policy.table.version,
             unread=arrival.unread,
+            entry=self._entry(arrival),
         )
 
         def done(sent: bool) -> None:
             if sent:
                 self.counters.hand_off(slot, placement.reason)
-                arrival.release()
+                self._let_go(arrival, frame)
             else:
+                if self.guardian is not None:
+                    self.guardian.give_up(frame.entry)
                 arrival.refuse(BUSY)
 
         told = done if self.balance is None else self.balance.putting(slot, done)
         self.slots[slot].outbox.put(frame.encode(), arrival.fileno(), self.patience, told)
+
+    def _entry(self, arrival: Arrival) -> int:
+        """Where the connection's state will be noted; 0 if it is not guarded."""
+        if self.guardian is None:
+            return 0
+        taken = arrival.taken + len(arrival.unread)
+        return self.guardian.allot(arrival.connection, arrival.fileno(), taken)
+
+    def _let_go(self, arrival: Arrival, frame: Frame) -> None:
+        """The connection has been placed."""
+        if self.guardian is not None and frame.entry:
+            self.guardian.guard(arrival.socket, frame)
+        else:
+            arrival.release()

@@ -11,6 +11,8 @@ from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
+from stickyd.handoff.frame import decode, entry_of
+from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
 from stickyd.master.admission import Admission
 from stickyd.master.arrival import Arrival
@@ -23,9 +25,10 @@ from stickyd.master.baggage import (
     unpack_waiting,
 )
 from stickyd.master.dispatcher import Dispatcher
+from stickyd.master.guardian import Guardian
 from stickyd.master.listener import Listener
 from stickyd.master.proxied import Announced, ProxyRule
-from stickyd.master.slots import Slots
+from stickyd.master.slots import Slot, Slots
 from stickyd.places import Places, shed_under
 from stickyd.routing.selection import SlotTable
 from stickyd.settings import Settings
@@ -37,6 +40,7 @@ class Front:
 
     :param board: None if slots have no bound.
     :param ease: asks the workers for room for so many connections more.
+    :param ledger: of connections that the master guards; None if it does not.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Front:
         places: Places,
         board: Board | None,
         ease: Callable[[int], None],
+        ledger: Ledger | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -61,7 +66,14 @@ class Front:
             assert isinstance(policy.table, SlotTable)
             percent = settings.balance_factor
             balance = Balance(policy.table, percent, board, board.row(0), self.counters)
-        self._dispatcher = Dispatcher(policy, slots, self.counters, settings.inbox_timeout, balance)
+        self.guardian: Guardian | None = None
+        if ledger is not None:
+            patience = settings.keep_alive
+            self.guardian = Guardian(reactor, ledger, slots, places, self.counters, patience)
+            self.guardian.balance = balance
+        self._dispatcher = Dispatcher(
+            policy, slots, self.counters, settings.inbox_timeout, balance, self.guardian
+        )
         lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._admission = Admission(reactor, self._sweeper, self.counters, places, lingering, ease)
         self._listeners: list[Listener] = []
@@ -109,6 +121,8 @@ class Front:
 
     def close(self) -> None:
         """Let go of everything."""
+        if self.guardian is not None:
+            self.guardian.close()
         self._admission.close()
         self._sweeper.stop()
 
@@ -127,12 +141,15 @@ class Front:
             "counters": self.counters.as_json(),
             "waiting": waiting,
             "lingering": [pack_lingering(closing) for closing in lingering],
+            "guarded": self.guardian.pack() if self.guardian is not None else None,
         }
 
     def resume(self, packed: Packed, slots: list[Packed]) -> None:
         """Go on with what `pack` and `baggage.pack_slots` of the program before us have left."""
         self._numbers = count(packed["next"])
         self.counters.resume(packed["counters"])
+        if self.guardian is not None:
+            self.guardian.resume(packed["guarded"])
         now = self._reactor.seconds()
         for listener, waiting in zip(self._listeners, packed["waiting"], strict=True):
             listener.numbers = self._numbers
@@ -142,18 +159,28 @@ class Front:
             self._linger(*unpack_lingering(each))
         for slot in slots:
             for each in slot["waiting"]:
-                self._wait_for_room(slot["number"], *unpack_message(each))
+                self._wait_for_room(self._slots[slot["number"]], *unpack_message(each))
 
     def _linger(self, sock: Any, last: bytes) -> None:
         LingeringClose(self._reactor, self._sweeper, sock, last, self._places.give_back)
 
-    def _wait_for_room(self, slot: int, message: bytes, sock: Any, left: float) -> None:
+    def _wait_for_room(self, slot: Slot, message: bytes, sock: Any, left: float) -> None:
+        guardian, patience = self.guardian, max(left, 0.0)
+        if guardian is not None and guardian.wait_again(slot, message, sock, patience):
+            return
+        entry = entry_of(message)
+
         def done(sent: bool) -> None:
             if sent:
-                self.counters.hand_off(slot, "none")
-                sock.close()
+                self.counters.hand_off(slot.number, "none")
+                if guardian is not None and entry:
+                    guardian.guard(sock, decode(message))
+                else:
+                    sock.close()
             else:
+                if guardian is not None:
+                    guardian.give_up(entry)
                 self.counters.refused[BUSY.status] += 1
                 self._linger(sock, BUSY.response())
 
-        self._slots[slot].outbox.put(message, sock.fileno(), max(left, 0.0), done)
+        slot.outbox.put(message, sock.fileno(), patience, done)

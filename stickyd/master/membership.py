@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.master.guardian import Guardian
 from stickyd.master.replacing import place_anew
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Places
@@ -21,12 +22,18 @@ class Membership:
     """
 
     def __init__(
-        self, settings: Settings, slots: Slots, places: Places, on_table: Callable[[], None]
+        self,
+        settings: Settings,
+        slots: Slots,
+        places: Places,
+        on_table: Callable[[], None],
+        guardian: Guardian | None,
     ) -> None:
         self._settings = settings
         self._slots = slots
         self._places = places
         self._on_table = on_table
+        self._guardian = guardian
 
     async def leave_out(self, slot: Slot) -> None:
         """Place nothing in a slot any more."""
@@ -56,4 +63,4 @@ class Membership:
     def place_anew(self, slot: Slot) -> None:
         """Give what waits in the slot's inbox to those that take part."""
         others = [self._slots[number] for number in self._slots.taking_part()]
-        place_anew(slot, others, self._settings.inbox_timeout, self._places)
+        place_anew(slot, others, self._settings.inbox_timeout, self._places, self._guardian)

@@ -68,6 +68,7 @@ class WorkerProcess:
     :ivar version: of the slot table it has been told.
     :ivar tally: what it notes of its connections.
     :ivar row: of the board, its own; None if slots have no bound.
+    :ivar owner: by which number it signs in the ledger.
     :ivar given_up: it has been silent for too long and is being killed.
     """
 
@@ -94,6 +95,7 @@ class WorkerProcess:
         self.version = 0
         self.tally = tally
         self.row = row
+        self.owner = 0
         self.loaded: defer.Deferred[Any] = defer.Deferred()
         self.ended: defer.Deferred[None] = defer.Deferred()
 
@@ -118,10 +120,12 @@ class WorkerProcess:
         inbox: socket.socket,
         ends: Senders,
         board: Board | None,
+        ledger: int | None,
     ) -> None:
         """Start the process and let it load the app.
 
         :param slots: those of the slot table, whose version is ``version``.
+        :param ledger: descriptor of the ledger, if connections are guarded.
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
         self.version = version
@@ -145,6 +149,7 @@ class WorkerProcess:
             "version": version,
             "slots": slots,
             "row": self.row,
+            "owner": self.owner,
         }
         started = self._ask(
             control.Start,
@@ -154,6 +159,7 @@ class WorkerProcess:
             tally=self.tally.descriptor,
             board=board.descriptor if board is not None else None,
             senders=_as_ends(ends),
+            ledger=ledger,
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
 

@@ -72,7 +72,8 @@ class Announced(Waiting):
             return
         self._leave()
         peer = header.peer or self.peer
-        Arrival(self._listener, self.socket, peer, self.deadline, header.local).look()
+        listener, sock = self._listener, self.socket
+        Arrival(listener, sock, peer, self.deadline, header.local, header.size).look()
 
     def _cut(self, why: str) -> None:
         """Close without an answer: whoever this is has not shown that it may speak to us."""

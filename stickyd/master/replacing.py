@@ -5,20 +5,34 @@ from itertools import cycle
 
 from twisted.logger import Logger
 
-from stickyd.handoff.frame import FrameError, Kind, decode
+from stickyd.handoff.frame import FrameError, Kind, decode, entry_of
 from stickyd.handoff.inbox import take_one
+from stickyd.master.guardian import Guardian
 from stickyd.master.slots import Slot
 from stickyd.places import Places
 
 _log = Logger("stickyd")
 
 
-def place_anew(slot: Slot, others: list[Slot], patience: float, places: Places) -> None:
+def place_anew(
+    slot: Slot,
+    others: list[Slot],
+    patience: float,
+    places: Places,
+    guardian: Guardian | None,
+) -> None:
     """Empty an inbox into those of ``others``, in turn.
 
     A connection travels as one that was put back: whoever takes it judges its
     next request by the table of the day.
     """
+
+    def ended(entry: int) -> None:
+        if entry and guardian is not None:
+            guardian.give_up(entry)
+        else:
+            places.give_back()
+
     targets = cycle(others)
     while True:
         taken = take_one(slot.receiver)
@@ -27,21 +41,24 @@ def place_anew(slot: Slot, others: list[Slot], patience: float, places: Places) 
         message, descriptor = taken
         if descriptor < 0:
             _log.error("a connection was lost on its way: this process is out of descriptors")
-            places.give_back()
+            ended(entry_of(message))
             continue
         try:
             frame = decode(message)._replace(kind=Kind.RETURNED)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
-            places.give_back()
+            ended(entry_of(message))
             continue
         # Whoever takes a connection that was put back expects it so.
         os.set_blocking(descriptor, False)
 
-        def close(sent: bool, descriptor: int = descriptor) -> None:
+        if guardian is not None:
+            guardian.flies_on(frame.entry)
+
+        def close(sent: bool, descriptor: int = descriptor, entry: int = frame.entry) -> None:
             os.close(descriptor)
             if not sent:
-                places.give_back()
+                ended(entry)
 
         next(targets).outbox.put(frame.encode(), descriptor, patience, close)

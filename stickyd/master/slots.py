@@ -147,6 +147,13 @@ class Slots:
         """The numbers of the slot table."""
         return [number for number in self._slots if number not in self.out]
 
+    def heirs(self, slot: Slot) -> list[Slot]:
+        """Who takes the connections of a worker of ``slot`` when it is gone."""
+        taking = self.taking_part()
+        if slot.number in taking and not slot.going:
+            return [slot]
+        return [self._slots[number] for number in taking]
+
     def senders(self) -> dict[int, socket.socket]:
         """The sending end of every inbox, by slot."""
         return {slot.number: slot.sender for slot in self}

@@ -11,6 +11,7 @@ from stickyd.board import Board
 from stickyd.control import CannotLoad
 from stickyd.handoff.inbox import make_inbox
 from stickyd.master.baggage import Packed, unpack_tally, unpack_worker
+from stickyd.master.guardian import Guardian
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Places, Tally
@@ -41,6 +42,7 @@ class Succession:
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[[WorkerProcess, str], None],
+        guardian: Guardian | None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -51,6 +53,7 @@ class Succession:
         self._on_served = on_served
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
+        self._guardian = guardian
         self.stopping = False
 
     def bring(self, slot: Slot) -> WorkerProcess:
@@ -59,6 +62,10 @@ class Succession:
         worker = slot.coming = self._worker_of(slot, Tally.shared(), row)
         slot.spawned += 1
         slots = self._slots
+        ledger = None
+        if self._guardian is not None:
+            worker.owner = self._guardian.next_owner()
+            ledger = self._guardian.ledger.descriptor
         worker.start(
             self._settings,
             slots.version,
@@ -66,6 +73,7 @@ class Succession:
             slot.receiver,
             slots.senders(),
             self._board,
+            ledger,
         )
         return worker
 

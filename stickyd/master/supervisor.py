@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from stickyd.board import Board
 from stickyd.counters import add_up
 from stickyd.master.baggage import Packed, pack_worker
+from stickyd.master.guardian import Guardian
 from stickyd.master.membership import Membership
 from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
@@ -55,13 +56,15 @@ class Supervisor:
         places: Places,
         board: Board | None,
         on_table: Callable[[], None],
+        guardian: Guardian | None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
         self._places = places
         self._board = board
-        self._membership = Membership(settings, slots, places, on_table)
+        self._guardian = guardian
+        self._membership = Membership(settings, slots, places, on_table, guardian)
         self._succession = Succession(
             reactor,
             settings,
@@ -72,6 +75,7 @@ class Supervisor:
             self._served,
             self._misrouted,
             self._worn,
+            guardian,
         )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
@@ -79,6 +83,7 @@ class Supervisor:
         self._gone = add_up([])
         self._reload_waits = False
         self._stopping = False
+        self._packing = False
         self._told_misrouted = False
         self.generation = 1
         self.on_reloaded: Callable[[], None] = lambda: None
@@ -218,6 +223,10 @@ class Supervisor:
 
     def _ended(self, slot: Slot, worker: WorkerProcess) -> None:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
+        if self._guardian is not None:
+            # The program after us finds in the inboxes what we put there.
+            heirs = self._slots.heirs(slot) if self._packing or not self._stopping else []
+            self._guardian.bury(worker.owner, heirs)
         self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
@@ -332,7 +341,7 @@ class Supervisor:
         """
         await self._turn.acquire()
         await defer.DeferredList([s.coming.loaded for s in self._slots if s.coming is not None])
-        self._stopping = self._succession.stopping = True
+        self._stopping = self._packing = self._succession.stopping = True
         self._pulse.stop()
         for slot in self._slots:
             self._cancel_respawn(slot)

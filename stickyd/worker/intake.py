@@ -3,13 +3,15 @@
 import os
 import resource
 import socket
+from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
 
 from stickyd.board import Row
-from stickyd.handoff.frame import FrameError, Kind, connection_of, decode
+from stickyd.handoff.frame import FrameError, Kind, connection_of, decode, entry_of
 from stickyd.handoff.inbox import InboxReader
+from stickyd.ledger import Entry, Ledger
 from stickyd.lingering import LingeringClose, say_and_close
 from stickyd.wire.refusal import FULL
 from stickyd.worker.channel import Channel
@@ -29,11 +31,15 @@ class Intake:
 
     :param worker: gets the channels.
     :param row: our row of the board; None if slots have no bound.
+    :param ledger: None if the master guards nothing.
     """
 
-    def __init__(self, worker: Any, inbox: socket.socket, row: Row | None) -> None:
+    def __init__(
+        self, worker: Any, inbox: socket.socket, row: Row | None, ledger: Ledger | None
+    ) -> None:
         self._worker = worker
         self._row = row
+        self._ledger = ledger
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._kept: dict[int, Channel] = {}
         self._inbox = self._reader(inbox)
@@ -79,18 +85,18 @@ class Intake:
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
         worker = self._worker
-        worker.tally.came()
+        entry = self._sign(message)
         channel = self._kept.pop(connection_of(message), None)
         # The kernel gives the lowest number that is free (open(2)): all below are taken.
         if descriptor >= self._limit - SHORT_AT:
-            self._shed(descriptor)
+            self._shed(descriptor, entry)
             return
         try:
             frame = decode(message, channel.frame if channel is not None else None)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
-            worker.tally.ended()
+            worker.ended(entry)
             return
         if frame.kind is Kind.PLACED:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
@@ -103,7 +109,16 @@ class Intake:
             channel = Channel(worker, frame, descriptor)
         else:
             channel.come_back(frame, descriptor)
+        channel.transport.entry = entry
         worker.take_in(channel)
+
+    def _sign(self, message: bytes) -> Entry | None:
+        """A connection is ours: note it in the ledger or, if it is not guarded, in the tally."""
+        number = entry_of(message)
+        if self._ledger is None or not number:
+            self._worker.tally.came()
+            return None
+        return self._ledger.take(number, connection_of(message))
 
     def _adopt_counted(self, message: bytes, descriptor: int) -> None:
         assert self._row is not None
@@ -113,7 +128,7 @@ class Intake:
         finally:
             self._row.adopted()
 
-    def _shed(self, descriptor: int) -> None:
+    def _shed(self, descriptor: int, entry: Entry | None) -> None:
         """The app has opened too many files: whoever comes is refused, while we still can."""
         worker = self._worker
         worker.counters.shed += 1
@@ -123,20 +138,20 @@ class Intake:
         sock.setblocking(False)
         last = FULL.response()
         if descriptor < self._limit - BRIM_AT:
-            LingeringClose(worker.reactor, worker.sweeper, sock, last, worker.tally.ended)
+            over = partial(worker.ended, entry)
+            LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
         else:
             say_and_close(sock, last)
-            worker.tally.ended()
+            worker.ended(entry)
 
-    def _lost(self) -> None:
+    def _lost(self, message: bytes) -> None:
         worker = self._worker
-        worker.tally.came()
-        worker.tally.ended()
+        worker.ended(self._sign(message))
         worker.counters.lost += 1
         _log.error("a connection was lost on its way: this process is out of descriptors")
 
-    def _lost_counted(self) -> None:
+    def _lost_counted(self, message: bytes) -> None:
         assert self._row is not None
         self._row.took()
         self._row.adopted()
-        self._lost()
+        self._lost(message)

@@ -12,14 +12,15 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.lingering import LingeringClose
+from stickyd.ledger import Entry
+from stickyd.lingering import LingeringClose, end_connection
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.access_log import Entry
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
 
-Put = Callable[[bytes, int, Callable[[bool], None]], None]
+Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
 
 
 class Leaving:
@@ -112,6 +113,7 @@ class Leaving:
             version,
             frame.hops + 1,
             self._buffer,
+            frame.entry,
         ).encode()
 
     def _send(self, put: Put, message: bytes, sent: Callable[[], None]) -> None:
@@ -124,14 +126,15 @@ class Leaving:
                 return
             if has_it:
                 sent()
-                os.close(self._let_go())
                 self.worker.moved(self)
+                self.transport.entry = None
+                os.close(self._let_go())
             elif self._buffer:
                 self.refuse(BUSY)
             else:
                 self.close()
 
-        put(message, self.transport.fileno(), done)
+        put(message, self.transport.fileno(), done, self.transport.entry)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
@@ -152,16 +155,20 @@ class Leaving:
         if may_send or self._buffer or not self.transport.flushed():
             self._linger(b"")
         else:
-            os.close(self._let_go())
-            self.worker.tally.ended()
+            entry = self.transport.entry
+            end_connection(self._let_go(), copied=entry is not None)
+            self.worker.ended(entry)
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
         sock = socket.socket(fileno=self._let_go())
         # To the socket object itself; the descriptor is non-blocking already.
         sock.settimeout(0)
-        worker = self.worker
-        LingeringClose(worker.reactor, worker.sweeper, sock, last, worker.tally.ended)
+        worker, entry = self.worker, self.transport.entry
+        if entry is not None:
+            entry.occupy()
+        over = partial(worker.ended, entry)
+        LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
 
     def _let_go(self) -> int:
         """Forget the connection; the descriptor is the caller's."""
@@ -192,7 +199,7 @@ class Leaving:
         due = self.state is not State.PINNED
         self.state = State.OVER
         self.deadline = None
-        self.worker.tally.ended()
+        self.worker.ended(self.transport.entry)
         self.worker.forget(self)
         exchange = self._end_exchange()
         if exchange is not None:

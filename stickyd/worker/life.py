@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
 from stickyd.board import Board
+from stickyd.ledger import Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -55,6 +56,7 @@ class Life:
         tally: Tally,
         board: Board | None,
         senders: Ends,
+        ledger: int | None,
     ) -> None:
         """Load the app, and start it: it may take its time for that.
 
@@ -81,6 +83,7 @@ class Life:
             chosen.policy(told["slots"], told["version"]),
             known,
             (board, told["row"]) if board is not None else None,
+            Ledger(ledger, told["owner"]) if ledger is not None else None,
         )
         # What the app brought along at import stays; the collector need not look at it again.
         gc.freeze()

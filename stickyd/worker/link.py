@@ -39,16 +39,15 @@ class WorkerLink(control.Link):
         tally: int,
         board: int | None,
         senders: list[dict[str, int]],
+        ledger: int | None,
     ) -> "defer.Deferred[dict[str, Any]]":
         """Load the app."""
-        os.set_inheritable(tally, False)
-        shared = None
-        if board is not None:
-            os.set_inheritable(board, False)
-            shared = Board(board)
-        loading = self._life.load(
-            slot, about, _inbox_end(inbox), Tally(tally), shared, _ends(senders)
-        )
+        for descriptor in (tally, board, ledger):
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)
+        shared = Board(board) if board is not None else None
+        inbox_end, ends = _inbox_end(inbox), _ends(senders)
+        loading = self._life.load(slot, about, inbox_end, Tally(tally), shared, ends, ledger)
         return defer.ensureDeferred(loading).addCallback(lambda _: {})
 
     @control.Serve.responder

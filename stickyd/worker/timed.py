@@ -41,7 +41,9 @@ class Timed(Leaving):
         """Set the deadline that belongs to what the connection is waiting for."""
         flushed = self.transport.flushed()
         if self.state is State.HEAD and flushed and not self._buffer and not self._came_with:
-            # The most frequent one of the lines of `patience`.
+            # Idle: nothing would be lost with us. It has the most frequent line of `patience`.
+            if self.transport.entry is not None:
+                self.transport.entry.settle()
             self.deadline = self.worker.reactor.seconds() + self.worker.settings.keep_alive
             self._pace.stop()
             return

@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.handoff.frame import Address, Frame
+from stickyd.ledger import Entry
+from stickyd.lingering import end_connection
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
@@ -40,6 +42,7 @@ class ClientTransport(FileDescriptor):
 
     :ivar corked: writes are collected until `flush`; otherwise they go out
         when the poller finds the socket writable.
+    :ivar entry: where the connection's state is noted, if the master guards it.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class ClientTransport(FileDescriptor):
         # Whom the bytes are for: the channel, until an app takes the connection over.
         self.protocol = channel
         self.corked = False
+        self.entry: Entry | None = None
+        self._aborting = False
         self._poller = poller
         self._interest = 0
         self._sent = 0
@@ -112,12 +117,19 @@ class ClientTransport(FileDescriptor):
 
     def doRead(self) -> Any:
         """Take what the client sent, or learn that it has finished sending."""
+        entry = self.entry
+        if entry is not None:
+            entry.reading()
         try:
             data = os.read(self._fd, READ_MOST)
         except BlockingIOError:
+            if entry is not None:
+                entry.read(0)
             return None
         except OSError:
             return main.CONNECTION_LOST
+        if entry is not None:
+            entry.read(len(data))
         if data:
             self.protocol.dataReceived(data)
             return None
@@ -241,8 +253,9 @@ class ClientTransport(FileDescriptor):
         return descriptor
 
     def abortConnection(self) -> None:
-        """End at once; the client sees a reset."""
+        """End at once; the client sees a reset, of a guarded connection when its copy is closed."""
         if self.connected:
+            self._aborting = True
             self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.end(ConnectionAborted())
 
@@ -256,7 +269,8 @@ class ClientTransport(FileDescriptor):
         if not self.connected:
             return
         super().connectionLost(reason)
-        os.close(self.detach())
+        # Shut down first, it would end by a FIN, and the client take that for an end in order.
+        end_connection(self.detach(), copied=self.entry is not None and not self._aborting)
         self.channel.connectionLost(reason)
         if self.protocol is not self.channel:
             self.protocol.connectionLost(reason)

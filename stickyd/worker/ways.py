@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stickyd.balance import Balance
-from stickyd.handoff.inbox import InboxSender
+from stickyd.handoff.inbox import Departing, InboxSender
 
 Done = Callable[[bool], None]
 
@@ -33,22 +33,33 @@ class Ways:
         """The way into our own slot's inbox."""
         return self._senders[self._slot]
 
-    def put(self, slot: int, message: bytes, descriptor: int, done: Done) -> None:
-        """Put a connection into a slot's inbox; ``done`` is that of `InboxSender.put`."""
+    def put(
+        self, slot: int, message: bytes, descriptor: int, done: Done, who: Departing | None
+    ) -> None:
+        """Put a connection into a slot's inbox; ``done`` and ``who`` as for `InboxSender.put`."""
         if self.balance is not None:
             done = self.balance.putting(slot, done)
-        self._senders[slot].put(message, descriptor, self._patience, done)
+        self._senders[slot].put(message, descriptor, self._patience, done, who)
 
-    def put_after(self, connection: int, message: bytes, descriptor: int, done: Done) -> None:
+    def put_after(
+        self, connection: int, message: bytes, descriptor: int, done: Done, who: Departing | None
+    ) -> None:
         """Put it where it goes when we end."""
         slot = self.after[connection % len(self.after)]
-        self.put(slot, message, descriptor, done)
+        self.put(slot, message, descriptor, done, who)
 
-    def put_by(self, sender: InboxSender, message: bytes, descriptor: int, done: Done) -> None:
+    def put_by(
+        self,
+        sender: InboxSender,
+        message: bytes,
+        descriptor: int,
+        done: Done,
+        who: Departing | None,
+    ) -> None:
         """Give it to our slot's other worker, by the way that leads there."""
         if self.balance is not None:
             done = self.balance.putting(self._slot, done)
-        sender.put(message, descriptor, self._patience, done)
+        sender.put(message, descriptor, self._patience, done, who)
 
     def take_table(
         self, slots: list[int], added: dict[int, socket.socket], done: Callable[[], None]

@@ -15,6 +15,7 @@ from stickyd.board import Board
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.inbox import InboxSender
+from stickyd.ledger import Entry, Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement, Policy
 from stickyd.routing.selection import SlotTable
@@ -43,6 +44,7 @@ class Worker:
 
     :param seat: the board, and the number of this process's row; None if slots have no bound.
     :param known: remembers keys, if somebody asks for that.
+    :param ledger: where it notes what it has; None if the master guards nothing.
     :ivar leaving: it ends, and other workers take its connections.
     :ivar closing: it ends with the daemon.
     """
@@ -61,6 +63,7 @@ class Worker:
         policy: Policy | None = None,
         known: Known | None = None,
         seat: tuple[Board, int] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -88,7 +91,7 @@ class Worker:
         self.ways = Ways(reactor, slot, senders, settings.inbox_timeout)
         self.balance = self.ways.balance = self._balance(*seat) if seat is not None else None
         row = self.balance.row if self.balance is not None else None
-        self._intake = Intake(self, inbox, row)
+        self._intake = Intake(self, inbox, row, ledger)
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
         self._empty: defer.Deferred[None] | None = None
@@ -127,6 +130,16 @@ class Worker:
             # One connection's fault must not cost the others their inbox.
             _log.failure("a connection failed at its adoption")
             channel.transport.abortConnection()
+
+    def ended(self, entry: Entry | None) -> None:
+        """A connection is closed.
+
+        :param entry: its own; None if the master does not guard it.
+        """
+        if entry is None:
+            self.tally.ended()
+        else:
+            entry.end()
 
     # ---- the load of the slot, if slots have a bound
 
@@ -170,7 +183,8 @@ class Worker:
 
     def moved(self, channel: Channel) -> None:
         """The channel's connection is in an inbox."""
-        self.tally.moved()
+        if channel.transport.entry is None:
+            self.tally.moved()
         self._intake.keep(channel)
 
     def forget(self, channel: Channel) -> None:

@@ -42,7 +42,7 @@ def with_losses(
         finally:
             wrk.kill()
         run.check(told.non_2xx == told.connect == told.timeout == 0, str(told))
-        check_losses(run, load, killed, "--guardian" in arguments.options)
+        check_losses(run, load, killed, "off" not in arguments.options)
         run.check_places()
         run.check_descriptors(before)
 
@@ -159,7 +159,7 @@ def crashloop(results: Results, scope: str, arguments: Arguments, seconds: float
         total = rounds * seconds
         run.check_nothing_failed(load)
         run.say("above: clients of the other slots; below: those of slot 1, which was killed")
-        check_losses(run, first, killed, False)
+        check_losses(run, first, killed, "off" not in arguments.options)
         _say_latency(run, load, healthy, crashing)
         starts = run.count_said("told to fail")
         run.say(
