@@ -15,7 +15,7 @@ from stickyd.worker.access_format import Record, compiled
 _log = Logger("stickyd")
 
 
-class Entry:
+class LoggedRequest:
     """A request that is being served."""
 
     __slots__ = ("_began", "_channel", "_head", "_log", "_placement", "_sent", "_since")

@@ -18,7 +18,7 @@ from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
-from stickyd.worker.access_log import Entry
+from stickyd.worker.access_log import LoggedRequest
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State, Step
 from stickyd.worker.timed import Timed
@@ -165,7 +165,7 @@ class Channel(Timed):
         if known is not None and key is not None:
             known.note(key)
         if worker.access is not None:
-            self._entry = Entry(worker.access, self, head, placement)
+            self._logged = LoggedRequest(worker.access, self, head, placement)
         self._serve(head)
         return self._undecided()
 

@@ -15,7 +15,7 @@ from stickyd.handoff.frame import Frame, Kind
 from stickyd.ledger import Entry
 from stickyd.lingering import LingeringClose, end_connection
 from stickyd.wire.refusal import BUSY, Refusal
-from stickyd.worker.access_log import Entry
+from stickyd.worker.access_log import LoggedRequest
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
@@ -37,7 +37,7 @@ class Leaving:
         self.deadline: float | None = None
         self._buffer = b""
         self._exchange: Exchange | None = None
-        self._entry: Entry | None = None
+        self._logged: LoggedRequest | None = None
         self._goodbye: Callable[[], None] | None = None
 
     def pin(self, goodbye: Callable[[], None] | None = None) -> None:
@@ -185,10 +185,10 @@ class Leaving:
         :param status: what is said in its place unless it has begun to answer, in ``size`` bytes.
         """
         exchange, self._exchange = self._exchange, None
-        if self._entry is not None:
-            entry, self._entry = self._entry, None
+        if self._logged is not None:
+            logged, self._logged = self._logged, None
             begun = exchange is not None and exchange.status
-            entry.answered(begun or status, self.transport.written() + size)
+            logged.answered(begun or status, self.transport.written() + size)
         if exchange is not None and self.worker.balance is not None:
             self.worker.balance.row.ended()
         return exchange
