@@ -43,22 +43,28 @@ class Killed(BaseException):
 
 
 class Fuse:
-    """Counts the instants of one slot's first worker, and ends it at one of them.
+    """Counts the instants of one slot's workers, and ends the first one at one of them.
 
+    :param then: the instant at which the next one is ended, and so on.
     :ivar running: the slot whose worker runs now, 0 for the master.
     """
 
-    def __init__(self, slot: int, instant: int) -> None:
+    def __init__(self, slot: int, instant: int, *then: int) -> None:
         self.slot = slot
-        self.left = instant
+        self.instants = [instant, *then]
+        self.ticks = 0
         self.running = 0
-        self.blown = False
+
+    @property
+    def blown(self) -> bool:
+        return not self.instants
 
     def tick(self) -> None:
-        if self.running == self.slot and not self.blown:
-            self.left -= 1
-            if not self.left:
-                self.blown = True
+        if self.running == self.slot and self.instants:
+            self.ticks += 1
+            if self.ticks == self.instants[0]:
+                self.ticks = 0
+                del self.instants[0]
                 raise Killed
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -268,8 +274,8 @@ RECEIVE = inbox._receive
 
 class Instants(unittest.TestCase):
     @contextlib.contextmanager
-    def world(self, slot: int, instant: int) -> Iterator[World]:
-        fuse = Fuse(slot, instant)
+    def world(self, slot: int, *instants: int) -> Iterator[World]:
+        fuse = Fuse(slot, *instants)
         world = World(fuse)
         with (
             mock.patch.object(inbox, "try_put", fuse.around(inbox.try_put)),
@@ -282,9 +288,9 @@ class Instants(unittest.TestCase):
             finally:
                 world.close()
 
-    def live(self, tcp: bool, slot: int, instant: int) -> tuple[bool, int, World]:
-        """Whether the worker has died, and how many requests have been answered."""
-        with self.world(slot, instant) as world:
+    def live(self, tcp: bool, slot: int, *instants: int) -> tuple[bool, int, World]:
+        """Whether the workers have died, and how many requests have been answered."""
+        with self.world(slot, *instants) as world:
             world.connect(tcp)
             got = b""
             for number in range(len(WAY)):
@@ -335,3 +341,19 @@ class Instants(unittest.TestCase):
             self.assertGreater(instant, 20)
             self.assertGreater(min(whole, rescued, released), 0)
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_the_next_worker_dies_as_it_takes_the_connection(self) -> None:
+        """Out of the inbox, and not noted yet; and as it is noted."""
+        for slot in SLOTS:
+            instant, left, lost = 0, 0, 0
+            # Until the first one lives to the end.
+            while left < 2:
+                instant += 1
+                for then in (2, 3):
+                    with self.subTest(slot=slot, instant=instant, then=then):
+                        _, answered, world = self.live(True, slot, instant, then)
+                        left = len(world.fuse.instants)
+                        if not world.counters.released:
+                            self.assertEqual(answered, len(WAY))
+                        lost += then == 2 and world.counters.rescued and world.counters.released
+            self.assertGreater(lost, 0)

@@ -454,6 +454,8 @@ class Counted(Ownership):
         row = self.board.row(0)
         self.balance = Balance(POLICY.table, 10_000, self.board, row, counters)
         self.drift = False
+        if self.guardian is not None:
+            self.guardian.balance = self.balance
 
     def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
         super().put(slot, message, descriptor, self.balance.putting(slot, done))
@@ -486,6 +488,12 @@ class Counted(Ownership):
         assert not sum(worker.counters.displaced for worker in self.workers.values())
 
 
+class GuardedCounted(Counted):
+    """What goes back to an inbox is counted as well."""
+
+    guarded = True
+
+
 Ownership.TestCase.settings = settings(
     max_examples=150,
     stateful_step_count=60,
@@ -499,3 +507,6 @@ GuardedOwnershipTest = GuardedOwnership.TestCase
 
 Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=60)
 CountedTest = Counted.TestCase
+
+GuardedCounted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=40)
+GuardedCountedTest = GuardedCounted.TestCase
