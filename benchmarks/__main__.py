@@ -52,7 +52,7 @@ def run(names: Sequence[str], plan: Plan) -> Iterator[Result]:
     for name in names:
         for contest in WORKLOADS[name]:
             with Ground() as ground:
-                yield contest(ground, plan)
+                yield from contest(ground, plan)
 
 
 def keep(result: Result) -> None:
@@ -108,7 +108,9 @@ def main() -> int:
             given.quick,
         )
         names = given.workloads or (DAILY if given.quick else ())
-        if names or not given.document:
+        if not names and not given.document:
+            names = tuple(WORKLOADS)
+        if names:
             keep_to_load_core()
         for result in run(names, plan):
             print(report.terminal(result), flush=True)

@@ -57,43 +57,42 @@ def check(port: int, load: Load, requests: int = 1000, workers: int = 0) -> Chec
 
     :param workers: how many stickyd has; 0 for others, whose placement we do not know.
     """
-    answers: dict[str, Counter[int]] = defaultdict(Counter)
+    answered: dict[str, Counter[int]] = defaultdict(Counter)
     wrong = 0
-    readers: list[tuple[socket.socket, Reader]] = []
+    connections: dict[int, tuple[socket.socket, Reader]] = {}
     # Few clients, so that each comes back on several connections.
     distinct = max(2 * CONNECTIONS, requests // 8)
     try:
-        for number in range(1, requests + 1):
-            connection = number % CONNECTIONS
-            if load.closing or number <= CONNECTIONS:
+        for number in range(requests):
+            at = number % CONNECTIONS
+            if at not in connections:
                 sock = socket.create_connection(("127.0.0.1", port), 20)
-                readers.append((sock, Reader(sock)))
-            at = -1 if load.closing else number % CONNECTIONS - 1
-            sock, reader = readers[at]
-            client = load.client(connection + 1, number * 37 % distinct + 1)
-            close = "Connection: close\r\n" if load.closing else ""
-            head = f"GET {load.path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n{close}"
-            sock.sendall(f"{head}\r\n".encode())
+                connections[at] = sock, Reader(sock)
+            sock, reader = connections[at]
+            client = load.client(at + 1, number * 37 % distinct + 1)
+            sock.sendall(_request(load, client))
             try:
                 response = reader.response()
+                worker = worker_of(response.status, response.body, load.path == "/big")
+                last = load.closing or response.headers.get("connection", "").lower() == "close"
             except (OSError, EOFError, ValueError, IndexError):
-                wrong += 1
-                sock.close()
-                if not load.closing:
-                    sock = socket.create_connection(("127.0.0.1", port), 20)
-                    readers[at] = (sock, Reader(sock))
-                continue
-            worker = worker_of(response.status, response.body, load.path == "/big")
+                worker, last = None, True
             if worker is None:
                 wrong += 1
             else:
-                answers[client][worker] += 1
-            if load.closing:
-                readers.pop()[0].close()
+                answered[client][worker] += 1
+            if last:
+                connections.pop(at)[0].close()
     finally:
-        for sock, _ in readers:
+        for sock, _ in connections.values():
             sock.close()
-    return Check(requests, wrong, *judged(answers, workers))
+    return Check(requests, wrong, *judged(answered, workers))
+
+
+def _request(load: Load, client: str) -> bytes:
+    close = "Connection: close\r\n" if load.closing else ""
+    head = f"GET {load.path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n{close}\r\n"
+    return head.encode()
 
 
 def answers(port: int, load: Load) -> bool:
@@ -116,11 +115,11 @@ def worker_of(status: int, body: bytes, big: bool) -> int | None:
     return int(named[named.lastindex or 1])
 
 
-def judged(answers: Mapping[str, Counter[int]], workers: int) -> tuple[int, int]:
+def judged(answered: Mapping[str, Counter[int]], workers: int) -> tuple[int, int]:
     """Answers from another's worker, and how many workers answered."""
-    homes = slots(workers, answers) if workers else {}
+    homes = slots(workers, answered) if workers else {}
     misrouted = 0
-    for client, seen in answers.items():
+    for client, seen in answered.items():
         home = homes.get(client, seen.most_common(1)[0][0])
         misrouted += seen.total() - seen[home]
-    return misrouted, len({worker for seen in answers.values() for worker in seen})
+    return misrouted, len({worker for seen in answered.values() for worker in seen})

@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MOST_WORKERS 64
@@ -31,6 +32,16 @@ static const char FIELD[] = "\r\nX-Forwarded-For:";
 static void die(const char *what) {
     perror(what);
     exit(1);
+}
+
+static pid_t children[MOST_WORKERS];
+
+/* TERM: end the workers, and leave none of them to somebody else's wait(2). */
+static void finish(int number) {
+    (void)number;
+    for (int n = 0; n < MOST_WORKERS && children[n] > 0; n++) kill(children[n], SIGKILL);
+    for (int n = 0; n < MOST_WORKERS && children[n] > 0; n++) waitpid(children[n], NULL, 0);
+    _exit(0);
 }
 
 static void work(int inbox, int number) {
@@ -98,6 +109,7 @@ int main(int argc, char **argv) {
     }
     int listener = listen_on((uint16_t)atoi(argv[1]));
     pid_t master = getpid();
+    signal(SIGTERM, finish);
     for (int number = 1; number <= workers; number++) {
         int pair[2];
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) die("socketpair");
@@ -105,11 +117,13 @@ int main(int argc, char **argv) {
         if (child < 0) die("fork");
         if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            signal(SIGTERM, SIG_DFL);
             if (getppid() != master) return 0;
             close(pair[0]);
             close(listener);
             work(pair[1], number);
         }
+        children[number - 1] = child;
         close(pair[1]);
         inboxes[number - 1] = pair[0];
     }

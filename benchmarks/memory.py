@@ -6,6 +6,7 @@ for a socket is the same for everyone and not in it.
 """
 
 import contextlib
+import os
 import resource
 import socket
 import sys
@@ -31,7 +32,7 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def run(ground: Ground, plan: Plan) -> Result:
+def run(ground: Ground, plan: Plan) -> list[Result]:
     """Each round, each contestant: start, fill, weigh, stop."""
     connections = affordable()
     makers = {name: maker for name, maker in MAKERS.items() if plan.wants(name)}
@@ -47,7 +48,7 @@ def run(ground: Ground, plan: Plan) -> Result:
     progress("")
     title = f"P7: memory with {connections:,} idle connections; 1 worker"
     targets = [Target(MINE, STOCK, at_most=1)]
-    return Result("p7", title, "memory", (), MINE, figures, 0, targets)
+    return [Result("p7", title, "memory", (), MINE, figures, 0, targets)]
 
 
 def affordable() -> int:
@@ -77,6 +78,9 @@ def weigh(contestant: Contestant, connections: int) -> Figures:
         for number in range(connections):
             opened.append(_ask(contestant.port, number))
         after = sum(map(memory, contestant.tree()))
+        held = sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in contestant.tree())
+        if held < connections:
+            raise ValueError(f"{contestant.name} has {held} descriptors: it has closed connections")
     finally:
         for sock in opened:
             sock.close()

@@ -43,11 +43,12 @@ def targets(results: Sequence[Result]) -> Table:
     rows = [["workload", "ratio", "target", "measured (least–most)", "reached"]]
     for result in results:
         rows += [_row(result, verdict) for verdict in result.verdicts()]
-        for name in result.exact:
-            if name in result.checks:
-                wrong = result.checks[name]["misrouted"] + result.checks[name]["wrong"]
-                what = f"wrong or misrouted answers of {name}"
-                rows.append([result.name, what, "0", str(wrong), "no" if wrong else "yes"])
+        exact = [result.checks[name] for name in result.exact if name in result.checks]
+        if exact:
+            wrong = sum(check["misrouted"] + check["wrong"] for check in exact)
+            asked = f"{wrong} of {sum(check['asked'] for check in exact):,}"
+            what = "stickyd's wrong or misrouted answers"
+            rows.append([result.name, what, "0", asked, "no" if wrong else "yes"])
     return rows
 
 

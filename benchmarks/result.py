@@ -15,6 +15,7 @@ QUANTITIES = {
     "p99": "p99, µs",
     "p50": "median, µs",
     "rate": "requests/s",
+    "idle": "idle, CPU ms a second",
 }
 """What a contestant is measured by, with its unit."""
 

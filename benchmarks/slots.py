@@ -5,10 +5,13 @@ are an idle pile, and the work is the same but for the table, the processes and 
 Request scope in both loads: each request is placed, and in the mix half of them move.
 """
 
+import time
+from collections.abc import Mapping, Sequence
+
 import attrs
 
 from benchmarks import contestants as who
-from benchmarks.contest import Ground, interleaved, progress, start
+from benchmarks.contest import Contestant, Figures, Ground, interleaved, progress, start
 from benchmarks.correctness import answers, check, clients_of
 from benchmarks.load import CONNECTIONS, Load, Wrk
 from benchmarks.plan import Plan
@@ -17,6 +20,7 @@ from benchmarks.result import Result, Target
 SIZES = (2, 4, 8, 16, 32, 64)
 CLIENTS = 64
 FLAT = 1.1
+IDLE_SECONDS = 3
 
 
 def name_of(slots: int) -> str:
@@ -24,33 +28,58 @@ def name_of(slots: int) -> str:
     return f"{slots} slots"
 
 
-def run(ground: Ground, plan: Plan, mixed: bool) -> Result:
-    """All sizes, interleaved, under P1's load or P2's."""
+def run(ground: Ground, plan: Plan) -> list[Result]:
+    """All sizes, interleaved, under P1's load and then under P2's."""
     sizes = {name_of(slots): slots for slots in SIZES if plan.wants(name_of(slots))}
-    loads = {name: load_for(slots, mixed) for name, slots in sizes.items()}
     makers = {name: who.stickyd("request", slots) for name, slots in sizes.items()}
-    started = start(ground, makers, lambda port: answers(port, Load(mixed)))
-    measures = {name: Wrk(ground, load, plan.seconds) for name, load in loads.items()}
+    started = start(ground, makers, lambda port: answers(port, Load(mixed=True)))
+    idle = idling(started)
+    return [_under(ground, plan, started, sizes, idle, mixed) for mixed in (False, True)]
+
+
+def idling(started: Sequence[Contestant]) -> dict[str, float]:
+    """CPU milliseconds a second of each while nobody asks anything: heartbeats, mostly."""
+    progress("idling")
+    before = {contestant.name: contestant.cpu() for contestant in started}
+    time.sleep(IDLE_SECONDS)  # it is idling that is measured
+    return {
+        contestant.name: (contestant.cpu() - before[contestant.name]) / IDLE_SECONDS * 1e3
+        for contestant in started
+    }
+
+
+def _under(
+    ground: Ground,
+    plan: Plan,
+    started: Sequence[Contestant],
+    sizes: Mapping[str, int],
+    idle: Mapping[str, float],
+    mixed: bool,
+) -> Result:
     checks = {}
+    measures = {}
     for contestant in started:
+        slots = sizes[contestant.name]
+        load = load_for(slots, mixed)
+        measures[contestant.name] = Wrk(ground, load, plan.seconds)
         progress(f"reading the answers of {contestant.name}")
-        load, slots = loads[contestant.name], sizes[contestant.name]
         checks[contestant.name] = attrs.asdict(check(contestant.port, load, workers=slots))
-        attrs.evolve(measures[contestant.name], seconds=1)(contestant)
-    figures = interleaved(started, lambda each: measures[each.name](each), plan.rounds)
-    for contestant in started:
-        ground.stop(contestant.processes)
-    targets = [Target(name_of(slots), name_of(SIZES[0]), at_most=FLAT) for slots in SIZES[1:]]
+        Wrk(ground, load, 1)(contestant)
+
+    def measure(contestant: Contestant) -> Figures:
+        return {**measures[contestant.name](contestant), "idle": idle[contestant.name]}
+
+    figures = interleaved(started, measure, plan.rounds)
     kind = "P2's mix" if mixed else "P1's connections"
     return Result(
         "p8-mix" if mixed else "p8",
         f"P8: {kind}, clients of two slots, the other slots idle; request scope",
         "cost",
-        ("rate",),
+        ("rate", "idle"),
         name_of(SIZES[0]),
         figures,
         plan.seconds,
-        targets,
+        [Target(name_of(slots), name_of(SIZES[0]), at_most=FLAT) for slots in SIZES[1:]],
         checks,
         list(sizes),
     )

@@ -4,7 +4,6 @@ P1 to P4 and P6 are wrk against a set of contestants, with another load or app; 
 with an eye on the master alone. P7, P8 and the latencies have modules of their own.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
@@ -48,7 +47,7 @@ class Workload:
     note: str = ""
     checked: int = 1000
 
-    def run(self, ground: Ground, plan: Plan) -> Result:
+    def run(self, ground: Ground, plan: Plan) -> list[Result]:
         """Start everyone, read their answers, then measure."""
         makers = {
             name: maker
@@ -67,10 +66,20 @@ class Workload:
         shown = [each for each in ("cost", "master", "rate") if each != self.quantity]
         if self.quantity == "cost":
             shown.remove("master")
-        return Result(
-            self.name, self.title, self.quantity, shown, self.subject, figures, plan.seconds,
-            self.targets, checks, [self.subject], self.note,
-        )  # fmt: skip
+        result = Result(
+            self.name,
+            self.title,
+            self.quantity,
+            shown,
+            self.subject,
+            figures,
+            plan.seconds,
+            self.targets,
+            checks,
+            [self.subject],
+            self.note,
+        )
+        return [result]
 
     def _check(self, contestant: Contestant) -> Check:
         progress(f"reading the answers of {contestant.name}")
@@ -119,7 +128,8 @@ P2 = Workload(
         Target(MINE, "npm @socket.io/sticky", at_least=6),
     ],
     daily=(MINE, NGINX, HAPROXY),
-    note="stickyd in request scope; in connection scope it misroutes, as it must.",
+    note="stickyd in request scope; in connection scope it misroutes, as it must. Where one worker"
+    " answers everybody, nothing can be misrouted.",
 )
 P3 = Workload(
     "p3",
@@ -179,6 +189,7 @@ P6 = Workload(
         "daphne, bare": who.daphne,
     },
     {MINE: 1, REQUEST: 1},
+    [Target(MINE, "uvicorn, bare", at_most=1.25)],
     note="uvloop and httptools in uvicorn and stickyd, no access logs.",
 )
 P6_MIX = Workload(
@@ -190,7 +201,7 @@ P6_MIX = Workload(
     {MINE: 4},
 )
 
-Run = Callable[[Ground, Plan], Result]
+Run = Callable[[Ground, Plan], list[Result]]
 
 WORKLOADS: dict[str, list[Run]] = {
     "p1": [P1.run],
@@ -200,10 +211,7 @@ WORKLOADS: dict[str, list[Run]] = {
     "p5": [P5.run],
     "p6": [P6.run, P6_MIX.run],
     "p7": [memory.run],
-    "p8": [
-        functools.partial(slots.run, mixed=False),
-        functools.partial(slots.run, mixed=True),
-    ],
+    "p8": [slots.run],
     "p99": [latency.run],
 }
 """By the name given on the command line."""
