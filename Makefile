@@ -66,7 +66,7 @@ check-slow: $(STAMP) trial
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.booted
 
-# An exit status of 1 is a wrong answer of somebody's; the tables say whose.
+# Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)
 	benchmarks/setup.sh $(BIN)/python
 	$(BIN)/python -m benchmarks --keep --document

@@ -122,6 +122,7 @@ class Ground:
         self.directory = Path(self._temporary.name)
         # nginx's workers are another user when we are root.
         self.directory.chmod(0o755)
+        self.stop_seconds = STOP_SECONDS
         self._started: list[subprocess.Popen[bytes]] = []
         self._logs: dict[int, Path] = {}
 
@@ -159,7 +160,7 @@ class Ground:
         for process in processes:
             if process.poll() is None:
                 process.terminate()
-        until = time.monotonic() + STOP_SECONDS
+        until = time.monotonic() + self.stop_seconds
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, until - time.monotonic()))

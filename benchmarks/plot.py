@@ -1,13 +1,14 @@
 """The results as a picture: ``python -m benchmarks.plot RESULTS.json PICTURE.png``.
 
-Runs in the Python of benchmarks/.peers, which has matplotlib; imports nothing of the project but
-`benchmarks.result`'s file. The ground is opaque, so that it reads on light pages and on dark ones.
+Runs in the Python of benchmarks/.peers, which has matplotlib but not the project. The ground is
+opaque, so that it reads on light pages and on dark ones.
 """
 
 import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -23,7 +24,7 @@ UNITS = {
 }
 
 
-def bars(axes, result):
+def bars(axes: Any, result: dict[str, Any]) -> None:
     """One contest: the median of each, with least and most."""
     quantity = result["quantity"]
     rows = [
@@ -49,7 +50,7 @@ def bars(axes, result):
     axes.set_xlabel(UNITS[quantity], fontsize=8)
 
 
-def main():
+def main() -> None:
     """Draw all contests below each other, two in a row."""
     results = json.loads(Path(sys.argv[1]).read_text())
     plt.rcParams.update({"text.color": INK, "axes.labelcolor": INK, "ytick.color": INK})

@@ -86,7 +86,7 @@ def terminal(result: Result) -> str:
     parts = [result.title, plain(contestants(result))]
     if result.note:
         parts.append(result.note)
-    parts += [f"WRONG: {line}" for line in result.wrongs()]
+    parts += [f"WRONG: {name}: {what}" for name, what in result.wrongs()]
     if len(verdicts := targets([result])) > 1:
         parts += ["", plain(verdicts)]
     return "\n".join(parts) + "\n"
@@ -105,7 +105,7 @@ def section(results: Sequence[Result], taken: str, machine: str) -> str:
         parts += [f"### {result.title}", markdown(contestants(result))]
         how = f"{result.seconds} s a round." if result.seconds else ""
         parts.append(" ".join(filter(None, [how, result.note])))
-        parts += [f"**{line}.**" for line in result.wrongs()]
+        parts += [f"**{name}: {what}.**" for name, what in result.wrongs()]
     return "\n\n".join(filter(None, parts))
 
 

@@ -103,20 +103,27 @@ class Result:
         found = ratio(subject, other, self.quantity)
         return Verdict(target, found, found.middle <= target.at_most)
 
-    def wrongs(self) -> list[str]:
-        """What the correctness pass, or the load itself, holds against the figures; a line each."""
+    def wrongs(self) -> list[tuple[str, str]]:
+        """What the correctness pass, or the load itself, holds against the figures.
+
+        :return: contestants, and what is wrong with them.
+        """
         found = []
         for name, check in self.checks.items():
             if check["wrong"]:
-                found.append(f"{name}: {check['wrong']} of {check['asked']} answers were wrong")
+                found.append((name, f"{check['wrong']} of {check['asked']} answers were wrong"))
             if name in self.exact and check["misrouted"]:
                 misrouted = f"{check['misrouted']} of {check['asked']} requests"
-                found.append(f"{name}: {misrouted} went to another's worker")
+                found.append((name, f"{misrouted} went to another's worker"))
         for name, rounds in self.figures.items():
             failed = sum(figures.get("failed", 0) for figures in rounds)
             if failed:
-                found.append(f"{name}: {failed:.0f} requests failed under load")
+                found.append((name, f"{failed:.0f} requests failed under load"))
         return found
+
+    def sound(self) -> bool:
+        """Whether stickyd's own answers were all right; of peers it is only told."""
+        return not any(name in (self.subject, *self.exact) for name, _ in self.wrongs())
 
 
 def ratio(above: Rounds | Any, below: Any, quantity: str) -> Ratio:

@@ -7,6 +7,7 @@ import os
 import sys
 
 from twisted.web.resource import Resource
+from twisted.web.server import Request
 
 SLOT = os.environ.get("STICKYD_SLOT", "-").encode()
 BIG = (b"worker %b, " % SLOT * (1 << 20))[: 1 << 20]
@@ -17,7 +18,7 @@ class Page(Resource):
 
     isLeaf = True
 
-    def render_GET(self, request):
+    def render_GET(self, request: Request) -> bytes:
         """The answer, in one piece."""
         request.setHeader(b"Content-Type", b"text/plain")
         if request.path == b"/big":
