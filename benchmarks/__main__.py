@@ -64,7 +64,9 @@ def keep(result: Result) -> None:
 def document() -> None:
     """Fill in the docs from what was kept."""
     order = {name: at for at, name in enumerate(WORKLOADS)}
-    found = sorted(KEPT.glob("*.json"), key=lambda path: (order[path.stem.split("-")[0]], path))
+    found = sorted(
+        KEPT.glob("*.json"), key=lambda path: (order[path.stem.split("-")[0]], path.stem)
+    )
     if not found:
         raise Unavailable("nothing was kept: run `python -m benchmarks all --keep` first")
     documents = [json.loads(path.read_text()) for path in found]

@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 GROUND, INK, QUIET, MINE, OTHERS = "#fbfaf7", "#22262b", "#8a9099", "#c2410c", "#5b7894"
 UNITS = {
@@ -47,6 +48,8 @@ def bars(axes: Any, result: dict[str, Any]) -> None:
     axes.set_xlim(0, reach * 1.18)
     axes.set_yticks(list(places), [name for name, _ in rows], fontsize=8)
     axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel(UNITS[quantity], fontsize=8)
 
 
