@@ -5,8 +5,8 @@
 #
 # Run again, it installs only what is still missing, or whose pinned version has changed.
 set -euo pipefail
+python=$(realpath -s "$(command -v "${1:-python3}")")
 cd "$(dirname "$0")"
-python=${1:-python3}
 peers=$PWD/.peers
 
 missing=()
