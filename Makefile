@@ -11,6 +11,7 @@ STAMP := $(VENV)/installed
 JOBS ?= 4
 # Rooms that decide and do no I/O.
 PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py stickyd/worker/patience.py \
+  stickyd/master/changes.py \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
 
 

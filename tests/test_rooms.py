@@ -23,7 +23,7 @@ class Rooms(unittest.TestCase):
             for module in pkgutil.iter_modules(package.__path__)
         ]
         self.assertGreater(len(names), 10)
-        code = f"import sys, {', '.join(names)}, stickyd.worker.gate\n"
+        code = f"import sys, {', '.join(names)}, stickyd.worker.gate, stickyd.master.changes\n"
         code += "print([m for m in sys.modules if m.startswith('twisted')])"
         said = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
