@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 JOBS ?= 4
 # Rooms that decide and do no I/O.
-PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py stickyd/worker/patience.py stickyd/master/verdict.py \
+PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/access_format.py \
+  $(addprefix stickyd/worker/,gate.py patience.py) $(addprefix stickyd/master/,verdict.py changes.py) \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
 
 

@@ -113,11 +113,16 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self["reload-dir"] = []
         self.arguments: list[str] = []
 
     def opt_listen(self, description: str) -> None:
         """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
         self["listen"].append(description)
+
+    def opt_reload_dir(self, directory: str) -> None:
+        """Directory whose .py files --reload watches; may be given again. [default: .]"""
+        self["reload-dir"].append(directory)
 
     def opt_worker_header(self, name: str) -> None:
         """Tell the slot in a response header [NAME: X-Stickyd-Worker]"""

@@ -135,8 +135,13 @@ class WorkerProcess:
             if settings.app[0] == "asgi":
                 # Said here, since the worker needs its reactor before it can be told its settings.
                 command.append(ASYNCIO)
+            variables = environment()
+            if settings.reload:
+                # A cached module is told from its source by whole seconds and size only
+                # (PEP 3147): too coarse for somebody who types.
+                variables["PYTHONDONTWRITEBYTECODE"] = "1"
             try:
-                pid, output = spawn(command, environment(), theirs.fileno())
+                pid, output = spawn(command, variables, theirs.fileno())
             except OSError as failed:
                 ours.close()
                 self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
