@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-JOBS ?= 4
+JOBS ?= 3
 # Rooms that decide and do no I/O.
 PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/access_format.py \
   $(addprefix stickyd/worker/,gate.py patience.py) $(addprefix stickyd/master/,verdict.py changes.py) \
