@@ -64,6 +64,7 @@ check-slow: $(STAMP) trial
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
 	$(BIN)/python -m tests.slow.twisted_web
+	$(BIN)/python -m tests.slow.chat
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.booted
