@@ -20,11 +20,17 @@ from tests.daemon import ROOT, Daemon, free_port, wait_for
 from tests.test_examples import documented
 
 CHAT = ROOT / "examples" / "socketio_chat"
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    " --disable-background-networking --disable-component-update --disable-sync"
-    " --window-size=560,420"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=560,420",
+]
 TALK = (
     (0, "Hello from the first page"),
     (1, "I hear you, at another worker"),
