@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.python import usage
@@ -25,6 +25,7 @@ PARAMETERS: list[list[str | None]] = [
 FLAGS: list[list[str | None]] = [
     ["factory", None, "what --asgi names is called, without arguments, for the application"],
     ["display-tracebacks", None, "show an app's traceback in the 500 page"],
+    ["reload", None, "for development: load the app anew when a file of it changes"],
 ]
 
 # What says more about an app, and the kind it belongs to.
@@ -47,21 +48,30 @@ def chosen_app(options: Mapping[str, Any]) -> dict[str, Any]:
     if chosen and not name:
         raise usage.UsageError(f"--{kind} names nothing")
     if kind == "path":
-        name = _directory(name)
+        name = _directory("--path", name)
     return {
         "app": (kind, name),
         "threads": whole("--threads", options["threads"] or str(THREADS), 1, 1024),
         "factory": bool(options["factory"]),
         "root_path": _root_path(options["root-path"] or ""),
         "display_tracebacks": bool(options["display-tracebacks"]),
+        "reload": _watched(options["reload"], options["reload-dir"]),
     }
 
 
-def _directory(path: str) -> str:
+def _directory(option: str, path: str) -> str:
     if not os.path.isdir(path):
-        raise usage.UsageError(f"--path: {path!r} is not a directory")
+        raise usage.UsageError(f"{option}: {path!r} is not a directory")
     # A daemon may leave the directory it was started in.
     return os.path.abspath(path)
+
+
+def _watched(reload: object, directories: Sequence[str]) -> tuple[str, ...]:
+    if directories and not reload:
+        raise usage.UsageError("--reload-dir goes with --reload only")
+    if not reload:
+        return ()
+    return tuple(_directory("--reload-dir", directory) for directory in directories or ["."])
 
 
 def _root_path(text: str) -> str:

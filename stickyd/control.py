@@ -114,6 +114,10 @@ class Ease(amp.Command):
     arguments = [(b"count", amp.Integer())]
 
 
+class Reopen(amp.Command):
+    """Master to worker: the access log has been moved away; go on in a new file."""
+
+
 class Report(amp.Command):
     """Master to worker: your counters, as JSON."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from stickyd.options import read_factor, read_seed
+from stickyd.option_values import read_factor, read_seed
 from stickyd.routing.address import Missing, TrustedPeers, TrustError, canonical, without_port
 from stickyd.routing.client import true_client
 from stickyd.routing.declared import secret_of, slot_in

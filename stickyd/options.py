@@ -1,26 +1,20 @@
 """The command line, for twistd, twist and ``stickyd run`` alike."""
 
-import os
-import resource
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd import __version__, app_options
+from stickyd import option_values as values
 from stickyd.arguments import seconds, token, whole
-from stickyd.places import room_under
-from stickyd.routing.address import TrustedPeers, TrustError
-from stickyd.routing.bounded import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
-from stickyd.routing.selection import SlotTable
-from stickyd.settings import MOST_WORKERS, Settings
+from stickyd.settings import Settings
 from stickyd.wire.limits import Limits
 from stickyd.wire.proxy import VERSIONS
+from stickyd.worker.access_format import FormatError, compiled
 
 SCOPES = ("connection", "request")
 DEFAULT_HEADER = "X-Stickyd-Worker"
@@ -109,6 +103,8 @@ class Options(usage.Options):
         ["limit-request-field-size", None, "8190", "bytes of a header field"],
         ["limit-request-head", None, "32768", "bytes of a whole request head"],
         ["limit-request-body", None, "0", "bytes of a request body, 0 for no bound"],
+        ["access-logfile", None, None, "file for one line a request; - for the daemon's own log"],
+        ["access-logformat", None, "combined", "combined, routed, or a text with %(atoms)s"],
         ["control", None, None, "path of a local socket that answers with counters as JSON"],
     ]
 
@@ -117,11 +113,16 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self["reload-dir"] = []
         self.arguments: list[str] = []
 
     def opt_listen(self, description: str) -> None:
         """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
         self["listen"].append(description)
+
+    def opt_reload_dir(self, directory: str) -> None:
+        """Directory whose .py files --reload watches; may be given again. [default: .]"""
+        self["reload-dir"].append(directory)
 
     def opt_worker_header(self, name: str) -> None:
         """Tell the slot in a response header [NAME: X-Stickyd-Worker]"""
@@ -145,7 +146,7 @@ class Options(usage.Options):
         """Check everything before anything is bound or spawned."""
         self["listen"] = self["listen"] or ["tcp:3000"]
         for description in self["listen"]:
-            _check_endpoint(description)
+            values.check_endpoint(description)
         self.settings = self._settings()
 
     def _settings(self) -> Settings:
@@ -158,22 +159,24 @@ class Options(usage.Options):
         )
         if limits.head < limits.request_line + 16:
             raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
-        trusted = _trusted(self["forwarded-allow-ips"])
-        workers = _workers(self["workers"])
+        trusted = values.trusted(self["forwarded-allow-ips"])
+        workers = values.workers(self["workers"])
         header = self.get("worker-header", "")
         return Settings(
             workers=workers,
-            seed=_seed(self["seed"]),
-            affinity=_checked("--affinity", self["affinity"], parse_chain, AffinityError),
-            scope=_one_of("--affinity-scope", self["affinity-scope"], SCOPES),
-            hash=_one_of("--hash", self["hash"], tuple(HASHES)),
-            balance_factor=_factor(self["hash-balance-factor"], self["hash"]),
+            seed=values.seed(self["seed"]),
+            affinity=values.checked("--affinity", self["affinity"], parse_chain, AffinityError),
+            scope=values.one_of("--affinity-scope", self["affinity-scope"], SCOPES),
+            hash=values.one_of("--hash", self["hash"], tuple(HASHES)),
+            balance_factor=values.factor(self["hash-balance-factor"], self["hash"]),
             trusted=trusted,
-            proxy_protocol=_one_of("--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)),
-            proxy_allow_from=_proxies(self["proxy-allow-from"], trusted),
+            proxy_protocol=values.one_of(
+                "--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)
+            ),
+            proxy_allow_from=values.proxies(self["proxy-allow-from"], trusted),
             **app_options.chosen_app(self),
-            max_connections=_connections(self["max-connections"], workers),
-            guardian=_one_of("--guardian", self["guardian"], ("on", "off")) == "on",
+            max_connections=values.connections(self["max-connections"], workers),
+            guardian=values.one_of("--guardian", self["guardian"], ("on", "off")) == "on",
             worker_header=header and token("--worker-header", header),
             keep_alive=seconds("--keep-alive", self["keep-alive"]),
             head_timeout=seconds("--head-timeout", self["head-timeout"]),
@@ -190,6 +193,10 @@ class Options(usage.Options):
             session_drain=seconds("--session-drain", self["session-drain"], off=True),
             slot_failover=seconds("--slot-failover", self["slot-failover"], off=True),
             on_retire=self["on-retire"] or "",
+            access_log=values.log_file(self["access-logfile"]),
+            access_format=values.checked(
+                "--access-logformat", self["access-logformat"], compiled, FormatError
+            ),
             limits=limits,
         )
 
@@ -202,121 +209,3 @@ def _with_header_name(arguments: Sequence[str]) -> list[str]:
         if argument == "--worker-header" and follows.startswith("-"):
             whole[at] = f"--worker-header={DEFAULT_HEADER}"
     return whole
-
-
-def _checked(option: str, text: str, parse: Any, error: type[ValueError]) -> str:
-    try:
-        parse(text)
-    except error as wrong:
-        raise usage.UsageError(f"{option}: {wrong}") from None
-    return text
-
-
-def _one_of(option: str, text: str, known: tuple[str, ...]) -> str:
-    if text not in known:
-        raise usage.UsageError(f"{option}: {text!r} is none of {', '.join(known)}")
-    return text
-
-
-def _workers(text: str | None) -> int:
-    if text is None:
-        text = os.environ.get("WEB_CONCURRENCY") or str(os.cpu_count() or 1)
-    return whole("--workers", text, 1, MOST_WORKERS)
-
-
-def _connections(text: str | None, workers: int) -> int:
-    # The hard limit: the master raises the soft one to it.
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    room = room_under(limit, workers) if limit != resource.RLIM_INFINITY else 2**31
-    if room < 1:
-        raise usage.UsageError(
-            f"RLIMIT_NOFILE of {limit} has no room for connections with {workers} workers"
-        )
-    if text is None:
-        return room
-    most = whole("--max-connections", text, 1)
-    if most > room:
-        raise usage.UsageError(
-            f"--max-connections: {most} is more than the {room} that an RLIMIT_NOFILE of {limit}"
-            f" has room for with {workers} workers"
-        )
-    return most
-
-
-def read_seed(text: str | None) -> int:
-    """A seed from ``INT``, ``@FILE`` or the environment.
-
-    :raise ValueError: with one line that says what to change.
-    """
-    if text is None:
-        text = os.environ.get("STICKYD_SEED") or "1"
-    if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text("ascii").strip()
-        except (OSError, UnicodeError) as error:
-            raise ValueError(f"cannot read the seed file: {error}") from None
-    try:
-        seed = int(text)
-    except ValueError:
-        raise ValueError("the seed is not a whole number") from None
-    if not 0 <= seed < 2**128:
-        raise ValueError("the seed is not within 0 to 2**128 - 1")
-    return seed
-
-
-def _seed(text: str | None) -> int:
-    try:
-        return read_seed(text)
-    except ValueError as error:
-        raise usage.UsageError(f"--seed: {error}") from None
-
-
-def read_factor(text: str, hash_name: str) -> int:
-    """A load bound in percent, 0 for none.
-
-    :raise ValueError: with one line that says what to change.
-    """
-    try:
-        percent = int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a whole number") from None
-    if percent and not LEAST_PERCENT <= percent <= MOST_PERCENT:
-        raise ValueError(f"{percent} is neither 0 nor within {LEAST_PERCENT} to {MOST_PERCENT}")
-    if percent and HASHES.get(hash_name) is not SlotTable:
-        raise ValueError(f"--hash {hash_name} knows no next choice; it needs --hash rendezvous")
-    return percent
-
-
-def _factor(text: str, hash_name: str) -> int:
-    try:
-        return read_factor(text, hash_name)
-    except ValueError as error:
-        raise usage.UsageError(f"--hash-balance-factor: {error}") from None
-
-
-def _trusted(text: str | None) -> str:
-    if text is None:
-        text = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
-    return _checked("--forwarded-allow-ips", text, TrustedPeers.parse, TrustError)
-
-
-def _proxies(text: str | None, trusted: str) -> str:
-    if text is None:
-        return trusted
-    return _checked("--proxy-allow-from", text, TrustedPeers.parse, TrustError)
-
-
-def _check_endpoint(description: str) -> None:
-    kind = description.partition(":")[0]
-    if kind in ("ssl", "tls"):
-        raise usage.UsageError(f"--listen: {kind}: is not supported; let a proxy end TLS")
-    from twisted.internet import reactor
-
-    try:
-        serverFromString(reactor, description)
-    except Exception as error:
-        if kind == "systemd" and isinstance(error, LookupError):
-            # Only a start is passed sockets; a check, or a program that goes on, has none.
-            return
-        # Endpoint parsers are plugins and raise what they like.
-        raise usage.UsageError(f"--listen: {description!r}: {error}") from None

@@ -34,6 +34,7 @@ from stickyd.master.upgrade import (
     replace_program,
     resumed,
 )
+from stickyd.master.watch import Watch
 from stickyd.notify import Notifier
 from stickyd.options import Options
 from stickyd.places import Places
@@ -96,6 +97,7 @@ class StickydService(Service):
         self._slots: Slots | None = None
         self._front: Front | None = None
         self._supervisor: Supervisor | None = None
+        self._watch = Watch(reactor, settings.reload, self._reload)
         self._quick = False
         self._upgrading = False
 
@@ -133,6 +135,7 @@ class StickydService(Service):
         front.listen(await self._ports.listen())
         self._listen_control()
         self._install_signals()
+        self._watch.start()
         await supervisor.start()
         if self.running:
             front.start()
@@ -153,6 +156,7 @@ class StickydService(Service):
         front.counters.upgrades += 1
         self._listen_control()
         self._install_signals()
+        self._watch.start()
         let_signals_come()
         front.start()
         self._say_ready()
@@ -225,11 +229,16 @@ class StickydService(Service):
 
         also_on(self._reactor, signal.SIGINT, quick, at_once=True)
         supervisor.on_reloaded = lambda: self._notifier.ready(self._status())
-        also_on(self._reactor, signal.SIGHUP, self._notifier.reloading)
-        also_on(self._reactor, signal.SIGHUP, supervisor.reload)
+        also_on(self._reactor, signal.SIGHUP, self._reload)
         also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
         also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
+        also_on(self._reactor, signal.SIGUSR1, supervisor.reopen_logs)
         also_on(self._reactor, signal.SIGUSR2, self.upgrade)
+
+    def _reload(self) -> None:
+        assert self._supervisor is not None
+        self._notifier.reloading()
+        self._supervisor.reload()
 
     # ---- the control socket
 
@@ -318,6 +327,7 @@ class StickydService(Service):
     def stopService(self) -> "defer.Deferred[None]":
         """Stop the whole family; fires when no process, socket or file is left."""
         super().stopService()
+        self._watch.stop()
         grace = QUICK_GRACE if self._quick else self._settings.graceful_timeout
         grace = min(grace, self._settings.graceful_timeout)
         self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)

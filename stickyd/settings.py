@@ -19,6 +19,7 @@ class Settings:
 
     ``app`` is the kind of app and its name: ``("demo", "")``, ``("class", FQPN)``,
     ``("wsgi", FQPN)``, ``("asgi", FQPN)`` or ``("path", absolute directory)``.
+    ``reload`` is the absolute directories whose files are watched; none: they are not.
     """
 
     workers: int = 2
@@ -35,6 +36,7 @@ class Settings:
     factory: bool = False
     root_path: str = ""
     display_tracebacks: bool = False
+    reload: tuple[str, ...] = ()
     max_connections: int = 1000
     guardian: bool = True
     worker_header: str = ""
@@ -53,6 +55,8 @@ class Settings:
     session_drain: float = 0.0
     slot_failover: float = 10.0
     on_retire: str = ""
+    access_log: str = ""
+    access_format: str = "combined"
     limits: Limits = attrs.field(factory=Limits)
 
     def policy(self, slots: Sequence[int] = (), version: int = 1) -> Policy:
@@ -69,5 +73,6 @@ class Settings:
         """The settings a worker was sent."""
         values: dict[str, Any] = json.loads(data)
         values["limits"] = Limits(**values["limits"])
-        values["app"] = tuple(values["app"])
+        for name in ("app", "reload"):
+            values[name] = tuple(values[name])
         return cls(**values)

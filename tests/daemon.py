@@ -36,7 +36,7 @@ def free_port() -> int:
             return port
 
 
-def wait_for(condition: Any, seconds: float = 10.0, what: str = "condition") -> Any:
+def wait_for(condition: Any, seconds: float = 30.0, what: str = "condition") -> Any:
     """The first true value of ``condition()``."""
     until = time.monotonic() + seconds
     while True:
@@ -120,7 +120,7 @@ class Daemon:
     def report(self) -> dict[str, Any]:
         """What ``--control`` tells."""
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
+            sock.settimeout(30)
             sock.connect(self.control)
             return json.loads(read_all(sock))
 
@@ -151,7 +151,7 @@ class Daemon:
     def connect(self, source: str | None = None) -> socket.socket:
         """A new client connection."""
         address = (source, 0) if source else None
-        sock = socket.create_connection(("127.0.0.1", self.port), 10, source_address=address)
+        sock = socket.create_connection(("127.0.0.1", self.port), 30, source_address=address)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 

@@ -40,6 +40,8 @@ class Choice(unittest.TestCase):
             (["--asgi", "a:b", "--root-path", "x"], "--root-path"),
             (["--asgi", "a:b", "--root-path", "/x/"], "--root-path"),
             (["--asgi", "a:b", "--root-path", "/x y"], "--root-path"),
+            (["--reload-dir", "."], "--reload-dir goes with --reload"),
+            (["--reload", "--reload-dir", "/nonexistent"], "--reload-dir"),
         ):
             self.assertIn(says, self.refused(*arguments))
 
@@ -55,6 +57,17 @@ class Choice(unittest.TestCase):
         options = Options()
         options.parseOptions([])
         self.assertEqual((options.settings.app, options.settings.threads), (("demo", ""), 8))
+        self.assertEqual(options.settings.reload, ())
+
+    def test_what_is_watched(self) -> None:
+        for arguments, watched in (
+            (["--reload"], (os.getcwd(),)),
+            (["--reload", "--reload-dir", "/tmp", "--reload-dir", "."], ("/tmp", os.getcwd())),
+        ):
+            options = Options()
+            options.parseOptions(arguments)
+            self.assertEqual(options.settings.reload, watched)
+            self.assertEqual(Settings.from_json(options.settings.to_json()), options.settings)
 
 
 class KleinApps(shared.Shared):

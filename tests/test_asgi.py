@@ -266,8 +266,20 @@ class Bodies(shared.Shared):
 
 
 class Moves(shared.Shared):
-    options = (*APP, "--affinity-scope", "request", "--worker-header")
+    options = (*APP, "--affinity-scope", "request", "--worker-header", "--display-tracebacks")
     workers = 4
+
+    def test_tracebacks_in_the_page_for_who_asks_for_it(self) -> None:
+        response = self.ask(request(ONE, "/boom"))
+        self.assertEqual((response.status, response.headers["connection"]), (500, "close"))
+        self.assertIn(b"ValueError: an app's fault", response.body)
+        self.assertTrue(self.reader.at_end())
+        self.expect_error("ValueError: an app's fault")
+        with self.daemon.connect() as sock:
+            sock.sendall(request(ONE, "/boom-amid"))
+            answer = read_all(sock)
+            self.assertTrue(answer.endswith(b"\r\n4\r\nhalf\r\n"), answer)
+        self.expect_error("ValueError: an app's fault amid")
 
     def test_pipelined_requests_reach_their_own_workers(self) -> None:
         table = Settings(workers=4).policy().table

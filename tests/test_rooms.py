@@ -23,7 +23,9 @@ class Rooms(unittest.TestCase):
             for module in pkgutil.iter_modules(package.__path__)
         ]
         self.assertGreater(len(names), 10)
-        code = f"import sys, {', '.join(names)}, stickyd.worker.gate, stickyd.master.verdict\n"
+        names += [f"stickyd.worker.{name}" for name in ("gate", "access_format")]
+        names += [f"stickyd.master.{name}" for name in ("verdict", "changes")]
+        code = f"import sys, {', '.join(names)}\n"
         code += "print([m for m in sys.modules if m.startswith('twisted')])"
         said = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

@@ -135,8 +135,13 @@ class WorkerProcess:
             if settings.app[0] == "asgi":
                 # Said here, since the worker needs its reactor before it can be told its settings.
                 command.append(ASYNCIO)
+            variables = environment()
+            if settings.reload:
+                # A cached module is told from its source by whole seconds and size only
+                # (PEP 3147): too coarse for somebody who types.
+                variables["PYTHONDONTWRITEBYTECODE"] = "1"
             try:
-                pid, output = spawn(command, environment(), theirs.fileno())
+                pid, output = spawn(command, variables, theirs.fileno())
             except OSError as failed:
                 ours.close()
                 self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
@@ -264,6 +269,10 @@ class WorkerProcess:
     def ease(self, count: int) -> None:
         """Ask it to close up to ``count`` connections that idle."""
         self._tell(control.Ease, count=count)
+
+    def reopen_log(self) -> None:
+        """Ask it to go on in a new access log."""
+        self._tell(control.Reopen)
 
     def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
         """The worker's counters; the last known ones if it does not answer in time."""

@@ -13,7 +13,6 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from stickyd.board import Board
 from stickyd.counters import add_up
@@ -23,13 +22,12 @@ from stickyd.master.membership import Membership
 from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
 from stickyd.master.report import Report, report_on
+from stickyd.master.respawning import Respawning
 from stickyd.master.slots import Slot, Slots
 from stickyd.master.succession import KILL_AFTER, Succession, why
 from stickyd.places import Places
 from stickyd.settings import MOST_WORKERS, Settings
 
-BACKOFF_FIRST = 0.25
-BACKOFF_MOST = 30.0
 RELINK_PATIENCE = 5.0
 """Seconds that a worker may take to listen to another channel; one that is blocked longer ends."""
 
@@ -77,12 +75,11 @@ class Supervisor:
             self._worn,
             guardian,
         )
+        self._respawning = Respawning(reactor, self._succession)
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
-        self._respawns: dict[int, Any] = {}
         self._gone = add_up([])
         self._reload_waits = False
-        self._stopping = False
         self._packing = False
         self._told_misrouted = False
         self.generation = 1
@@ -115,7 +112,7 @@ class Supervisor:
         async def take_turn() -> None:
             await self._turn.acquire()
             try:
-                if not self._stopping:
+                if not self._succession.stopping:
                     await change(*arguments)
             except Exception:
                 _log.failure("a change of staff failed")
@@ -142,7 +139,7 @@ class Supervisor:
     async def _load_anew(self) -> None:
         _log.info("reload: loading the app anew")
         for slot in self._slots:
-            self._cancel_respawn(slot)
+            self._respawning.cancel(slot)
         if await self._replace(list(self._slots), "reload"):
             self.generation += 1
             _log.info("reload: generation {n} serves", n=self.generation)
@@ -162,7 +159,7 @@ class Supervisor:
         replaced = await self._succession.replace(slots, reason)
         for slot in slots:
             if slot.serving is None:
-                self._respawn_later(slot)
+                self._respawning.later(slot)
         return replaced
 
     # ---- more and fewer slots
@@ -184,7 +181,7 @@ class Supervisor:
             return
         slot.going = False
         if slot.serving is None:
-            self._respawn_later(slot)
+            self._respawning.later(slot)
         await self._membership.take_in(slot)
         _log.info("worker {slot} takes part: {n} slots", slot=slot.number, n=len(self._slots))
 
@@ -198,7 +195,7 @@ class Supervisor:
             _log.warn("one slot must be left to serve")
             return
         slot.going = True
-        self._cancel_respawn(slot)
+        self._respawning.cancel(slot)
         await self._membership.leave_out(slot)
         emptied: defer.Deferred[None] = defer.Deferred()
         slot.outbox.when_empty(lambda: emptied.callback(None))
@@ -225,49 +222,21 @@ class Supervisor:
         self._gone = add_up([self._gone, {**worker.take_last_report(), "open": 0}])
         if self._guardian is not None:
             # The program after us finds in the inboxes what we put there.
-            heirs = self._slots.heirs(slot) if self._packing or not self._stopping else []
+            heirs = (
+                self._slots.heirs(slot) if self._packing or not self._succession.stopping else []
+            )
             self._guardian.bury(worker.owner, heirs)
         self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
-        if self._stopping:
+        if self._succession.stopping:
             return
         if served:
             slot.empty_since = self._reactor.seconds()
             if not slot.going:
                 _log.warn("worker {slot} ended and is replaced", slot=slot.number)
                 if slot.coming is None:
-                    self._respawn(slot)
-
-    def _respawn(self, slot: Slot) -> None:
-        self._respawns.pop(slot.number, None)
-        worker = self._succession.bring(slot)
-        worker.loaded.addCallbacks(
-            lambda _: self._succession.fill(slot, worker, "replacement"),
-            self._died_early,
-            errbackArgs=(slot, worker),
-        )
-        worker.loaded.addErrback(lambda failure: _log.failure("no replacement", failure))
-
-    def _died_early(self, failure: Failure, slot: Slot, worker: WorkerProcess) -> None:
-        worker.kill()
-        slot.early_deaths += 1
-        if not self._stopping and not slot.going:
-            _log.error("worker {slot}: {why}", slot=slot.number, why=why(failure))
-            worker.ended.addCallback(lambda _: self._respawn_later(slot))
-
-    def _respawn_later(self, slot: Slot) -> None:
-        if self._stopping or slot.going or slot.coming is not None:
-            return
-        self._cancel_respawn(slot)
-        delay = min(BACKOFF_FIRST * 2**slot.early_deaths, BACKOFF_MOST)
-        _log.warn("worker {slot} is started again in {delay} s", slot=slot.number, delay=delay)
-        self._respawns[slot.number] = self._reactor.callLater(delay, self._respawn, slot)
-
-    def _cancel_respawn(self, slot: Slot) -> None:
-        respawn = self._respawns.pop(slot.number, None)
-        if respawn is not None:
-            respawn.cancel()
+                    self._respawning.now(slot)
 
     def _fail_over(self, slot: Slot) -> None:
         """For the pulse: nobody has served a slot for too long."""
@@ -301,14 +270,20 @@ class Supervisor:
         for worker in workers:
             worker.ease(-(-count // len(workers)))
 
+    def reopen_logs(self) -> None:
+        """Logs have been moved away: let every worker go on in a new one."""
+        _log.info("logs are reopened")
+        for worker in self._slots.workers():
+            worker.reopen_log()
+
     # ---- the end
 
     async def stop(self, grace: float) -> None:
         """Retire every worker; returns when the last one has ended."""
-        self._stopping = self._succession.stopping = True
+        self._succession.stopping = True
         self._pulse.stop()
         for slot in self._slots:
-            self._cancel_respawn(slot)
+            self._respawning.cancel(slot)
         workers = self._slots.workers()
         for slot in self._slots:
             for worker in slot.workers():
@@ -335,10 +310,10 @@ class Supervisor:
         """
         await self._turn.acquire()
         await defer.DeferredList([s.coming.loaded for s in self._slots if s.coming is not None])
-        self._stopping = self._packing = self._succession.stopping = True
+        self._packing = self._succession.stopping = True
         self._pulse.stop()
         for slot in self._slots:
-            self._cancel_respawn(slot)
+            self._respawning.cancel(slot)
         workers = self._slots.workers()
         channels = await defer.gatherResults([w.relink(RELINK_PATIENCE) for w in workers])
         return {
@@ -360,5 +335,5 @@ class Supervisor:
         for slot, of_slot in zip(self._slots, slots, strict=True):
             self._succession.take_up(slot, of_slot, packed["workers"])
             if slot.serving is None:
-                self._respawn_later(slot)
+                self._respawning.later(slot)
         self._pulse.start()

@@ -139,7 +139,7 @@ def _asgi(settings: Settings) -> App:
         if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
             hint = "" if settings.factory else " (if it makes one: --factory)"
             raise CannotLoad(f"--asgi {name} is not callable as an ASGI application{hint}")
-        return AsgiApp(app, settings.root_path)
+        return AsgiApp(app, settings.root_path, settings.display_tracebacks)
     except CannotLoad:
         raise
     except BaseException as error:

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from stickyd.wire.head import Head
 from stickyd.worker.asgi_exchange import AsgiExchange
+from stickyd.worker.asgi_tracebacks import with_tracebacks
 from stickyd.worker.channel import Channel
 from stickyd.worker.lifespan import Lifespan
 
@@ -41,9 +42,10 @@ class AsgiApp:
     """An ASGI application, its lifespan, and what its exchanges share.
 
     :param root_path: where the app is mounted.
+    :param show_tracebacks: the page of a 500 tells the traceback.
     """
 
-    def __init__(self, app: Any, root_path: str) -> None:
+    def __init__(self, app: Any, root_path: str, show_tracebacks: bool = False) -> None:
         # The application stands in a factory since uvicorn would call it to find out whether
         # it is one.
         self.config = uvicorn.Config(
@@ -60,6 +62,9 @@ class AsgiApp:
             root_path=root_path,
         )
         self.config.load()
+        if show_tracebacks:
+            # Outermost: whatever style the app is of, it is ASGI 3 by now.
+            self.config.loaded_app = with_tracebacks(self.config.loaded_app)
         self.server_state = ServerState()
         self.lifespan = Lifespan(self.config.loaded_app)
         self.closing = False

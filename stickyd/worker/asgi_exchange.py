@@ -45,6 +45,7 @@ class AsgiExchange(HeadReader):
         self._transport = channel.transport
         super().__init__(head, keep_alive=head.keep_alive and not app.closing)
         self.begun = False
+        self.status = 0
         self.write_paused = False
         self._last = False
         self._over = False
@@ -163,6 +164,8 @@ class AsgiExchange(HeadReader):
         if data.startswith(b"HTTP/1.1 100"):
             return data
         self.begun = True
+        # The status line is uvicorn's: HTTP/1.1, a blank, three digits.
+        self.status = int(data[9:12])
         line = self._channel.worker.header_line
         if line:
             data = data.replace(b"\r\n", b"\r\n" + line, 1)

@@ -18,6 +18,7 @@ from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
+from stickyd.worker.access_log import LoggedRequest
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State, Step
 from stickyd.worker.timed import Timed
@@ -140,7 +141,7 @@ class Channel(Timed):
         known = worker.known
         # Whoever sent the connection has placed the request that came with it.
         placement = ANYWHERE
-        if not self._came_with or known is not None:
+        if not self._came_with or known is not None or worker.access is not None:
             placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
             if worker.balance is not None and not self._came_with:
                 placement = worker.bounded(placement)
@@ -163,6 +164,8 @@ class Channel(Timed):
             self.frame = self.frame._replace(table=version)
         if known is not None and key is not None:
             known.note(key)
+        if worker.access is not None:
+            self._logged = LoggedRequest(worker.access, self, head, placement)
         self._serve(head)
         return self._undecided()
 

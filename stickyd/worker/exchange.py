@@ -15,11 +15,13 @@ class Exchange(Protocol):
     ``answered`` once when the answer is whole.
 
     :ivar begun: whether anything of the answer has been written.
+    :ivar status: of the answer; 0 before it has begun.
     :ivar invites: it says 100 Continue itself, when the app asks for the body (RFC 9110, 10.1.1);
         otherwise the channel says it at once.
     """
 
     begun: bool
+    status: int
     invites: bool
 
     def bodyReceived(self, data: bytes) -> None:

@@ -15,6 +15,7 @@ from stickyd.handoff.frame import Frame, Kind
 from stickyd.ledger import Entry
 from stickyd.lingering import LingeringClose, end_connection
 from stickyd.wire.refusal import BUSY, Refusal
+from stickyd.worker.access_log import LoggedRequest
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.transport import ClientTransport
@@ -36,6 +37,7 @@ class Leaving:
         self.deadline: float | None = None
         self._buffer = b""
         self._exchange: Exchange | None = None
+        self._logged: LoggedRequest | None = None
         self._goodbye: Callable[[], None] | None = None
 
     def pin(self, goodbye: Callable[[], None] | None = None) -> None:
@@ -137,11 +139,12 @@ class Leaving:
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        exchange = self._end_exchange()
+        begun = self._exchange is not None and self._exchange.begun
+        last = b"" if begun else refusal.response()
+        exchange = self._end_exchange(refusal.status, len(last))
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
-        begun = exchange is not None and exchange.begun
-        self._linger(b"" if begun else refusal.response())
+        self._linger(last)
 
     def close(self, *, may_send: bool = False) -> None:
         """End in order: everything written still goes out.
@@ -176,9 +179,16 @@ class Leaving:
         self.worker.forget(self)
         return descriptor
 
-    def _end_exchange(self) -> Exchange | None:
-        """Take the exchange: it has been answered, or will never be."""
+    def _end_exchange(self, status: int = 0, size: int = 0) -> Exchange | None:
+        """Take the exchange: it has been answered, or will never be.
+
+        :param status: what is said in its place unless it has begun to answer, in ``size`` bytes.
+        """
         exchange, self._exchange = self._exchange, None
+        if self._logged is not None:
+            logged, self._logged = self._logged, None
+            begun = exchange is not None and exchange.status
+            logged.answered(begun or status, self.transport.written() + size)
         if exchange is not None and self.worker.balance is not None:
             self.worker.balance.row.ended()
         return exchange

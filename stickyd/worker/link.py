@@ -89,6 +89,13 @@ class WorkerLink(control.Link):
         self._worker.ease(count)
         return {}
 
+    @control.Reopen.responder
+    def reopen(self) -> dict[str, Any]:
+        """Go on in a new access log."""
+        if self._worker.access is not None:
+            self._worker.access.reopen()
+        return {}
+
     @control.Report.responder
     def report(self) -> dict[str, Any]:
         """The counters."""

@@ -228,6 +228,10 @@ class ClientTransport(FileDescriptor):
         elif not self.flushed():
             self.startWriting()
 
+    def written(self) -> int:
+        """Bytes written since the connection came, sent or not."""
+        return self._sent + len(self.dataBuffer) - self.offset + self._tempDataLen
+
     def unsent(self) -> bytes:
         """Take what is written and not yet sent."""
         rest = self.dataBuffer[self.offset :] + b"".join(self._tempDataBuffer)

@@ -44,6 +44,7 @@ class WebExchange:
         self.site = site
         self.factory = site
         self.begun = False
+        self.status = 0
         self._last = not head.keep_alive
         self._declared: int | None = None
         self.length = head.length
@@ -101,6 +102,7 @@ class WebExchange:
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
         """Write the head of the answer. Persistence is ours, not the app's."""
         self.begun = True
+        self.status = int(code)
         lines = [b"%b %b %b\r\n" % (version, code, reason)]
         coding = b""
         upgrade = b""

@@ -21,6 +21,7 @@ from stickyd.routing.policy import Placement, Policy
 from stickyd.routing.selection import SlotTable
 from stickyd.settings import Settings
 from stickyd.wire.head import Head
+from stickyd.worker.access_log import AccessLog
 from stickyd.worker.channel import Channel
 from stickyd.worker.exchange import App, Exchange
 from stickyd.worker.intake import Intake
@@ -78,6 +79,9 @@ class Worker:
         self.poller = Poller(reactor)
         self.closing = False
         self.leaving = False
+        self.access: AccessLog | None = None
+        if settings.access_log:
+            self.access = AccessLog(settings.access_log, settings.access_format)
         self.header_line = b""
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
