@@ -45,6 +45,7 @@ CLIENTS = {
     ]
     for slot in range(1, SLOTS + 1)
 }
+SELDOM = st.sampled_from([False] * 5 + [True])
 ANSWER = re.compile(rb"From worker (\d+) answer (\S+) to (\S+)")
 
 
@@ -401,19 +402,27 @@ class GuardedOwnership(Ownership):
 
     guarded = True
 
-    @rule(slot=st.integers(1, SLOTS), really=st.integers(0, 3))
-    def pass_over(self, slot: int, really: int) -> None:
+    @rule(slot=st.integers(1, SLOTS), first=st.booleans(), steps=st.integers(0, 6))
+    def kill_one_that_rests(self, slot: int, first: bool, steps: int) -> None:
+        """Most of what it has idles; some may be just beginning with something."""
+        if first:
+            self.come_to_rest()
+        self.work(slot, steps, 0)
+        self.kill(slot, 0)
+
+    @rule(slot=st.integers(1, SLOTS), really=SELDOM)
+    def pass_over(self, slot: int, really: bool) -> None:
         """What waits for a slot goes to the others, as if it had no worker."""
-        if not really:
+        if really:
             others: list[Any] = [self.place(other) for other in self.inboxes if other != slot]
             whence: Any = self.place(slot)
             place_anew(whence, others, 1e9, self.places, self.guardian)
 
-    @rule(really=st.integers(0, 3))
-    def replace_program(self, really: int) -> None:
+    @rule(really=SELDOM)
+    def replace_program(self, really: bool) -> None:
         """Another program in the master's place: what is not packed is gone."""
         old = self.guardian
-        if really or old is None:
+        if not really or old is None:
             return
         packed = json.loads(json.dumps(old.pack()))
         waiting = {slot: outbox.take_waiting() for slot, outbox in self.master.items()}
@@ -501,7 +510,7 @@ Ownership.TestCase.settings = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=100)
+GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=150)
 OwnershipTest = Ownership.TestCase
 GuardedOwnershipTest = GuardedOwnership.TestCase
 
