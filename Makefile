@@ -64,6 +64,7 @@ check-slow: $(STAMP) trial
 	$(BIN)/python -m tests.slow.proxy_peers
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
+	$(BIN)/python -m tests.slow.websocket_cases
 	$(BIN)/python -m tests.slow.booted
 
 bench-p2: $(STAMP)
