@@ -67,6 +67,7 @@ check-slow: $(STAMP) trial
 	$(BIN)/python -m tests.slow.chat
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
+	$(BIN)/python -m tests.slow.websocket_cases
 	$(BIN)/python -m tests.slow.booted
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.

@@ -24,6 +24,14 @@ from stickyd.worker.lifespan import Lifespan
 _log = Logger("stickyd")
 
 
+def _not_a_clients_text(record: logging.LogRecord) -> bool:
+    """For uvicorn's log: not the traceback of every text that is no UTF-8 (RFC 6455, 8.1).
+
+    It is answered with 1007; uvicorn logs no other fault of a client's.
+    """
+    return not str(record.msg).startswith("Invalid UTF-8 sequence received from client")
+
+
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's, with our reader in the place of its parser, and for one request at a time.
 
@@ -62,6 +70,7 @@ class AsgiApp:
             root_path=root_path,
         )
         self.config.load()
+        logging.getLogger("uvicorn.error").addFilter(_not_a_clients_text)
         if show_tracebacks:
             # Outermost: whatever style the app is of, it is ASGI 3 by now.
             self.config.loaded_app = with_tracebacks(self.config.loaded_app)
