@@ -14,7 +14,7 @@ sio = SocketIO(
     app,
     async_mode="threading",
     message_queue=os.environ.get("REDIS_URL"),
-    ping_interval=60,
+    ping_interval=20,
     ping_timeout=60,
     allow_upgrades=os.environ.get("ALLOW_UPGRADES", "yes") == "yes",
 )

@@ -12,7 +12,7 @@ REDIS = os.environ.get("REDIS_URL")
 sio = socketio.AsyncServer(
     async_mode="asgi",
     client_manager=socketio.AsyncRedisManager(REDIS) if REDIS else None,
-    ping_interval=60,
+    ping_interval=20,
     ping_timeout=60,
 )
 # Ids that carry their worker, for `--affinity socketio`; for the others they are ids like any.

@@ -1,6 +1,7 @@
 """Clients as people use them: python-socketio's, and the JavaScript one on Node."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -101,7 +102,9 @@ class _PythonClient:
     async def close(self) -> None:
         if not self.error:
             self.transport = self._client.transport()
-            await self._client.disconnect()
+            # It waits for the answer to its poll, which python-engineio does not give any more.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._client.disconnect(), 1)
         await self._http.close()
 
 
