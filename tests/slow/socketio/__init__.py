@@ -1,0 +1,1 @@
+"""Socket.IO through real proxies: see __main__."""
