@@ -116,8 +116,21 @@ class Redis:
         path = f"{self._directory.name}/socket"
         self.url = f"unix://{path}"
         self._process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--daemonize", "no"]
-            + ["--dir", self._directory.name, "--loglevel", "warning"],
+            [
+                "redis-server",
+                "--port",
+                "0",
+                "--unixsocket",
+                path,
+                "--save",
+                "",
+                "--daemonize",
+                "no",
+                "--dir",
+                self._directory.name,
+                "--loglevel",
+                "warning",
+            ],
             stdout=subprocess.DEVNULL,
         )
         wait_for(lambda: os.path.exists(path), what="Redis's socket")
