@@ -146,8 +146,10 @@ def uvicorn() -> Iterator[int]:
     port = free_port()
     with Redis() as redis:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "stickyd_socketio_app:app", "--port", str(port)]
-            + ["--workers", str(WORKERS), "--no-access-log"],
+            [
+                *(sys.executable, "-m", "uvicorn", "stickyd_socketio_app:app"),
+                *("--port", str(port), "--workers", str(WORKERS), "--no-access-log"),
+            ],
             env={
                 **os.environ,
                 "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'apps'}",

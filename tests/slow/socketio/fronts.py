@@ -109,19 +109,24 @@ def front(name: str, upstream: int) -> Iterator[int]:
 
 
 class Redis:
-    """A server of our own on a Unix socket. A context manager."""
+    """A server of our own. A context manager.
+
+    :ivar url: where apps find it. Not a Unix socket: Flask-SocketIO takes that for kombu's.
+    """
 
     def __enter__(self) -> "Redis":
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
         self._directory = tempfile.TemporaryDirectory(prefix="stickyd-redis-")
-        path = f"{self._directory.name}/socket"
-        self.url = f"unix://{path}"
         self._process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--daemonize", "no"]
-            + ["--dir", self._directory.name, "--loglevel", "warning"],
+            [
+                *("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
+                *("--daemonize", "no", "--dir", self._directory.name, "--loglevel", "warning"),
+            ],
             stdout=subprocess.DEVNULL,
         )
-        wait_for(lambda: os.path.exists(path), what="Redis's socket")
-        self._client = redis.Redis(unix_socket_path=path)
+        wait_for(lambda: _accepts(port), what="Redis listens")
+        self._client = redis.Redis(port=port)
         return self
 
     def __exit__(self, *failure: object) -> None:
