@@ -41,7 +41,7 @@ http {{
       proxy_set_header Host $http_host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-For {client};
       proxy_set_header X-Request-ID $request_id;
       proxy_read_timeout 180s;
     }}
@@ -77,8 +77,11 @@ def _accepts(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def front(name: str, upstream: int) -> Iterator[int]:
-    """``nginx`` or ``haproxy`` before the server on port ``upstream``; the port to ask."""
+def front(name: str, upstream: int, client: str = "$proxy_add_x_forwarded_for") -> Iterator[int]:
+    """``nginx`` or ``haproxy`` before the server on port ``upstream``; the port to ask.
+
+    :param client: whom nginx names in X-Forwarded-For; by default, who is connected.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="stickyd-front-") as directory:
         path = Path(directory, "conf")
@@ -90,6 +93,7 @@ def front(name: str, upstream: int) -> Iterator[int]:
                 files=2 * CONNECTIONS,
                 upstream=upstream,
                 port=port,
+                client=client,
             )
         )
         command = {
