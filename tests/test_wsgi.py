@@ -190,3 +190,18 @@ class Ends(unittest.TestCase):
                 started = time.monotonic()
                 daemon.stop()
                 self.assertLess(time.monotonic() - started, 5)
+
+    def test_a_client_that_goes_while_it_waits_for_a_thread_costs_none(self) -> None:
+        options = (*APP, "--threads", "1")
+        with Daemon(*options, workers=1) as daemon, daemon.connect() as sock:
+            sock.sendall(request(ONE, "/late?s=1"))
+            wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
+            with daemon.connect() as other:
+                other.sendall(request(ONE, "/digest", "POST", b"never read"))
+                wait_for(lambda: daemon.report()["workers"]["requests"] == 2)
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            reader = Reader(sock)
+            self.assertEqual(reader.response().status, 200)
+            # In the same thread, so behind the other; which would leave a traceback in the log.
+            sock.sendall(request(ONE))
+            self.assertEqual(reader.response().body, b"From worker 1 for 10.10.10.10 ")

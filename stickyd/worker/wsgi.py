@@ -120,8 +120,8 @@ class _Call:
     """One request: the app as `WSGIResource` sees it. Runs in a thread, but for `_drained`.
 
     Adds what Twisted's way lacks: an app waits for a client that is slower than
-    itself, ``close`` of what it returned is called in every case, and a 500 has
-    a page.
+    itself, ``close`` of what it returned is called in every case, a 500 has a
+    page, and a client that went while it waited for a thread takes none.
     """
 
     def __init__(self, resource: WsgiResource, request: Any) -> None:
@@ -148,6 +148,9 @@ class _Call:
     def _run(
         self, environ: Environ, start: StartResponse, start_response: StartResponse
     ) -> Generator[bytes, None, None]:
+        if self._request.channel is None:
+            # The connection was lost before a thread was free, and the body is closed.
+            return
         parts: Iterable[bytes] = ()
         try:
             parts = self._resource.app(environ, start)

@@ -147,15 +147,8 @@ def uvicorn() -> Iterator[int]:
     with Redis() as redis:
         process = subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "stickyd_socketio_app:app",
-                "--port",
-                str(port),
-                "--workers",
-                str(WORKERS),
-                "--no-access-log",
+                *(sys.executable, "-m", "uvicorn", "stickyd_socketio_app:app"),
+                *("--port", str(port), "--workers", str(WORKERS), "--no-access-log"),
             ],
             env={
                 **os.environ,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import shutil
@@ -18,6 +19,8 @@ from tests.daemon import ROOT
 from tests.slow.socketio.outcome import Outcome, Plan, judge, total
 
 HERE = Path(__file__).parent
+LOG = logging.getLogger("tests.socketio")
+LOG.setLevel(logging.WARNING)
 MODULES = ROOT / "build" / "socketio-client"
 
 
@@ -59,7 +62,9 @@ class _PythonClient:
         self._progress = asyncio.Event()
         local = (plan.address, 0) if plan.address else None
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=local))
-        self._client = socketio.AsyncClient(reconnection=False, http_session=self._http)
+        self._client = socketio.AsyncClient(
+            reconnection=False, http_session=self._http, logger=LOG, engineio_logger=LOG
+        )
         self._client.on("said", self._hear)
         self._client.on("disconnect", self._disconnected)
 

@@ -41,7 +41,7 @@ http {{
       proxy_set_header Host $http_host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-For {client};
       proxy_set_header X-Request-ID $request_id;
       proxy_read_timeout 180s;
     }}
@@ -77,8 +77,11 @@ def _accepts(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def front(name: str, upstream: int) -> Iterator[int]:
-    """``nginx`` or ``haproxy`` before the server on port ``upstream``; the port to ask."""
+def front(name: str, upstream: int, client: str = "$proxy_add_x_forwarded_for") -> Iterator[int]:
+    """``nginx`` or ``haproxy`` before the server on port ``upstream``; the port to ask.
+
+    :param client: whom nginx names in X-Forwarded-For; by default, who is connected.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="stickyd-front-") as directory:
         path = Path(directory, "conf")
@@ -90,6 +93,7 @@ def front(name: str, upstream: int) -> Iterator[int]:
                 files=2 * CONNECTIONS,
                 upstream=upstream,
                 port=port,
+                client=client,
             )
         )
         command = {
@@ -109,32 +113,24 @@ def front(name: str, upstream: int) -> Iterator[int]:
 
 
 class Redis:
-    """A server of our own on a Unix socket. A context manager."""
+    """A server of our own. A context manager.
+
+    :ivar url: where apps find it. Not a Unix socket: Flask-SocketIO takes that for kombu's.
+    """
 
     def __enter__(self) -> "Redis":
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
         self._directory = tempfile.TemporaryDirectory(prefix="stickyd-redis-")
-        path = f"{self._directory.name}/socket"
-        self.url = f"unix://{path}"
         self._process = subprocess.Popen(
             [
-                "redis-server",
-                "--port",
-                "0",
-                "--unixsocket",
-                path,
-                "--save",
-                "",
-                "--daemonize",
-                "no",
-                "--dir",
-                self._directory.name,
-                "--loglevel",
-                "warning",
+                *("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
+                *("--daemonize", "no", "--dir", self._directory.name, "--loglevel", "warning"),
             ],
             stdout=subprocess.DEVNULL,
         )
-        wait_for(lambda: os.path.exists(path), what="Redis's socket")
-        self._client = redis.Redis(unix_socket_path=path)
+        wait_for(lambda: _accepts(port), what="Redis listens")
+        self._client = redis.Redis(port=port)
         return self
 
     def __exit__(self, *failure: object) -> None:
