@@ -138,7 +138,7 @@ def own_work(times: int = 2000, rounds: int = 15) -> None:
             if copied:
                 entry = guardian.allot(1, ours.fileno(), 0)
                 guardian.guard(ours, frame._replace(entry=entry))
-                noted = worker.take(entry, 1)
+                noted = worker.take(entry, 1, True)
                 end_connection(descriptor, copied=True)
                 noted.end()
             else:
@@ -158,7 +158,7 @@ def own_work(times: int = 2000, rounds: int = 15) -> None:
 
     added = least(lambda: connections(True)) - least(lambda: connections(False))
     print(f"{'of that a connection, by itself':32}{'':18}{added:12.1f}")
-    entry = worker.take(guardian.allot(1, 0, 0), 1)
+    entry = worker.take(guardian.allot(1, 0, 0), 1, True)
     print(f"{'of that a request, by itself':32}{'':18}{least(requests):12.1f}")
     worker.close()
     guardian.close()

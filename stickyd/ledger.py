@@ -15,8 +15,9 @@ A word is stored whole, in one aligned store, and therefore never torn::
     bits 24-63   bytes taken out of the socket by anyone so far, modulo 2**40
 
 *Busy* is written before anything is read from the socket, *idle* when every
-answer is in the kernel and nothing has been read that is not answered, *flying*
-before sendmsg. So what is idle has nothing that would be lost with its worker.
+answer is in the kernel and nothing has been read that is not answered, and by a
+worker that has just taken the connection without any bytes; *flying* before
+sendmsg. So what is idle has nothing that would be lost with its worker.
 Entry 0 is nobody's: what is written there is not read.
 """
 
@@ -64,16 +65,19 @@ class Entry:
 
     __slots__ = ("_busy", "_ended", "_idle", "_number", "_owner", "_settled", "_words", "taken")
 
-    def __init__(self, words: memoryview, ended: memoryview, number: int, owner: int) -> None:
+    def __init__(
+        self, words: memoryview, ended: memoryview, number: int, owner: int, carries: bool
+    ) -> None:
         self._words = words
         self._ended = ended
         self._number = number
         self._owner = owner
         self._idle = word(IDLE, owner, 0)
         self._busy = word(BUSY, owner, 0)
-        self._settled = False
+        self._settled = not carries
         self.taken = taken_of(words[number])
-        words[number] = self._busy
+        # In one store: at no instant is it ours and its state not known.
+        words[number] = self._busy if carries else self.taken << 24 | self._idle
 
     def reading(self) -> None:
         """Something is about to be read from the socket."""
@@ -168,14 +172,16 @@ class Ledger:
 
     # ---- a worker's
 
-    def take(self, number: int, connection: int) -> Entry:
+    def take(self, number: int, connection: int, carries: bool) -> Entry:
         """A connection has been taken out of an inbox: its entry is ours from now on.
+
+        :param carries: bytes came with it that stand in no socket any more.
 
         If the entry is not the connection's, as it may be after the master's
         program has been replaced, it gets one that nobody reads.
         """
         known = 0 < number < self._size and self._ids[number] == connection
-        return Entry(self._words, self._ended, number if known else 0, self._owner)
+        return Entry(self._words, self._ended, number if known else 0, self._owner, carries)
 
     # ---- the master's
 

@@ -12,6 +12,7 @@ from stickyd.handoff.frame import (
     Frame,
     FrameError,
     Kind,
+    carries,
     connection_of,
     decode,
     entry_of,
@@ -113,6 +114,9 @@ class Golden(unittest.TestCase):
         for frame in (V4, V6, UNIX):
             self.assertEqual(connection_of(frame.encode()), frame.connection)
             self.assertEqual(entry_of(frame.encode()), frame.entry)
+            for unread in (b"", b"G"):
+                message = frame._replace(unread=unread).encode()
+                self.assertEqual(carries(message), bool(unread))
         for size in range(FIXED):
             self.assertEqual((connection_of(V4_BYTES[:size]), entry_of(V4_BYTES[:size])), (0, 0))
         self.assertEqual(entry_of(changed(V4_BYTES, VERSION_AT, 1)), 0)

@@ -86,7 +86,7 @@ class Replaced(unittest.TestCase):
                 continue
             guardian.guard(ours, frame)
             if number == RESCUED:
-                worker.take(entry, number).settle()
+                worker.take(entry, number, True).settle()
             elif number == ANEW:
                 try_put(slots[2].sender, frame.encode(), ours.fileno())
         worker.close()
@@ -145,7 +145,7 @@ class Replaced(unittest.TestCase):
             if message != b"filler":
                 frame = decode(message)
                 came.append((frame.connection, frame.kind))
-                worker.take(frame.entry, connection_of(message)).end()
+                worker.take(frame.entry, connection_of(message), True).end()
             os.close(descriptor)
         expected = {(NEW, Kind.PLACED), (RESCUED, Kind.RETURNED), (ANEW, Kind.RETURNED)}
         self.assertEqual((set(came), len(came)), (expected, 3))

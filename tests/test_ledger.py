@@ -119,7 +119,7 @@ class LedgerTest(unittest.TestCase):
     def test_the_life_of_an_entry(self) -> None:
         number = self.master.allot(99, 40)
         self.assertEqual(self.seen(number), (FLYING, 0, 40))
-        entry = self.worker.take(number, 99)
+        entry = self.worker.take(number, 99, True)
         self.assertEqual(self.seen(number)[:2], (BUSY, 7))
         entry.reading()
         entry.read(60)
@@ -142,7 +142,7 @@ class LedgerTest(unittest.TestCase):
         entry.stays()
         self.assertEqual(self.seen(number)[:2], (BUSY, 7))
         entry.departs()
-        other = self.other.take(number, 99)
+        other = self.other.take(number, 99, True)
         other.settle()
         self.assertEqual(self.seen(number), (IDLE, 8, 105))
         self.assertEqual(self.master.ended(), [])
@@ -150,6 +150,22 @@ class LedgerTest(unittest.TestCase):
         self.assertEqual(self.master.ended(), [number])
         self.master.free(number)
         self.assertEqual((self.master.ended(), self.seen(number)), ([], (FREE, 0, 0)))
+
+    def test_taken_without_bytes_it_idles(self) -> None:
+        """Nothing would be lost with a worker that has read nothing."""
+        number = self.master.allot(99, 40)
+        entry = self.worker.take(number, 99, False)
+        self.assertEqual(self.seen(number), (IDLE, 7, 40))
+        entry.reading()
+        self.assertEqual(self.seen(number)[:2], (BUSY, 7))
+        entry.read(0)
+        self.assertEqual(self.seen(number), (IDLE, 7, 40))
+        entry.departs()
+        entry.stays()
+        self.assertEqual(self.seen(number), (IDLE, 7, 40))
+        entry.reading()
+        entry.read(1)
+        self.assertEqual(self.seen(number)[:2], (BUSY, 7))
 
     def test_entries_are_used_again_and_there_are_no_more(self) -> None:
         numbers = [self.master.allot(n, 0) for n in range(1, 5)]
@@ -163,7 +179,7 @@ class LedgerTest(unittest.TestCase):
         number = self.master.allot(99, 40)
         before = self.master.words()
         for wrong in ((number, 98), (0, 99), (2, 0), (4, 99), (2**32 - 1, 99)):
-            entry = self.worker.take(*wrong)
+            entry = self.worker.take(*wrong, True)
             entry.reading()
             entry.settle()
             entry.departs()
@@ -202,7 +218,7 @@ class Resumed(unittest.TestCase):
         frame = frame._replace(entry=guardian.allot(5, ours.fileno(), 1))
         guardian.guard(ours, frame)
         worker = Ledger(os.dup(guardian.ledger.descriptor), 1)
-        entry = worker.take(frame.entry, 5)
+        entry = worker.take(frame.entry, 5, True)
         entry.settle()
         packed = json.loads(json.dumps(guardian.pack()))
         self.assertTrue(os.get_inheritable(packed["ledger"]))
@@ -218,7 +234,7 @@ class Resumed(unittest.TestCase):
         message, descriptor = take_one(receiver)
         returned = frame._replace(kind=Kind.RETURNED, unread=b"")
         self.assertEqual(decode(message), returned)
-        worker.take(frame.entry, 5).end()
+        worker.take(frame.entry, 5, True).end()
         os.close(descriptor)
         after.sweep()
         self.assertEqual(theirs.recv(1), b"")

@@ -101,6 +101,11 @@ def entry_of(message: bytes) -> int:
     return int(_ENTRY.unpack_from(message, _ENTRY_AT)[0])
 
 
+def carries(message: bytes) -> bool:
+    """Whether a message that has an entry has unread bytes."""
+    return len(message) > _FIXED.size + message[_FIXED.size - 1]
+
+
 def decode(message: bytes, known: Frame | None = None) -> Frame:
     """Read a message.
 

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from stickyd.board import Row
-from stickyd.handoff.frame import FrameError, Kind, connection_of, decode, entry_of
+from stickyd.handoff.frame import FrameError, Kind, carries, connection_of, decode, entry_of
 from stickyd.handoff.inbox import InboxReader
 from stickyd.ledger import Entry, Ledger
 from stickyd.lingering import LingeringClose, say_and_close
@@ -118,7 +118,7 @@ class Intake:
         if self._ledger is None or not number:
             self._worker.tally.came()
             return None
-        return self._ledger.take(number, connection_of(message))
+        return self._ledger.take(number, connection_of(message), carries(message))
 
     def _adopt_counted(self, message: bytes, descriptor: int) -> None:
         assert self._row is not None
@@ -131,6 +131,8 @@ class Intake:
     def _shed(self, descriptor: int, entry: Entry | None) -> None:
         """The app has opened too many files: whoever comes is refused, while we still can."""
         worker = self._worker
+        if entry is not None:
+            entry.occupy()
         worker.counters.shed += 1
         if worker.counters.shed == 1:
             _log.warn("connections are refused: few descriptors are left (said once)")

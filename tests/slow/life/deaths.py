@@ -74,9 +74,11 @@ def kill(results: Results, scope: str, arguments: Arguments) -> None:
     chance = Random(arguments.seed)
     with with_losses(results, scope, arguments) as (run, killed):
         while len(killed) < rounds:
-            pid = chance.choice(
-                list(wait_for(run.daemon.pids, PATIENCE, "a ready worker").values())
+            # On a busy machine the master may not have noticed the last one's end yet.
+            alive = wait_for(
+                lambda: set(run.daemon.pids().values()) - killed, PATIENCE, "a ready worker"
             )
+            pid = chance.choice(sorted(alive))
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
             # The pace of the scenario.
