@@ -1,6 +1,6 @@
 # make run    the demo on port 3000, seed 1, two workers
 # make test   everything that must hold before a commit
-# make check-slow   what takes minutes, or real nginx and HAProxy
+# make check-slow   what takes minutes, or real nginx, HAProxy, Redis, Node, Chromium
 # make install      into PREFIX (/usr/local), with systemd units; DESTDIR is respected
 # make uninstall    all of that but the configuration
 # make bench-p2     the ALB mix beside nginx and HAProxy (needs wrk, nginx, haproxy)
@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+SLOW_STAMP := $(VENV)/installed-slow
 JOBS ?= 4
 # Rooms that decide and do no I/O.
 PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/gate.py stickyd/worker/patience.py stickyd/master/verdict.py \
@@ -55,7 +56,7 @@ pytest-twisted: $(STAMP)
 trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
 
-check-slow: $(STAMP) trial
+check-slow: $(SLOW_STAMP) trial
 	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py tests/test_apps_life.py
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
@@ -65,6 +66,8 @@ check-slow: $(STAMP) trial
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.booted
+	$(BIN)/python -m tests.slow.socketio
+	$(BIN)/python -m tests.slow.chat
 
 bench-p2: $(STAMP)
 	$(BIN)/python -m benchmarks.alb_mix
@@ -119,6 +122,12 @@ $(STAMP): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=68' wheel
 	$(BIN)/python -m pip install -q --disable-pip-version-check \
 	  --config-settings editable_mode=compat -e '.[test]'
+	touch $@
+
+# What only the slow tests import.
+$(SLOW_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --config-settings editable_mode=compat -e '.[slow]'
 	touch $@
 
 clean:

@@ -32,7 +32,7 @@ CLIENTS = {"Ann": "10.10.10.10", "Bob": "10.10.12.11"}
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--window-size=1000,420",
+    "--window-size=1000,520",
 )
 PATIENCE = 20
 BOTH = """\

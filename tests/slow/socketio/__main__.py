@@ -80,7 +80,8 @@ def runs() -> Iterator[Run]:
 
 
 async def _talk(run: Run, url: str, sessions: int, redis: Redis | None, patience: float) -> Outcome:
-    spread = max(4.0, sessions / 50)
+    # Seconds. The clients need more of the processor than the server does.
+    spread = max(4.0, sessions / 20)
     node = min(150, sessions // 2) // 2 * 2
     others = 20 if run.transports == POLLING else sessions - node
     made: list[Any] = []
