@@ -150,6 +150,8 @@ def uvicorn() -> Iterator[int]:
             [
                 *(sys.executable, "-m", "uvicorn", "stickyd_socketio_app:app"),
                 *("--port", str(port), "--workers", str(WORKERS), "--no-access-log"),
+                # Otherwise it waits for every poll that is left.
+                *("--timeout-graceful-shutdown", "1"),
             ],
             env={
                 **os.environ,
@@ -170,7 +172,7 @@ def uvicorn() -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
             reader.join(10)
 
 
