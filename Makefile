@@ -1,6 +1,6 @@
 # make run    the demo on port 3000, seed 1, two workers
 # make test   everything that must hold before a commit
-# make check-slow   what takes minutes, or real nginx and HAProxy
+# make check-slow   what takes minutes, or real nginx, HAProxy, Redis, Node, Chromium
 # make install      into PREFIX (/usr/local), with systemd units; DESTDIR is respected
 # make uninstall    all of that but the configuration
 # make bench        every workload beside its peers, into docs/benchmarks.md; some 25 minutes
@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 JOBS ?= 3
+SLOW_STAMP := $(VENV)/installed-slow
 # Rooms that decide and do no I/O.
 PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/access_format.py \
   $(addprefix stickyd/worker/,gate.py patience.py) $(addprefix stickyd/master/,verdict.py changes.py) \
@@ -57,18 +58,19 @@ pytest-twisted: $(STAMP)
 trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
 
-check-slow: $(STAMP) trial
+check-slow: $(SLOW_STAMP) trial
 	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py tests/test_apps_life.py
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
 	$(BIN)/python -m tests.slow.twisted_web
-	$(BIN)/python -m tests.slow.chat
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.websocket_cases
 	$(BIN)/python -m tests.slow.booted
+	$(BIN)/python -m tests.slow.socketio
+	$(BIN)/python -m tests.slow.chat
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)
@@ -129,6 +131,12 @@ $(STAMP): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=68' wheel
 	$(BIN)/python -m pip install -q --disable-pip-version-check \
 	  --config-settings editable_mode=compat -e '.[test]'
+	touch $@
+
+# What only the slow tests import.
+$(SLOW_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --config-settings editable_mode=compat -e '.[slow]'
 	touch $@
 
 clean:

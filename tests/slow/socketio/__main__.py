@@ -80,7 +80,8 @@ def runs() -> Iterator[Run]:
 
 
 async def _talk(run: Run, url: str, sessions: int, redis: Redis | None, patience: float) -> Outcome:
-    spread = max(4.0, sessions / 50)
+    # Seconds. The clients need more of the processor than the server does.
+    spread = max(4.0, sessions / 20)
     node = min(150, sessions // 2) // 2 * 2
     others = 20 if run.transports == POLLING else sessions - node
     made: list[Any] = []
@@ -149,6 +150,8 @@ def uvicorn() -> Iterator[int]:
             [
                 *(sys.executable, "-m", "uvicorn", "stickyd_socketio_app:app"),
                 *("--port", str(port), "--workers", str(WORKERS), "--no-access-log"),
+                # Otherwise it waits for every poll that is left.
+                *("--timeout-graceful-shutdown", "1"),
             ],
             env={
                 **os.environ,
@@ -169,7 +172,7 @@ def uvicorn() -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
             reader.join(10)
 
 

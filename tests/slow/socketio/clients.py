@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import random
 import shutil
@@ -19,8 +18,6 @@ from tests.daemon import ROOT
 from tests.slow.socketio.outcome import Outcome, Plan, judge, total
 
 HERE = Path(__file__).parent
-LOG = logging.getLogger("tests.socketio")
-LOG.setLevel(logging.WARNING)
 MODULES = ROOT / "build" / "socketio-client"
 
 
@@ -62,8 +59,9 @@ class _PythonClient:
         self._progress = asyncio.Event()
         local = (plan.address, 0) if plan.address else None
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=local))
+        # Its 5 seconds for a request are little on a machine that has all the clients as well.
         self._client = socketio.AsyncClient(
-            reconnection=False, http_session=self._http, logger=LOG, engineio_logger=LOG
+            reconnection=False, http_session=self._http, request_timeout=60
         )
         self._client.on("said", self._hear)
         self._client.on("disconnect", self._disconnected)
