@@ -40,10 +40,13 @@ from stickyd.options import Options
 from stickyd.places import Places
 from stickyd.privileges import is_root
 from stickyd.settings import Settings
-from stickyd.signals import also_on
+from stickyd.signals import also_on, only_on
 
 QUICK_GRACE = 1.0
 """Seconds that INT leaves for answers in flight."""
+
+FIRST_HEADS = 1.0
+"""Seconds that connections accepted just before the stop have to send their first head."""
 
 STOP_MARGIN = 5.0
 """Seconds that the end may take beyond what workers are given; for the service manager."""
@@ -331,13 +334,25 @@ class StickydService(Service):
         grace = QUICK_GRACE if self._quick else self._settings.graceful_timeout
         grace = min(grace, self._settings.graceful_timeout)
         self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)
+        # Twisted's would try to stop what is stopping.
+        only_on(self._reactor, signal.SIGTERM, lambda: None)
+        only_on(self._reactor, signal.SIGINT, self._hurry)
         return defer.ensureDeferred(self._stop(grace))
 
+    def _hurry(self) -> None:
+        """SIGINT while we stop: as if it had come first."""
+        if not self._quick:
+            self._quick = True
+            if self._supervisor is not None:
+                self._supervisor.hurry(QUICK_GRACE)
+
     async def _stop(self, grace: float) -> None:
+        until = self._reactor.seconds() + grace
         if self._front is not None:
-            await self._front.stop()
+            await self._front.stop(min(FIRST_HEADS, grace / 4))
         if self._supervisor is not None:
-            await self._supervisor.stop(grace)
+            left = QUICK_GRACE if self._quick else until - self._reactor.seconds()
+            await self._supervisor.stop(max(0.0, min(left, grace)))
         if self._control is not None:
             await self._control.stop()
         if self._slots is not None:

@@ -25,3 +25,8 @@ def also_on(
             reactor.callFromThread(call)
 
     signal.signal(number, handle)
+
+
+def only_on(reactor: Any, number: signal.Signals, call: Callable[[], None]) -> None:
+    """Like `also_on`, but in place of the handler that is there."""
+    signal.signal(number, lambda number, frame: reactor.callFromThread(call))

@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from tests.daemon import Daemon, Reader, _alive, request, wait_for, workers_in
+from tests.daemon import Daemon, Reader, _alive, read_all, request, wait_for, workers_in
 
 WAITING = 200
 
@@ -107,6 +107,38 @@ class Stop(unittest.TestCase):
                 self.assertLess(time.monotonic() - started, 5)
                 with self.assertRaises((EOFError, ConnectionResetError)):
                     Reader(sock).response()
+
+    def test_who_came_just_before_is_served(self) -> None:
+        with Daemon() as daemon, daemon.connect() as early, daemon.connect() as silent:
+            early.sendall(b"GET / HT")
+            wait_for(lambda: daemon.report()["master"]["accepted"] == 2)
+            daemon.process.send_signal(signal.SIGSTOP)
+            backlog = [daemon.connect() for _ in range(20)]
+            for sock in backlog:
+                sock.sendall(request("10.10.12.11"))
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.process.send_signal(signal.SIGCONT)
+            for sock in backlog:
+                with sock:
+                    self.assertEqual(Reader(sock).response().worker, 2)
+            early.sendall(b"TP/1.0\r\nX-Forwarded-For: 10.10.10.10\r\n\r\n")
+            self.assertEqual(workers_in(read_all(early)), [1])
+            self.assertIn(b"503 Service Unavailable: shutting down", read_all(silent))
+            daemon.wait(10)
+
+    def test_more_signals_on_the_way(self) -> None:
+        with Daemon("--class", "stickyd_test_apps:Page") as daemon, daemon.connect() as sock:
+            sock.sendall(request("10.10.10.10", "/late?s=60"))
+            wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
+            daemon.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: any("Received SIGTERM" in line for line in daemon.log))
+            daemon.process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            daemon.process.send_signal(signal.SIGINT)
+            daemon.process.send_signal(signal.SIGINT)
+            daemon.wait()
+            # Not at the end of the grace of 30 s.
+            self.assertLess(time.monotonic() - started, 15)
 
     def test_workers_follow_a_master_that_was_killed(self) -> None:
         with Daemon() as daemon:

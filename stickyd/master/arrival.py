@@ -33,6 +33,9 @@ class Reception(Protocol):
     admission: Admission
     waiting: "set[Waiting]"
 
+    def left(self, connection: "Waiting") -> None:
+        """It waits no more."""
+
 
 class Waiting:
     """A connection that the master owns and may have to wait for.
@@ -63,7 +66,7 @@ class Waiting:
         raise NotImplementedError
 
     def dismiss(self) -> None:
-        """The listener stops."""
+        """The listener stops, and has waited long enough."""
         raise NotImplementedError
 
     def release(self) -> None:
@@ -109,7 +112,7 @@ class Waiting:
             self._waits = False
             self._listener.reactor.removeReader(self)
             self._listener.sweeper.discard(self)
-            self._listener.waiting.discard(self)
+            self._listener.left(self)
 
     def resume(self) -> None:
         """Go on with a connection that another program in our place has begun with."""
@@ -215,5 +218,5 @@ class Arrival(Waiting):
         self.refuse(Refusal(408, "request head not complete in time"))
 
     def dismiss(self) -> None:
-        """The listener stops."""
+        """The listener stops, and has waited long enough."""
         self.refuse(Refusal(503, "shutting down"))

@@ -27,6 +27,7 @@ from stickyd.master.baggage import (
 from stickyd.master.dispatcher import Dispatcher
 from stickyd.master.guardian import Guardian
 from stickyd.master.listener import Listener
+from stickyd.master.ports import ends_with_us
 from stickyd.master.proxied import Announced, ProxyRule
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Places, shed_under
@@ -98,6 +99,7 @@ class Front:
                 self.counters,
                 self._admission,
                 ProxyRule.build(settings.proxy_protocol, settings.proxy_allow_from),
+                ends_with_us(port),
             )
             self._listeners.append(listener)
 
@@ -114,10 +116,10 @@ class Front:
         """Connections whose first head is not whole yet."""
         return sum(len(listener.waiting) for listener in self._listeners)
 
-    async def stop(self) -> None:
-        """Accept no more."""
-        for listener in self._listeners:
-            await defer.maybeDeferred(listener.stop)
+    async def stop(self, patience: float) -> None:
+        """Accept no more; returns when all heads that came within ``patience`` are handed on."""
+        stops = [defer.ensureDeferred(listener.stop(patience)) for listener in self._listeners]
+        await defer.gatherResults(stops)
 
     def close(self) -> None:
         """Let go of everything."""

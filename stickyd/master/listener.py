@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from twisted.internet import defer
 from twisted.logger import Logger
 
 from stickyd.counters import MasterCounters
@@ -42,6 +43,7 @@ class Listener:
     accepts a turn, and no transport for a connection that leaves at once.
 
     :param proxy: from whom a PROXY header is required; None if no connection has one.
+    :param ends_with_us: nobody goes on with the socket after us.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Listener:
         counters: MasterCounters,
         admission: Admission,
         proxy: ProxyRule | None = None,
+        ends_with_us: bool = True,
     ) -> None:
         self.reactor = reactor
         self.index = index
@@ -69,9 +72,11 @@ class Listener:
         self.admission = admission
         self._short = False
         self.waiting: set[Waiting] = set()
+        self._all_left: defer.Deferred[None] | None = None
         self.proxy = proxy
         self._receive: Receive = Arrival if proxy is None else partial(Announced, rule=proxy)
         self._port = port
+        self._ends_with_us = ends_with_us
         self._socket: socket.socket = port.socket
         port.stopReading()
         self._socket.listen(BACKLOG)
@@ -90,15 +95,36 @@ class Listener:
         """Begin to accept."""
         self.reactor.addReader(self)
 
-    def stop(self) -> Any:
-        """Accept no more, let go of the port and of connections that have sent nothing whole.
+    async def stop(self, patience: float) -> None:
+        """Let go of the port, then of connections that have no whole head after ``patience``.
 
-        :return: a Deferred, or None.
+        :param patience: seconds. Whoever connected just before us has no second
+            chance: a client tries again after a refused connection, rarely
+            after a request that was answered by 503.
         """
         self.reactor.removeReader(self)
+        if self._ends_with_us:
+            # The kernel would reset what is in the backlog.
+            for _ in range(BACKLOG // ACCEPTS_A_TURN):
+                self._accept()
+        await defer.maybeDeferred(self._port.stopListening)
+        if self.waiting and patience > 0:
+            self._all_left = defer.Deferred()
+            self._all_left.addTimeout(patience, self.reactor, _enough)
+            await self._all_left
         for connection in list(self.waiting):
             connection.dismiss()
-        return self._port.stopListening()
+
+    def left(self, connection: Waiting) -> None:
+        """One of those that wait is on its way."""
+        self.waiting.discard(connection)
+        if self._all_left is not None and not self.waiting:
+            # Later: it may be about to be handed on, or to wait for its head.
+            self.reactor.callLater(0, self._look_whether_all_left)
+
+    def _look_whether_all_left(self) -> None:
+        if self._all_left is not None and not self._all_left.called and not self.waiting:
+            self._all_left.callback(None)
 
     def fileno(self) -> int:
         """For the reactor."""
@@ -112,7 +138,11 @@ class Listener:
         """For the reactor; a listening socket is lost only by closing it."""
 
     def doRead(self) -> None:
-        """For the reactor: accept a batch."""
+        """For the reactor."""
+        self._accept()
+
+    def _accept(self) -> None:
+        """Accept a batch."""
         for _ in range(ACCEPTS_A_TURN):
             try:
                 sock, address = self._socket.accept()
@@ -149,3 +179,7 @@ class Listener:
     def _resume(self) -> None:
         if self._socket.fileno() >= 0:
             self.reactor.addReader(self)
+
+
+def _enough(result: object, seconds: float) -> None:
+    """What was waited for takes too long, which is no failure."""

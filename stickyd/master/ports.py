@@ -117,7 +117,7 @@ class Ports:
         return [
             {
                 "fd": keep(port.socket.fileno()),
-                "passed": isinstance(port, Passed) and not isinstance(port, Kept),
+                "passed": not ends_with_us(port),
             }
             for port in self._ports
         ]
@@ -130,6 +130,11 @@ class Ports:
     def _adopt(self, packed: Packed) -> Any:
         kind = Passed if packed["passed"] else Kept
         return kind(taken(packed["fd"]))
+
+
+def ends_with_us(port: Any) -> bool:
+    """Whether nobody goes on with a port's socket after us."""
+    return not isinstance(port, Passed) or isinstance(port, Kept)
 
 
 def _plain(port: Any) -> Any:

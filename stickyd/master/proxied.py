@@ -86,5 +86,5 @@ class Announced(Waiting):
         self._cut("PROXY header not complete in time")
 
     def dismiss(self) -> None:
-        """The listener stops."""
+        """The listener stops, and has waited long enough."""
         self.end()

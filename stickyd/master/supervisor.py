@@ -294,6 +294,12 @@ class Supervisor:
                     worker.kill(after=grace + KILL_AFTER)
         await defer.DeferredList([worker.ended for worker in workers])
 
+    def hurry(self, grace: float) -> None:
+        """While we stop: less time than was said before."""
+        for worker in self._slots.workers():
+            worker.retire(grace, [], "stop")
+            worker.kill(after=grace + KILL_AFTER)
+
     async def report(self) -> Report:
         """Slot states and counters of all workers, those that have ended included."""
         report = await report_on(self._slots, self._gone, self._board)
