@@ -59,7 +59,7 @@ trial: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial tests
 
 check-slow: $(SLOW_STAMP) trial
-	STICKYD_SLOW=1 $(BIN)/python -m pytest -p no:twisted -q tests/test_corpus.py tests/test_apps_life.py
+	STICKYD_SLOW=1 $(MAKE) --no-print-directory unit
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling

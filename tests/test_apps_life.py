@@ -1,6 +1,5 @@
 """The life of workers whose app is ASGI or WSGI: what holds for twisted.web holds for them."""
 
-import os
 import signal
 import socket
 import threading
@@ -11,12 +10,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.daemon import Daemon, Reader, _alive, request, wait_for
+from tests.extent import SLOW, slow
 from tests.test_life import ONE, TWO, Life, life, reload, said
 from tests.test_upgrade import upgrade
 
 ASGI = ("--asgi", "stickyd_life_kinds:app")
 WSGI = ("--wsgi", "stickyd_life_kinds:wsgi")
-SLOW = bool(os.environ.get("STICKYD_SLOW"))
 NEW = "10.10.12.10"
 """A client of slot 1 at seed 1 that nobody has seen before."""
 
@@ -101,6 +100,7 @@ class Reload(Life):
             for pid in now.values():
                 self.assertEqual(word(daemon, pid), ["started", "ended"])
 
+    @slow
     def test_an_app_that_does_not_start_is_not_taken(self) -> None:
         with start(*ASGI, workers=2) as daemon:
             client = self.client(daemon)
@@ -116,6 +116,7 @@ class Reload(Life):
             self.assertEqual(daemon.pids(), pids)
             self.assertEqual(client.who(ONE), (1, pids[1]))
 
+    @slow
     def test_a_drain_then_on_retire_then_the_shutdown(self) -> None:
         options = ("--session-drain", "1", "--affinity-scope", "request")
         with start(*ASGI, *options, "--on-retire", "stickyd_life_kinds:retired") as daemon:
@@ -153,6 +154,7 @@ class Reload(Life):
 
 
 class Upgrade(Life):
+    @slow
     def test_connections_and_sockets_go_on(self) -> None:
         with start(*ASGI, "--affinity-scope", "request", workers=2) as daemon:
             pids = daemon.pids()
@@ -238,6 +240,7 @@ class Bounds(Life):
             wait_for(lambda: daemon.report()["connections"]["open"] == 2)
             self.assertEqual(self.client(daemon).who(ONE)[0], 1)
 
+    @slow
     def test_time(self) -> None:
         options = ("--body-timeout", "1", "--min-rate", "1000", "--half-close-timeout", "0.5")
         with start(*ASGI, *options) as daemon:

@@ -20,6 +20,7 @@ from stickyd.worker.apps import load_app
 from stickyd.worker.asgi import AsgiApp
 from tests import shared
 from tests.daemon import ROOT, SEED, Daemon, Reader, free_port, read_all, request, splits, wait_for
+from tests.extent import slow
 
 APP = ("--asgi", "stickyd_asgi_apps:app")
 MEBI = 1 << 20
@@ -379,6 +380,7 @@ class WithoutAModule(unittest.TestCase):
         self.assertIn("pip install 'stickyd[asgi]'", ended.stderr)
         self.assertNotIn("Traceback", ended.stdout)
 
+    @slow
     def test_without_uvloop_asyncio_has_one_of_its_own(self) -> None:
         for environment, loop in ((None, b"uvloop"), (self.environment("uvloop"), b"asyncio")):
             with Daemon(*APP, workers=1, environment=environment) as daemon:

@@ -18,6 +18,7 @@ from itertools import pairwise
 from stickyd.options import Options
 from stickyd.settings import Settings
 from tests.daemon import Daemon, Reader, request, wait_for
+from tests.extent import slow
 
 WORKERS = 3
 CROWD = 18
@@ -125,6 +126,7 @@ class Crowd(WithDaemon):
             self.assertEqual(self.worker_of(daemon, client), homes[client])
         wait_for(lambda: loads(daemon) == NONE, what="no load")
 
+    @slow
     def test_connection_scope(self) -> None:
         daemon = self.check("connection")
         self.check_strangers(daemon)

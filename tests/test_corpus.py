@@ -3,7 +3,6 @@
 ``STICKYD_SLOW=1`` cuts in more ways, which takes some minutes.
 """
 
-import os
 import select
 import socket
 import time
@@ -15,8 +14,8 @@ from stickyd.options import Options
 from tests.corpus.make_corpus import BODY_LIMIT, files, found
 from tests.corpus.reading import MANY, Case, Reading, at_random, difference, lines, load
 from tests.daemon import Daemon, Reader, read_all, request, wait_for
+from tests.extent import SLOW
 
-SLOW = os.environ.get("STICKYD_SLOW") == "1"
 CONNECTIONS = 16
 PAUSE = 0.0005
 PAUSES_MOST = 400

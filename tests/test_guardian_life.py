@@ -4,6 +4,7 @@ import os
 import signal
 
 from tests.daemon import Daemon, Reader, _alive, request, wait_for
+from tests.extent import slow
 from tests.test_life import ONE, TWO, Client, Life, life, reload, said, start
 from tests.test_upgrade import upgrade, upgrades
 
@@ -58,6 +59,7 @@ class Changes(Idle):
             self.assertEqual(self.who(fresh, "10.10.12.10"), {(1, new)})
             self.check_all_there(daemon, 2 * FEW, FEW)
 
+    @slow
     def test_a_drain_whose_new_worker_is_killed(self) -> None:
         with start("--session-drain", "30", "--affinity-scope", "request") as daemon:
             idle = self.idle(daemon, ONE)
@@ -72,6 +74,7 @@ class Changes(Idle):
             self.assertEqual(self.who(idle, ONE), {(1, old)})
             self.check_all_there(daemon, 2 * FEW, FEW)
 
+    @slow
     def test_worn_workers(self) -> None:
         with start("--max-requests", "20") as daemon:
             idle = self.idle(daemon, ONE)

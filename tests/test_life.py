@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 from tests.daemon import Daemon, Reader, Response, _alive, request, wait_for
+from tests.extent import slow
 
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 """Clients of slot 1 and slot 2 at seed 1."""
@@ -173,6 +174,7 @@ class Scale(Life):
             for client in clients.values():
                 self.assertEqual(client.sock.getsockname()[1], client.port)
 
+    @slow
     def test_connection_scope(self) -> None:
         self.check("connection")
 
@@ -207,6 +209,7 @@ class Silence(Life):
             with self.assertRaises((EOFError, ConnectionResetError)):
                 client.reader.response()
 
+    @slow
     def test_one_that_is_busy_in_a_thread_is_left_alone(self) -> None:
         with start("--timeout", "2") as daemon:
             client = self.client(daemon)
@@ -225,6 +228,7 @@ class Silence(Life):
             time.sleep(1.2)
             self.assertEqual(daemon.pids(), pids)
 
+    @slow
     def test_an_app_that_never_loads_is_given_up(self) -> None:
         with start("--start-timeout", "2") as daemon:
             (life(daemon) / "hangs-1").touch()
@@ -255,6 +259,7 @@ class CrashLoop(Life):
             log = [line for line in daemon.log if "told to fail" in line]
             self.assertLess(len(log), 8)
 
+    @slow
     def test_without_failover_keys_wait_for_their_slot(self) -> None:
         with start("--slot-failover", "0") as daemon:
             fails = life(daemon) / "fails-1"

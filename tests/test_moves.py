@@ -7,6 +7,7 @@ import threading
 import unittest
 
 from tests.daemon import Daemon, Reader, request, wait_for
+from tests.extent import slow
 
 APP = ("--class", "stickyd_test_apps:Page", "--affinity-scope", "request")
 ONE, TWO = "10.10.10.10", "10.10.12.11"
@@ -30,6 +31,7 @@ class BigBodies(unittest.TestCase):
                 self.assertEqual(len(reader.response().body), size)
                 self.assertEqual(reader.response().worker, 2)
 
+    @slow
     def test_both_ways_between_small_requests_of_other_clients(self) -> None:
         upload = os.urandom(MEBI) * 64
         digest = hashlib.sha256(upload).hexdigest().encode()

@@ -32,6 +32,7 @@ from stickyd.settings import Settings
 from stickyd.worker.apps import WebApp
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
+from tests.extent import SLOW
 from tests.stepping import SteppingReactor
 
 SLOTS = 3
@@ -504,18 +505,20 @@ class GuardedCounted(Counted):
 
 
 Ownership.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=400 if SLOW else 60,
     stateful_step_count=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=150)
+GuardedOwnership.TestCase.settings = settings(Ownership.TestCase.settings)
 OwnershipTest = Ownership.TestCase
 GuardedOwnershipTest = GuardedOwnership.TestCase
 
-Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=60)
+Counted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=150 if SLOW else 30)
 CountedTest = Counted.TestCase
 
-GuardedCounted.TestCase.settings = settings(Ownership.TestCase.settings, max_examples=40)
+GuardedCounted.TestCase.settings = settings(
+    Ownership.TestCase.settings, max_examples=100 if SLOW else 20
+)
 GuardedCountedTest = GuardedCounted.TestCase

@@ -10,8 +10,9 @@ import unittest
 
 from stickyd.explain import ExplainOptions, explain
 from tests.daemon import Daemon, Reader, request, wait_for, workers_in
+from tests.extent import SLOW
 
-CONNECTIONS = 10_000
+CONNECTIONS = 10_000 if SLOW else 2_000
 
 
 def explained(keys: list[str], *options: str) -> dict[str, int]:

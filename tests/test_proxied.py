@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import count
 from types import SimpleNamespace
 
+from twisted.internet import defer
+
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.master.admission import Admission
@@ -126,13 +128,40 @@ class StepByStep(unittest.TestCase):
         owing, begun = self.connect(), self.connect()
         self.send(owing, b"PROXY")
         self.send(begun, v1(A4, B4) + PLAIN[:10])
-        self.listener.stop()
+        stopped = defer.ensureDeferred(self.listener.stop(0))
+        self.assertTrue(stopped.called)
         self.assertEqual(outcome(owing)[0], b"")
         self.assertTrue(begun.recv(9999).startswith(b"HTTP/1.1 503 "))
         begun.close()
         self.reactor.settle()
         self.assertEqual((self.listener.waiting, self.reactor.readers), (set(), {}))
         self.assertEqual(self.places.open(), 0)
+
+    def test_a_stop_that_waits(self) -> None:
+        owing, begun, silent = self.connect(), self.connect(), self.connect()
+        self.send(owing, b"PROXY")
+        self.send(begun, v1(A4, B4) + PLAIN[:10])
+        self.send(silent, v1(A4, B4))
+        stopped = defer.ensureDeferred(self.listener.stop(1.0))
+        self.send(owing, v1(A4, B4)[5:] + PLAIN)
+        self.send(begun, PLAIN[10:])
+        self.assertEqual(len(self.placed), 2)
+        self.assertFalse(stopped.called)
+        self.reactor.advance(1.0)
+        self.assertTrue(stopped.called)
+        self.assertTrue(silent.recv(9999).startswith(b"HTTP/1.1 503 "))
+        silent.close()
+        self.reactor.settle()
+        for arrival in self.placed:
+            arrival.release()
+
+    def test_a_stop_waits_no_longer_than_it_must(self) -> None:
+        sock = self.connect()
+        self.send(sock, v1(A4, B4) + PLAIN[:10])
+        stopped = defer.ensureDeferred(self.listener.stop(1.0))
+        self.send(sock, PLAIN[10:])
+        self.assertTrue(stopped.called)
+        self.placed.pop().release()
 
 
 # ---- the daemon

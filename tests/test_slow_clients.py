@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 from tests.daemon import Daemon, Reader, read_all, request
+from tests.extent import slow
 
 HEAD_TIMEOUT = 2.0
 LATE = 1.5
@@ -94,6 +95,7 @@ class SlowClients(unittest.TestCase):
             sock.sendall(again * 100)
         return sock.recv(65536)
 
+    @slow
     def test_two_hundred_of_them_cost_nothing_and_good_clients_notice_nothing(self) -> None:
         with Daemon("--head-timeout", "30") as daemon:
             message = request("10.10.10.10")

@@ -19,6 +19,7 @@ from stickyd.service import STOP_MARGIN
 from stickyd.settings import Settings
 from tests.activation import Activated, Unit
 from tests.daemon import ROOT, Reader, request, wait_for, workers_in
+from tests.extent import slow
 
 ANALYZE = shutil.which("systemd-analyze")
 APP = ("--class", "stickyd_whoami_app:App")
@@ -196,6 +197,7 @@ class Alive(Installed):
             while "1 of 1" not in daemon.told("STATUS")["STATUS"]:
                 pass
 
+    @slow
     def test_a_program_that_is_replaced_goes_on_telling(self) -> None:
         with Activated(self.root, watchdog=1.0) as daemon:
             daemon.told("READY")

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from tests.daemon import ROOT, Daemon, Reader, _alive, read_all, request, wait_for, workers_in
+from tests.extent import slow
 from tests.test_life import ONE, TWO, Life, life, reload, said, start
 
 
@@ -101,6 +102,7 @@ class Upgrade(Life):
             upgrade(daemon)
             self.assertEqual(daemon.pids(), pids)
 
+    @slow
     def test_a_worker_that_leaves_and_one_that_drains_are_taken_along(self) -> None:
         with start("--session-drain", "30") as daemon:
             client, late = self.client(daemon), self.client(daemon)
@@ -126,6 +128,7 @@ class Upgrade(Life):
             wait_for(lambda: upgrades(daemon) == 1, 20, "another program")
             self.assertEqual(client.who(ONE), (1, daemon.pids()[1]))
 
+    @slow
     def test_a_blocked_worker_ends_with_its_answer(self) -> None:
         with start() as daemon:
             client = self.client(daemon)

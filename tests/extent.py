@@ -1,0 +1,9 @@
+"""How much of the suite runs: ``STICKYD_SLOW=1`` (``make check-slow``) for all of it."""
+
+import os
+import unittest
+
+SLOW = os.environ.get("STICKYD_SLOW") == "1"
+
+slow = unittest.skipUnless(SLOW, "one of several like it: STICKYD_SLOW=1, make check-slow")
+"""For a test that takes long beside others of its kind, which always run."""
