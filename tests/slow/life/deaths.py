@@ -6,7 +6,7 @@ import re
 import signal
 import statistics
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 
 from tests.daemon import wait_for
@@ -21,16 +21,16 @@ _SILENT = re.compile(r"worker \d+ \(pid (\d+)\) has been silent")
 @contextlib.contextmanager
 def with_losses(
     results: Results, scope: str, arguments: Arguments, *options: str
-) -> Iterator[tuple[Run, set[int]]]:
+) -> Iterator[tuple[Run, dict[int, int]]]:
     """Four workers under load, by clients that come back after a loss.
 
-    The body adds to the set the pids that it killed, or had killed.
+    The body notes the pids that it killed, or had killed, as `judged` wants them.
     """
     # A slot is not given up: where requests belong stays the same.
     more = ("--slot-failover", "0", "--notes", *options)
     with daemon_for_load(results, scope, arguments, *more, workers=4) as run:
         before = run.daemon.settled_descriptors()
-        killed: set[int] = set()
+        killed: dict[int, int] = {}
         load = Load(run.daemon.port, run.policy(4), scope, reconnect=True, seed=arguments.seed)
         wrk = Wrk(run.daemon.port, arguments.delay, arguments.seed)
         try:
@@ -47,7 +47,7 @@ def with_losses(
         run.check_descriptors(before)
 
 
-def check_losses(run: Run, load: Load, killed: Collection[int], guardian: bool) -> None:
+def check_losses(run: Run, load: Load, killed: Mapping[int, int], guardian: bool) -> None:
     """Only what a killed worker had in its hands may be lost."""
     counts = load.counts
     run.check(
@@ -76,11 +76,11 @@ def kill(results: Results, scope: str, arguments: Arguments) -> None:
         while len(killed) < rounds:
             # On a busy machine the master may not have noticed the last one's end yet.
             alive = wait_for(
-                lambda: set(run.daemon.pids().values()) - killed, PATIENCE, "a ready worker"
+                lambda: set(run.daemon.pids().values()) - killed.keys(), PATIENCE, "a ready worker"
             )
             pid = chance.choice(sorted(alive))
+            killed[pid] = time.monotonic_ns()
             os.kill(pid, signal.SIGKILL)
-            killed.add(pid)
             # The pace of the scenario.
             time.sleep(1.0)
         wait_for(
@@ -111,7 +111,7 @@ def stop(results: Results, scope: str, arguments: Arguments) -> None:
             run.said(f"worker {slot} is ready")
             replaced.append(time.monotonic() - started)
         silent = {int(m[1]) for line in run.daemon.log if (m := _SILENT.search(line))}
-        killed |= silent
+        killed |= dict.fromkeys(silent, 0)
         run.check(
             stopped <= silent,
             f"{rounds} stopped; detected after {max(detected):.1f} s at most,"
@@ -137,7 +137,8 @@ def crashloop(results: Results, scope: str, arguments: Arguments, seconds: float
         first = Load(port, None, scope, names=of_first, **few)
         load.start()
         first.start()
-        healthy, crashing, killed = [], [], set()
+        healthy, crashing = [], []
+        killed: dict[int, int] = {}
         cpu = failed = lines = 0.0
         for _ in range(rounds):
             healthy.append(_phase(seconds))
@@ -145,8 +146,8 @@ def crashloop(results: Results, scope: str, arguments: Arguments, seconds: float
             pid = run.daemon.pids()[1]
             own, children = cpu_seconds(run.daemon.process.pid)
             run.mark()
+            killed[pid] = time.monotonic_ns()
             os.kill(pid, signal.SIGKILL)
-            killed.add(pid)
             began = len(run.daemon.log)
             crashing.append(_phase(seconds))
             lines += len(run.daemon.log) - began

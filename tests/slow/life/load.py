@@ -32,13 +32,16 @@ PAUSES = {"busy": (0.02, 0.15), "idle": (2.0, 12.0), "short": (0.05, 0.4)}
 class Loss:
     """A connection that ended or failed, and what was in flight on it.
 
-    :ivar opened: when, as is ``ended``, by time.monotonic_ns: ports are used again.
+    :ivar opened: when, as are ``answered`` and ``ended``, by time.monotonic_ns: ports are used
+        again.
+    :ivar answered: when the last answer had been read; 0 if there was none.
     """
 
     connection: int
     kind: str
     port: int
     opened: int
+    answered: int
     ended: int
     how: str
     due: tuple[Asked, ...]
@@ -58,6 +61,7 @@ class Connection:
         self.kind = kind
         self.names = names
         self.opened = time.monotonic_ns()
+        self.answered = 0
         self.sock = socket.create_connection(("127.0.0.1", port), 60)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
@@ -220,7 +224,8 @@ class Load(threading.Thread):
         unsent = bool(connection.unsent or connection.rest)
         self.ports.pop(connection.number, None)
         number, kind = connection.number, connection.kind
-        port, times = connection.port, (connection.opened, time.monotonic_ns())
+        port, now = connection.port, time.monotonic_ns()
+        times = (connection.opened, connection.answered, now)
         self.losses.append(Loss(number, kind, port, *times, how, (*connection.due,), unsent))
         if not self._reconnect:
             self.failures.append(str(self.losses[-1]))
@@ -301,6 +306,7 @@ class Load(threading.Thread):
             self.failures.append(f"connection {connection.number}: an answer nobody asked for")
             return
         asked = connection.due.popleft()
+        connection.answered = time.monotonic_ns()
         self.counts["answered"] += 1
         self.counts["bodies"] += "POST" in asked.what
         self.counts["slots checked"] += asked.slot is not None and asked.policy is self.policy

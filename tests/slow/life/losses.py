@@ -2,18 +2,23 @@
 
 import enum
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
 from tests.slow.life.load import Loss
 
+INSTANT = 5_000_000
+"""Nanoseconds before a kill in which the client has read an answer whose sender may not have gone
+on since: the answer is in the kernel, and the note that the connection idles is the next step."""
+
 
 class Fate(enum.Enum):
     """What a lost connection was doing."""
 
     IDLE = "idle in a killed worker"
+    JUST_ANSWERED = "answered whole at the instant of the kill, no request in flight"
     BEGUN = "a request was being answered by a killed worker"
     HELD = "in a killed worker, its request not given to the app yet"
     ON_ITS_WAY = "new, waiting in an inbox, or with a worker that lives"
@@ -45,22 +50,27 @@ class Notes:
                     begun.add(int(number))
         return cls(taken, begun)
 
-    def fate(self, loss: Loss, killed: Collection[int]) -> Fate:
-        """What became of a lost connection; ``killed`` are the pids that were."""
+    def fate(self, loss: Loss, killed: Mapping[int, int]) -> Fate:
+        """What became of a lost connection; ``killed`` as for `judged`."""
         notes = self.taken.get(loss.port, ())
         takers = [(when, pid) for when, pid in notes if loss.opened < when < loss.ended]
         if not takers or max(takers)[1] not in killed or loss.how.startswith("no answer"):
             return Fate.ON_ITS_WAY
         if not loss.due:
-            return Fate.IDLE
+            killed_at = killed[max(takers)[1]]
+            just = killed_at and loss.answered > killed_at - INSTANT
+            return Fate.JUST_ANSWERED if just else Fate.IDLE
         begun = any(asked.number in self.begun for asked in loss.due)
         return Fate.BEGUN if begun else Fate.HELD
 
 
 def judged(
-    losses: list[Loss], notes: Notes, killed: Collection[int]
+    losses: list[Loss], notes: Notes, killed: Mapping[int, int]
 ) -> tuple[Counter[Fate], list[str]]:
-    """How many of each fate; a line for each connection that had something in flight."""
+    """How many of each fate; a line for each connection that had something in flight.
+
+    :param killed: pids, and when (time.monotonic_ns), 0 if that is not known.
+    """
     fates = [(loss, notes.fate(loss, killed)) for loss in losses]
     lines = [f"{loss}: {fate.value}" for loss, fate in fates if loss.due or fate is Fate.ON_ITS_WAY]
     # What must not be comes first.
