@@ -27,7 +27,16 @@ KEPT = ROOT / "benchmarks" / ".results"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
 
-def arguments() -> argparse.Namespace:
+def chosen(given: argparse.Namespace) -> Sequence[str]:
+    """The workloads to run: none if the page is only to be filled from what was kept."""
+    if given.workloads:
+        return list(given.workloads)
+    if given.quick:
+        return DAILY
+    return () if given.document and not given.keep else tuple(WORKLOADS)
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line asks for."""
     names = " ".join(WORKLOADS)
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.split("\n")[0])
@@ -38,7 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="p1 to p3, few and short")
     parser.add_argument("--keep", action="store_true", help=f"write to {KEPT.relative_to(ROOT)}")
     parser.add_argument("--document", action="store_true", help="fill docs/benchmarks.md")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     if unknown := [name for name in given.workloads if name not in WORKLOADS]:
         parser.error(f"{unknown[0]!r} is none of {names}")
     for name in ("rounds", "seconds"):
@@ -68,7 +77,7 @@ def document() -> None:
         KEPT.glob("*.json"), key=lambda path: (order[path.stem.split("-")[0]], path.stem)
     )
     if not found:
-        raise Unavailable("nothing was kept: run `python -m benchmarks all --keep` first")
+        raise Unavailable("nothing was kept: run `python -m benchmarks --keep` first")
     documents = [json.loads(path.read_text()) for path in found]
     taken = max(datetime.date.fromtimestamp(path.stat().st_mtime) for path in found).isoformat()
     text = report.section([from_json(each) for each in documents], taken, machine())
@@ -109,9 +118,7 @@ def main() -> int:
             tuple(filter(None, given.only.split(","))),
             given.quick,
         )
-        names = given.workloads or (DAILY if given.quick else ())
-        if not names and not given.document:
-            names = tuple(WORKLOADS)
+        names = chosen(given)
         if names:
             keep_to_load_core()
         for result in run(names, plan):

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks import report
+from benchmarks.__main__ import arguments, chosen
 from benchmarks.contest import Ground, Unavailable, cpu, tree
 from benchmarks.correctness import check, clients_of, judged, slots, worker_of
 from benchmarks.load import Load, Said, read
@@ -167,6 +168,20 @@ class Reports(unittest.TestCase):
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two cores")
+class Chosen(unittest.TestCase):
+    def test_what_runs(self):
+        every = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p99")
+        for line, expected in (
+            ("", every),
+            ("--keep --document", every),
+            ("--document", ()),
+            ("--quick", ("p1", "p2", "p3")),
+            ("p4 p1 --keep --document", ("p4", "p1")),
+        ):
+            with self.subTest(line=line):
+                self.assertEqual(tuple(chosen(arguments(line.split()))), expected)
+
+
 class Ending(unittest.TestCase):
     def test_a_family_that_ignores_term_is_ended(self):
         code = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
