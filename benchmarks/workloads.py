@@ -189,7 +189,10 @@ P6 = Workload(
         "daphne, bare": who.daphne,
     },
     {MINE: 1, REQUEST: 1},
-    [Target(MINE, "uvicorn, bare", at_most=1.25)],
+    [
+        Target(MINE, "uvicorn, bare", at_most=1.05),
+        Target(REQUEST, "uvicorn, bare", at_most=1.25),
+    ],
     note="uvloop and httptools in uvicorn and stickyd, no access logs.",
 )
 P6_MIX = Workload(
@@ -199,6 +202,7 @@ P6_MIX = Workload(
     MINE,
     {MINE: who.stickyd_asgi("request", 4), "nginx + uvicorn": who.nginx_uvicorn(4)},
     {MINE: 4},
+    [Target(MINE, "nginx + uvicorn", at_least=1)],
 )
 
 Run = Callable[[Ground, Plan], list[Result]]
