@@ -117,6 +117,10 @@ class Daemon:
                 self._ready.set()
         self._ready.set()
 
+    def said(self, text: str) -> list[str]:
+        """The lines of the log with it; what has happened may not have been read here yet."""
+        return wait_for(lambda: [line for line in self.log if text in line], what=repr(text))
+
     def report(self) -> dict[str, Any]:
         """What ``--control`` tells."""
         with socket.socket(socket.AF_UNIX) as sock:

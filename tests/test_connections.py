@@ -326,7 +326,7 @@ class Crowd(unittest.TestCase):
             self.assertEqual(report["master"]["shed"], 0)
             self.assertEqual(ask(inside, ONE, "/hoard?left=0").worker, 1)
             self.assertEqual(ask(self.connect(daemon), ONE).worker, 1)
-            self.assertIn("few descriptors are left", "\n".join(daemon.log))
+            daemon.said("few descriptors are left")
             self.crowd.close()
             self.wait_open(daemon, 0)
 
@@ -351,8 +351,7 @@ class Crowd(unittest.TestCase):
             # A pause may still be on.
             wait_for(lambda: self.served(daemon))
             self.assertGreaterEqual(daemon.report()["master"]["shed"], 10)
-            said = [line for line in daemon.log if "cannot accept for now" in line]
-            self.assertEqual(len(said), 1, said)
+            self.assertEqual(len(daemon.said("cannot accept for now")), 1)
             self.crowd.close()
             # One of them was the guardian's copy of the connection.
             self.assertEqual(daemon.settled_descriptors()[pid], taken - 1)

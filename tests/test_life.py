@@ -60,10 +60,6 @@ def reload(daemon: Daemon) -> None:
     wait_for(lambda: daemon.report()["generation"] > generation, what="a new generation")
 
 
-def said(daemon: Daemon, text: str) -> str:
-    return wait_for(lambda: next((li for li in daemon.log if text in li), ""), what=repr(text))
-
-
 class Reload(Life):
     def check(self, scope: str) -> None:
         with start("--affinity-scope", scope) as daemon:
@@ -107,9 +103,9 @@ class Reload(Life):
             file.write_text("raise RuntimeError('broken on purpose')\n")
             pids = daemon.pids()
             daemon.process.send_signal(signal.SIGHUP)
-            line = said(daemon, "broken on purpose")
+            (line,) = daemon.said("broken on purpose")
             self.assertIn("reload: cannot load --class changing:Page: RuntimeError", line)
-            said(daemon, "given up")
+            daemon.said("given up")
             self.assertEqual(daemon.pids(), pids)
             self.assertEqual(client.ask(ONE).body, b"first")
             file.write_text(code.format("the second one"))
@@ -184,7 +180,7 @@ class Scale(Life):
     def test_the_last_slot_stays(self) -> None:
         with start(workers=1) as daemon:
             daemon.process.send_signal(signal.SIGTTOU)
-            said(daemon, "one slot must be left")
+            daemon.said("one slot must be left")
             client = self.client(daemon)
             self.assertEqual(client.who(TWO)[0], 1)
 
@@ -204,8 +200,8 @@ class Silence(Life):
         with start("--timeout", "2") as daemon:
             client = self.client(daemon)
             client.sock.sendall(request(ONE, "/block?s=60"))
-            said(daemon, "has been silent for 2.0 s and is killed")
-            said(daemon, "stickyd_life_app.py")
+            daemon.said("has been silent for 2.0 s and is killed")
+            daemon.said("stickyd_life_app.py")
             with self.assertRaises((EOFError, ConnectionResetError)):
                 client.reader.response()
 
@@ -234,7 +230,7 @@ class Silence(Life):
             (life(daemon) / "hangs-1").touch()
             pids = daemon.pids()
             daemon.process.send_signal(signal.SIGHUP)
-            said(daemon, "given up")
+            daemon.said("given up")
             self.assertEqual(daemon.pids(), pids)
 
 
@@ -251,7 +247,7 @@ class CrashLoop(Life):
             self.assertEqual(waiting.who(ONE)[0], 2)
             self.assertEqual(daemon.report()["table"]["slots"], [2])
             self.assertEqual(other.who(TWO)[0], 2)
-            said(daemon, "is started again in 1.0 s")
+            daemon.said("is started again in 1.0 s")
             fails.unlink()
             wait_for(lambda: daemon.report()["table"]["slots"] == [1, 2], 20, "slot 1 back")
             self.assertEqual(waiting.who(ONE)[0], 1)
@@ -265,7 +261,7 @@ class CrashLoop(Life):
             fails = life(daemon) / "fails-1"
             fails.touch()
             os.kill(daemon.pids()[1], signal.SIGKILL)
-            said(daemon, "is started again in 0.5 s")
+            daemon.said("is started again in 0.5 s")
             waiting = self.client(daemon)
             waiting.sock.sendall(request(ONE))
             wait_for(lambda: daemon.report()["master"]["handed_off"])

@@ -169,8 +169,7 @@ class Misroutes(unittest.TestCase):
                 sock.sendall(request(client, "/hello"))
                 self.assertTrue(reader.response().body.startswith(b"From worker 1 "))
             self.assertEqual(daemon.report()["workers"]["misrouted"], 2)
-            said = [line for line in daemon.log if "--affinity-scope request" in line]
-            self.assertEqual(len(said), 1, said)
+            self.assertEqual(len(daemon.said("--affinity-scope request")), 1)
 
     def test_worker_header_without_a_name(self) -> None:
         with Daemon("--worker-header", "--seed", "1") as daemon, daemon.connect() as sock:
