@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.daemon import Daemon, Reader, _alive, request, wait_for
 from tests.extent import SLOW, slow
-from tests.test_life import ONE, TWO, Life, life, reload, said
+from tests.test_life import ONE, TWO, Life, life, reload
 from tests.test_upgrade import upgrade
 
 ASGI = ("--asgi", "stickyd_life_kinds:app")
@@ -107,8 +107,8 @@ class Reload(Life):
             pids = daemon.pids()
             (life(daemon) / "fails-2").touch()
             daemon.process.send_signal(signal.SIGHUP)
-            said(daemon, "reload: the app cannot start: told to fail")
-            said(daemon, "given up")
+            daemon.said("reload: the app cannot start: told to fail")
+            daemon.said("given up")
             # The one beside it had started, so it ends in order too.
             ends = [f for f in life(daemon).iterdir() if f.name.isdecimal()]
             others = [word(daemon, int(f.name)) for f in ends if int(f.name) not in pids.values()]
@@ -201,8 +201,8 @@ class Silence(Life):
             client = self.client(daemon)
             pid = daemon.pids()[1]
             client.sock.sendall(request(ONE, "/block?s=60"))
-            said(daemon, "has been silent for 2.0 s and is killed")
-            said(daemon, "stickyd_life_kinds.py")
+            daemon.said("has been silent for 2.0 s and is killed")
+            daemon.said("stickyd_life_kinds.py")
             with self.assertRaises((EOFError, ConnectionResetError)):
                 client.reader.response()
             self.assertNotEqual(self.client(daemon).who(ONE)[1], pid)
@@ -212,8 +212,8 @@ class Silence(Life):
             (life(daemon) / "hangs-1").touch()
             pids = daemon.pids()
             daemon.process.send_signal(signal.SIGHUP)
-            said(daemon, "has been silent for 2.0 s and is killed")
-            said(daemon, "given up")
+            daemon.said("has been silent for 2.0 s and is killed")
+            daemon.said("given up")
             self.assertEqual(daemon.pids(), pids)
 
 
@@ -272,7 +272,7 @@ class Stop(Life):
             client.sock.sendall(request(ONE, "/begun"))
             wait_for(lambda: b"begun" in client.sock.recv(4096, socket.MSG_PEEK))
             daemon.process.send_signal(signal.SIGTERM)
-            said(daemon, "shutting down")
+            daemon.said("shutting down")
             (life(daemon) / "go").touch()
             self.assertEqual(client.reader.response().body, b"begun done")
             self.assertTrue(client.reader.at_end())

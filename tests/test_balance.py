@@ -14,6 +14,7 @@ import socket
 import unittest
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 from stickyd.options import Options
 from stickyd.settings import Settings
@@ -55,6 +56,11 @@ class WithDaemon(unittest.TestCase):
         sock.sendall(request(client, path))
         return sock, reader
 
+    def gate(self, daemon: Daemon, name: str) -> tuple[Path, str]:
+        """A file, and the path of what is answered once it exists."""
+        file = Path(daemon.directory.name, name)
+        return file, f"/held?until={file}"
+
     def busy(self, daemon: Daemon, count: int) -> None:
         """Wait until so many requests have been given to the app."""
         wait_for(lambda: daemon.report()["workers"]["requests"] == count, what=f"{count} requests")
@@ -81,13 +87,15 @@ class Crowd(WithDaemon):
 
     def check(self, scope: str) -> Daemon:
         daemon = self.daemon(scope, "--hash-balance-factor", "150")
-        asked = [self.ask(daemon, client, "/late?s=1.5") for client in HOT]
+        gate, path = self.gate(daemon, "first")
+        asked = [self.ask(daemon, client, path) for client in HOT]
         self.busy(daemon, CROWD)
         carried = loads(daemon)
         self.assertEqual(sum(carried), CROWD)
         self.assertLessEqual(max(carried), BOUND)
         # The first choice is used as far as the bound lets it.
         self.assertEqual(carried[0], BOUND)
+        gate.touch()
         homes = dict(zip(HOT, (worker(reader) for _, reader in asked), strict=True))
         self.assertEqual(sorted(Counter(homes.values()).items()), list(enumerate(carried, 1)))
         self.assertEqual(daemon.report()["master"]["displaced"], CROWD - BOUND)
@@ -106,7 +114,8 @@ class Crowd(WithDaemon):
         return daemon
 
     def check_deaths(self, daemon: Daemon, homes: dict[str, int], carried: list[int]) -> None:
-        asked = [self.ask(daemon, client, "/late?s=2") for client in HOT]
+        gate, path = self.gate(daemon, "second")
+        asked = [self.ask(daemon, client, path) for client in HOT]
         wait_for(lambda: loads(daemon) == carried, what="everybody at home")
         self.busy(daemon, 4 * CROWD)
         pids = daemon.pids()
@@ -114,6 +123,7 @@ class Crowd(WithDaemon):
             os.kill(pids[slot], signal.SIGKILL)
         left = [0, carried[1], 0]
         wait_for(lambda: loads(daemon) == left, what=f"loads {left} of {carried}")
+        gate.touch()
         for client, (_, reader) in zip(HOT, asked, strict=True):
             if homes[client] == 2:
                 self.assertEqual(worker(reader), 2)
@@ -174,8 +184,9 @@ class Seam(WithDaemon):
             sock, reader = self.ask(daemon, clients_of(at % WORKERS + 1, 40)[-1])
             self.assertEqual(worker(reader), at % WORKERS + 1)
             shared.append((sock, reader))
+        gate, path = self.gate(daemon, "gate")
         for at, (client, (sock, _)) in enumerate(zip(HOT, shared, strict=True), 1):
-            sock.sendall(request(client, "/late?s=2"))
+            sock.sendall(request(client, path))
             # One after the other, so that each placer sees what the others have placed.
             self.busy(daemon, CROWD + at)
         carried = loads(daemon)
@@ -185,6 +196,7 @@ class Seam(WithDaemon):
         report = daemon.report()
         self.assertEqual(report["workers"]["displaced"], CROWD - BOUND)
         self.assertEqual(report["master"]["displaced"], 0)
+        gate.touch()
         homes = [worker(reader) for _, reader in shared]
         moved = sum(home != at % WORKERS + 1 for at, home in enumerate(homes))
         self.assertEqual(sum(report["workers"]["moved"].values()), moved)

@@ -5,7 +5,7 @@ import signal
 
 from tests.daemon import Daemon, Reader, _alive, request, wait_for
 from tests.extent import slow
-from tests.test_life import ONE, TWO, Client, Life, life, reload, said, start
+from tests.test_life import ONE, TWO, Client, Life, life, reload, start
 from tests.test_upgrade import upgrade, upgrades
 
 FEW = 6
@@ -116,7 +116,7 @@ class Changes(Idle):
             idle = self.idle(daemon, ONE)
             (life(daemon) / "fails-1").touch()
             self.kill(daemon, daemon.pids()[1])
-            said(daemon, "its keys go to the next slot")
+            daemon.said("its keys go to the next slot")
             self.assertEqual(self.who(idle, ONE), {(2, daemon.pids()[2])})
             self.check_all_there(daemon, FEW, FEW)
 
@@ -169,7 +169,7 @@ class AnotherProgram(Idle):
             pid = daemon.pids()[1]
             os.kill(pid, signal.SIGSTOP)
             daemon.process.send_signal(signal.SIGUSR2)
-            said(daemon, "upgrade: becoming")
+            daemon.said("upgrade: becoming")
             self.kill(daemon, pid)
             wait_for(lambda: upgrades(daemon) == 1, 20, "another program")
             self.assertEqual(self.who(idle, ONE), {(1, daemon.pids()[1])})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.daemon import ROOT, Daemon, Reader, _alive, read_all, request, wait_for, workers_in
 from tests.extent import slow
-from tests.test_life import ONE, TWO, Life, life, reload, said, start
+from tests.test_life import ONE, TWO, Life, life, reload, start
 
 
 def upgrades(daemon: Daemon) -> int:
@@ -94,7 +94,7 @@ class Upgrade(Life):
             pids = daemon.pids()
             seed.write_text("no number")
             daemon.process.send_signal(signal.SIGUSR2)
-            line = said(daemon, "upgrade: given up")
+            (line,) = daemon.said("upgrade: given up")
             self.assertIn("the seed is not a whole number", line)
             self.assertEqual(upgrades(daemon), 0)
             self.assertEqual(daemon.pids(), pids)

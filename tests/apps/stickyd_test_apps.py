@@ -37,6 +37,19 @@ class Page(Resource):
         request.notifyFinish().addErrback(lambda _: call.active() and call.cancel())
         return NOT_DONE_YET
 
+    def held(self, request):
+        """Answers once the file ?until= exists."""
+
+        def look():
+            if os.path.exists(request.args[b"until"][0]):
+                request.write(b"From worker %b held " % SLOT)
+                request.finish()
+
+        looking = LoopingCall(look)
+        request.notifyFinish().addBoth(lambda _: looking.stop())
+        looking.start(0.02, now=False)
+        return NOT_DONE_YET
+
     def _finish(self, request):
         request.write(b"From worker %b late " % SLOT)
         request.finish()
