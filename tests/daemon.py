@@ -146,7 +146,8 @@ class Daemon:
         """As `descriptors`, once they do not change: a control connection may be just closing."""
         last = self.descriptors()
         while True:
-            time.sleep(0.1)
+            # Longer than the master takes to drop its copies of what has ended.
+            time.sleep(0.3)
             now = self.descriptors()
             if now == last:
                 return now

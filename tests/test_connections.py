@@ -354,7 +354,7 @@ class Crowd(unittest.TestCase):
             self.assertEqual(len(daemon.said("cannot accept for now")), 1)
             self.crowd.close()
             # One of them was the guardian's copy of the connection.
-            self.assertEqual(daemon.settled_descriptors()[pid], taken - 1)
+            wait_for(lambda: daemon.settled_descriptors()[pid] == taken - 1, what="as before")
 
     def served(self, daemon: Daemon) -> Any:
         with daemon.connect() as sock:

@@ -80,7 +80,7 @@ class Placement(unittest.TestCase):
                     wrong.append((key, answered))
             self.assertEqual(wrong, [])
             wait_for(lambda: daemon.report()["workers"]["open"] == 0, what="no open connection")
-            self.assertEqual(daemon.settled_descriptors(), before)
+            wait_for(lambda: daemon.settled_descriptors() == before, what="as before")
             report = daemon.report()
             self.assertEqual(report["master"]["accepted"], CONNECTIONS + 1)
             handed = {int(s): by["xff"] for s, by in report["master"]["handed_off"].items()}

@@ -270,7 +270,7 @@ class AllowedPeers(WithDaemon):
             wait_for(lambda: daemon.report()["workers"]["open"] == 0, what="no open connection")
             wait_for(lambda: daemon.report()["master"]["open"] == 0, what="nothing waits")
             self.assertEqual(daemon.report()["workers"]["misrouted"], 0)
-            self.assertEqual(daemon.settled_descriptors(), before)
+            wait_for(lambda: daemon.settled_descriptors() == before, what="as before")
 
     def the_peer_decides_src(self, daemon: Daemon) -> None:
         seen = set()
@@ -404,7 +404,7 @@ class OtherPeers(WithDaemon):
             self.assertEqual(report["refused"], {"proxy": len(sent) + 1})
             self.assertEqual(sum(n for by in report["handed_off"].values() for n in by.values()), 2)
             wait_for(lambda: daemon.report()["workers"]["open"] == 0)
-            self.assertEqual(daemon.settled_descriptors(), before)
+            wait_for(lambda: daemon.settled_descriptors() == before, what="as before")
 
     def test_without_an_address_the_headers_are_the_proxy_s_word(self) -> None:
         """The real peer stays, and is asked whether its forwarding headers count."""
