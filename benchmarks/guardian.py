@@ -137,7 +137,7 @@ def own_work(times: int = 2000, rounds: int = 15) -> None:
             descriptor = os.dup(ours.fileno())
             if copied:
                 entry = guardian.allot(1, ours.fileno(), 0)
-                guardian.guard(ours, frame._replace(entry=entry))
+                guardian.guard(entry, ours.detach(), frame._replace(entry=entry).encode())
                 noted = worker.take(entry, 1, True)
                 end_connection(descriptor, copied=True)
                 noted.end()

@@ -25,7 +25,10 @@ class MasterCounters:
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
-        self.handed_off.setdefault(slot, Counter())[reason] += 1
+        by = self.handed_off.get(slot)
+        if by is None:
+            by = self.handed_off[slot] = Counter()
+        by[reason] += 1
 
     def resume(self, told: dict[str, Any]) -> None:
         """Go on from what `as_json` of the program before us has told."""

@@ -21,6 +21,8 @@ LINGER_MOST = 10.0
 
 _READS_A_TURN = 16
 
+_FAMILY, _STREAM = int(socket.AF_INET), int(socket.SOCK_STREAM)
+
 
 class LingeringClose:
     """Owns a non-blocking socket, and what is still to be written to it, until it can be closed.
@@ -146,6 +148,9 @@ def end_connection(descriptor: int, copied: bool) -> None:
         os.close(descriptor)
         return
     # The family is of no account here, and need not be asked for.
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
-    with sock, contextlib.suppress(OSError):
+    sock = socket.socket(_FAMILY, _STREAM, 0, descriptor)
+    try:
         sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # It has ended already.
+    os.close(sock.detach())

@@ -172,7 +172,7 @@ class World:
 
         def done(sent: bool) -> None:
             assert sent
-            self.guardian.guard(ours, frame)
+            self.guardian.guard(entry, ours.detach(), frame.encode())
 
         self.ask(0)
         self.slots[WAY[0]].outbox.put(frame.encode(), ours.fileno(), 1e9, done)
@@ -227,7 +227,7 @@ class World:
         self.start(slot)
 
     def is_connection(self, descriptor: int) -> bool:
-        copies = [sock.fileno() for sock, _ in self.guardian._copies.values()]
+        copies = [copy for copy, _ in self.guardian._copies.values()]
         if descriptor in copies:
             return False
         try:

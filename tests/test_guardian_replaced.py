@@ -84,11 +84,12 @@ class Replaced(unittest.TestCase):
                 message = frame.encode()
                 slots[1].outbox.put(message, ours.fileno(), PATIENCE, lambda sent: None)
                 continue
-            guardian.guard(ours, frame)
+            copy = ours.detach()
+            guardian.guard(entry, copy, frame.encode())
             if number == RESCUED:
                 worker.take(entry, number, True).settle()
             elif number == ANEW:
-                try_put(slots[2].sender, frame.encode(), ours.fileno())
+                try_put(slots[2].sender, frame.encode(), copy)
         worker.close()
         guardian.bury(1, [slots[1]])
         place_anew(slots[2], [slots[1]], PATIENCE, places, guardian)

@@ -243,6 +243,20 @@ class Ends(Shared):
         self.assertEqual(len(self.reader.response().body), 200_000)
         self.assertTrue(self.reader.at_end())
 
+    def test_who_has_announced_its_last_request_is_not_waited_for(self) -> None:
+        self.sock.sendall(request("10.0.0.1", "/hello")[:-2] + b"Connection: close\r\n\r\n")
+        self.assertEqual(self.reader.response().status, 200)
+        self.assertTrue(self.reader.at_end())
+
+        def is_closed() -> bool:
+            try:
+                self.sock.send(b"x")
+            except OSError:
+                return True
+            return False
+
+        wait_for(is_closed, 1, "the connection is closed and not only finished")
+
     def test_refusal_after_pipelined_requests(self) -> None:
         self.sock.sendall(request("10.0.0.1", "/hello") + b"BAD\r\n\r\n" + request("1.1.1.1"))
         self.assertEqual(self.reader.response().status, 200)

@@ -216,7 +216,7 @@ class Resumed(unittest.TestCase):
         ours, theirs = socket.socketpair()
         frame = Frame(Kind.PLACED, 5, ("203.0.113.7", 1), ("192.0.2.1", 80), table=3, unread=b"x")
         frame = frame._replace(entry=guardian.allot(5, ours.fileno(), 1))
-        guardian.guard(ours, frame)
+        guardian.guard(frame.entry, ours.detach(), frame.encode())
         worker = Ledger(os.dup(guardian.ledger.descriptor), 1)
         entry = worker.take(frame.entry, 5, True)
         entry.settle()
@@ -256,7 +256,7 @@ class AskKernel(unittest.TestCase):
         self.addCleanup(self.ours.close)
 
     def knows(self, *expected: int) -> None:
-        wait_for(lambda: ask_kernel(self.ours) == Kernel(*expected), 5, str(expected))
+        wait_for(lambda: ask_kernel(self.ours.fileno()) == Kernel(*expected), 5, str(expected))
 
     def test_what_has_come_and_what_of_it_is_unread(self) -> None:
         self.knows(ESTABLISHED, 0, 0)
@@ -272,11 +272,11 @@ class AskKernel(unittest.TestCase):
     def test_a_reset(self) -> None:
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.client.close()
-        wait_for(lambda: ask_kernel(self.ours).state == 7, 5, "closed")
+        wait_for(lambda: ask_kernel(self.ours.fileno()).state == 7, 5, "closed")
 
     def test_no_tcp(self) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            self.assertIsNone(ask_kernel(ours))
+            self.assertIsNone(ask_kernel(ours.fileno()))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-            self.assertEqual(ask_kernel(other), UNKNOWN)
+            self.assertEqual(ask_kernel(other.fileno()), UNKNOWN)

@@ -189,7 +189,7 @@ class Ownership(RuleBasedStateMachine):
                 client.orphaned = True
                 self.places.give_back()
             if sent and self.guardian is not None:
-                self.guardian.guard(client.theirs, frame)
+                self.guardian.guard(frame.entry, client.theirs.detach(), frame.encode())
             else:
                 client.theirs.close()
 
@@ -427,8 +427,6 @@ class GuardedOwnership(Ownership):
             return
         packed = json.loads(json.dumps(old.pack()))
         waiting = {slot: outbox.take_waiting() for slot, outbox in self.master.items()}
-        for sock, _ in old._copies.values():
-            sock.detach()
         descriptor = os.dup(old.ledger.descriptor)
         old.ledger.close()
         self.master = {

@@ -20,7 +20,7 @@ VERSION = 2
 _FIXED = struct.Struct("!BBHQIIIHBB")
 _ID = struct.Struct("!Q")
 _ENTRY = struct.Struct("!I")
-_ID_AT, _ENTRY_AT = 4, 20
+_ID_AT, _LEFT_AT, _ENTRY_AT = 4, 16, 20
 _V4 = struct.Struct("!4sH4sH")
 _V6 = struct.Struct("!16sH16sH")
 _NO_ADDRESS = 0
@@ -38,6 +38,11 @@ class Kind(enum.IntEnum):
     """From another slot: its next request belongs to this slot."""
     RETURNED = 3
     """Idle, put back by a worker that retires or for one that died: no request has arrived."""
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+_RETURNED = bytes([Kind.RETURNED])
+_NOTHING_LEFT = bytes(4)
 
 
 class FrameError(ValueError):
@@ -106,6 +111,13 @@ def carries(message: bytes) -> bool:
     return len(message) > _FIXED.size + message[_FIXED.size - 1]
 
 
+def as_returned(message: bytes) -> bytes:
+    """The message of the same connection once it idles: `Kind.RETURNED`, without unread bytes."""
+    end = _FIXED.size + message[_FIXED.size - 1]
+    head = message[:1] + _RETURNED + message[2:_LEFT_AT] + _NOTHING_LEFT
+    return head + message[_ENTRY_AT:end]
+
+
 def decode(message: bytes, known: Frame | None = None) -> Frame:
     """Read a message.
 
@@ -131,8 +143,10 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
             peer, local = _unpack_addresses(family, message[start:end])
         unread = message[end:]
         return Frame(
-            Kind(kind), connection, peer, local, listener, head_left, table, hops, unread, entry
+            _KINDS[kind], connection, peer, local, listener, head_left, table, hops, unread, entry
         )
+    except KeyError:
+        raise FrameError(f"malformed frame: no kind {kind}") from None
     except (struct.error, ValueError) as error:
         raise FrameError(f"malformed frame: {error}") from None
 

@@ -29,6 +29,10 @@ _FD = struct.Struct("i")
 _PASSING = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _CONTROL_SPACE = socket.CMSG_SPACE(_FD.size)
 
+# As numbers: the socket module's are slow to put together.
+_CUT = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+
 # Linux values that the socket module does not name.
 _SO_SNDBUFFORCE = 32
 
@@ -286,21 +290,24 @@ def take_one(receiver: socket.socket) -> tuple[bytes, int] | None:
 def _receive(receiver: socket.socket, buffer: bytearray) -> tuple[int, int] | None:
     """Size of the message, 0 at the end, and its descriptor, -1 if it was lost."""
     try:
-        size, control, flags, _ = receiver.recvmsg_into(
-            [buffer], _CONTROL_SPACE, socket.MSG_CMSG_CLOEXEC
-        )
+        size, control, flags, _ = receiver.recvmsg_into([buffer], _CONTROL_SPACE, _CLOSE_ON_EXEC)
+    except BlockingIOError:
+        return None
     except OSError as error:
         if error.errno in _FULL:
             return None
         raise
+    if len(control) == 1 and not flags & _CUT:
+        level, kind, data = control[0]
+        if (level, kind) == _PASSING and len(data) == _FD.size:
+            return size, _FD.unpack(data)[0]
+    # The kernel had no room, or somebody has sent what nobody here sends.
     descriptors = [
         descriptor
         for level, kind, data in control
         if (level, kind) == _PASSING
         for (descriptor,) in _FD.iter_unpack(data[: len(data) - len(data) % _FD.size])
     ]
-    if len(descriptors) == 1 and not flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-        return size, descriptors[0]
     for descriptor in descriptors:
         socket.close(descriptor)
     return size, -1

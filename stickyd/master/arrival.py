@@ -32,6 +32,7 @@ class Reception(Protocol):
     counters: MasterCounters
     admission: Admission
     waiting: "set[Waiting]"
+    own: Address | None
 
     def left(self, connection: "Waiting") -> None:
         """It waits no more."""
@@ -173,6 +174,8 @@ class Arrival(Waiting):
         """
         if self.announced is not None or self.peer is None:
             return self.announced
+        if self._listener.own is not None:
+            return self._listener.own
         host, port = self.socket.getsockname()[:2]
         return canonical(host) or host, port
 

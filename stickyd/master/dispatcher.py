@@ -48,7 +48,8 @@ class Dispatcher:
         except OSError:
             arrival.vanish()
             return
-        frame = Frame(
+        entry = self._entry(arrival)
+        message = Frame(
             Kind.PLACED,
             arrival.connection,
             arrival.peer,
@@ -57,20 +58,23 @@ class Dispatcher:
             head_left=arrival.head_left(),
             table=self.policy.table.version,
             unread=arrival.unread,
-            entry=self._entry(arrival),
-        )
+            entry=entry,
+        ).encode()
 
         def done(sent: bool) -> None:
             if sent:
                 self.counters.hand_off(slot, placement.reason)
-                self._let_go(arrival, frame)
+                if entry and self.guardian is not None:
+                    self.guardian.guard(entry, arrival.socket.detach(), message)
+                else:
+                    arrival.release()
             else:
                 if self.guardian is not None:
-                    self.guardian.give_up(frame.entry)
+                    self.guardian.give_up(entry)
                 arrival.refuse(BUSY)
 
         told = done if self.balance is None else self.balance.putting(slot, done)
-        self.slots[slot].outbox.put(frame.encode(), arrival.fileno(), self.patience, told)
+        self.slots[slot].outbox.put(message, arrival.fileno(), self.patience, told)
 
     def _entry(self, arrival: Arrival) -> int:
         """Where the connection's state will be noted; 0 if it is not guarded."""
@@ -78,10 +82,3 @@ class Dispatcher:
             return 0
         taken = arrival.taken + len(arrival.unread)
         return self.guardian.allot(arrival.connection, arrival.fileno(), taken)
-
-    def _let_go(self, arrival: Arrival, frame: Frame) -> None:
-        """The connection has been placed."""
-        if self.guardian is not None and frame.entry:
-            self.guardian.guard(arrival.socket, frame)
-        else:
-            arrival.release()

@@ -11,7 +11,7 @@ from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
-from stickyd.handoff.frame import decode, entry_of
+from stickyd.handoff.frame import entry_of
 from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
 from stickyd.master.admission import Admission
@@ -176,7 +176,7 @@ class Front:
             if sent:
                 self.counters.hand_off(slot.number, "none")
                 if guardian is not None and entry:
-                    guardian.guard(sock, decode(message))
+                    guardian.guard(entry, sock.detach(), message)
                 else:
                     sock.close()
             else:

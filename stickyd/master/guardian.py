@@ -11,6 +11,7 @@ at the next sweep. The place of a guarded connection (`stickyd.places`) is given
 back with the copy and by nothing else, so that it is right whenever a worker dies.
 """
 
+import os
 import resource
 import socket
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ import attrs
 
 from stickyd.balance import Balance
 from stickyd.counters import MasterCounters
-from stickyd.handoff.frame import Frame, Kind, decode, entry_of
+from stickyd.handoff.frame import as_returned, connection_of, entry_of
 from stickyd.handoff.inbox import waits_in
 from stickyd.ledger import FLYING, OWNERS, Ledger, owner_of, state_of, taken_of
 from stickyd.lingering import end_connection
@@ -70,7 +71,8 @@ class Guardian:
         self._patience = patience
         self.balance: Balance | None = None
         places.look = self.sweep
-        self._copies: dict[int, tuple[socket.socket, Frame]] = {}
+        # By entry: the descriptor, and the message that puts the connection into an inbox again.
+        self._copies: dict[int, tuple[int, bytes]] = {}
         self._flights: dict[int, _Flight] = {}
         self._sweeping: Any = None
         self._owners = 0
@@ -103,12 +105,9 @@ class Guardian:
             number = self.ledger.allot(connection, consumed)
         return number
 
-    def guard(self, sock: socket.socket, frame: Frame) -> None:
-        """The connection has been placed by ``frame``; the socket is the guardian's copy."""
-        self._copies[frame.entry] = (
-            sock,
-            frame._replace(kind=Kind.RETURNED, head_left=0, unread=b""),
-        )
+    def guard(self, number: int, descriptor: int, message: bytes) -> None:
+        """The connection of an entry has been placed by ``message``; the descriptor is our copy."""
+        self._copies[number] = (descriptor, as_returned(message))
         if self._sweeping is None:
             self._sweeping = self._reactor.callLater(SWEEP_EVERY, self._sweep_again)
 
@@ -125,7 +124,7 @@ class Guardian:
         if copy is not None:
             self._counters.released += 1
             self._places.give_back()
-            end_connection(copy[0].detach(), copied=True)
+            end_connection(copy[0], copied=True)
 
     def flies_on(self, number: int) -> None:
         """The master itself has put the connection of an entry into another inbox."""
@@ -144,7 +143,7 @@ class Guardian:
         for number in self.ledger.ended():
             copy = self._copies.pop(number, None)
             if copy is not None:
-                copy[0].close()
+                os.close(copy[0])
                 self._places.give_back()
             if number:
                 self.ledger.free(number)
@@ -208,12 +207,12 @@ class Guardian:
         for _, number in sorted(returning):
             self.ledger.fly(number, taken_of(words[number]))
             self._counters.rescued += 1
-            sock, frame = self._copies[number]
-            heir = heirs[frame.connection % len(heirs)]
+            descriptor, message = self._copies[number]
+            heir = heirs[connection_of(message) % len(heirs)]
             done = self._if_not_sent(number)
             if self.balance is not None:
                 done = self.balance.putting(heir.number, done)
-            heir.outbox.put(frame.encode(), sock.fileno(), self._patience, done)
+            heir.outbox.put(message, descriptor, self._patience, done)
 
     def _if_not_sent(self, number: int) -> Callable[[bool], None]:
         def done(sent: bool) -> None:
@@ -232,15 +231,16 @@ class Guardian:
         """
         if self._sweeping is not None:
             self._sweeping.cancel()
-        copies = [(keep(sock.fileno()), as_text(f.encode())) for sock, f in self._copies.values()]
+        copies = [(keep(copy), as_text(message)) for copy, message in self._copies.values()]
         ledger = keep(self.ledger.descriptor)
         return {"ledger": ledger, "owners": self._owners, "copies": copies}
 
     def resume(self, packed: Packed) -> None:
         """Take up what `pack` of the program before us has left, but for the ledger itself."""
         self._owners = packed["owners"]
-        for descriptor, frame in packed["copies"]:
-            self.guard(socket.socket(fileno=taken(descriptor)), decode(as_bytes(frame)))
+        for descriptor, message in packed["copies"]:
+            message = as_bytes(message)
+            self.guard(entry_of(message), taken(descriptor), message)
         # Some may have been lost with a worker that ended just before.
         inboxes = {slot.number for slot in self._slots}
         for number in self._copies:
@@ -259,7 +259,7 @@ class Guardian:
         copy = self._copies.get(number)
         if copy is None:
             return False
-        if copy[0].fileno() == sock.fileno():
+        if copy[0] == sock.fileno():
             slot.outbox.put(message, sock.detach(), left, self._if_not_sent(number))
             return True
 
@@ -279,7 +279,7 @@ class Guardian:
             self._sweeping.cancel()
             self._sweeping = None
         self._places.look = lambda: None
-        for sock, _ in self._copies.values():
-            sock.close()
+        for descriptor, _ in self._copies.values():
+            os.close(descriptor)
         self._copies.clear()
         self.ledger.close()

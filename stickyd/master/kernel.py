@@ -15,8 +15,19 @@ _INFO_SIZE = _RECEIVED_AT + _RECEIVED.size
 _LOOKS = 5
 
 
-def ask_kernel(sock: socket.socket) -> Kernel | None:
+def ask_kernel(descriptor: int) -> Kernel | None:
     """What the kernel knows of a connection that nobody reads; None if it is no TCP."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        return UNKNOWN
+    try:
+        return _ask(sock)
+    finally:
+        sock.detach()
+
+
+def _ask(sock: socket.socket) -> Kernel | None:
     if sock.family == socket.AF_UNIX:
         return None
     try:

@@ -31,6 +31,8 @@ UNSENT_MOST = 128 * 1024
 """Bytes of an answer that the kernel holds beyond what the client's window takes. Otherwise it
 holds megabytes for each client that reads slowly, and filling them stalls the others."""
 
+_ALL = frozenset({"0.0.0.0", "::"})
+
 Receive = Callable[[Reception, socket.socket, Address | None], Waiting]
 
 _log = Logger("stickyd")
@@ -44,6 +46,7 @@ class Listener:
 
     :param proxy: from whom a PROXY header is required; None if no connection has one.
     :param ends_with_us: nobody goes on with the socket after us.
+    :ivar own: our end of every connection; None where each has to be asked.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Listener:
         port.stopReading()
         self._socket.listen(BACKLOG)
         self._unix = self._socket.family == socket.AF_UNIX
+        self.own = None if self._unix else _single(self._socket)
         if not self._unix:
             # Both are inherited by every connection accepted from it (tcp(7)).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -179,6 +183,13 @@ class Listener:
     def _resume(self) -> None:
         if self._socket.fileno() >= 0:
             self.reactor.addReader(self)
+
+
+def _single(sock: socket.socket) -> Address | None:
+    """The address that ``sock`` listens on, if it is one and not all of the machine."""
+    host, port = sock.getsockname()[:2]
+    own = canonical(host)
+    return None if own is None or own in _ALL else (own, port)
 
 
 def _enough(result: object, seconds: float) -> None:

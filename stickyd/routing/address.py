@@ -12,6 +12,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 import attrs
 
+_PEERS_REMEMBERED = 4096
 _V4_MAPPED = bytes(10) + b"\xff\xff"
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
@@ -36,7 +37,7 @@ def canonical(text: str) -> str | None:
 
 def without_port(text: str) -> str:
     """``[v6]:port``, ``[v6]`` and ``v4:port`` without brackets and port; other text as it is."""
-    match = _WITH_PORT.fullmatch(text)
+    match = _WITH_PORT.fullmatch(text) if ":" in text else None
     return (match[1] or match[2]) if match else text
 
 
@@ -67,10 +68,18 @@ class TrustedPeers:
     everyone: bool
     hosts: frozenset[str]
     networks: tuple[Network, ...]
-    _memo: dict[str, bool] = attrs.field(factory=dict, eq=False, repr=False)
+    _memo: dict[str, bool] = attrs.field(init=False, factory=dict, eq=False, repr=False)
+    # The networks as numbers: bytes of an address, mask, and what is left under it.
+    _masks: tuple[tuple[int, int, int], ...] = attrs.field(init=False, eq=False, repr=False)
     # For `stickyd.routing.client`: the client of a header line that was read before.
     by_xff: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
     by_forwarded: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
+
+    @_masks.default
+    def _(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(
+            (n.max_prefixlen // 8, int(n.netmask), int(n.network_address)) for n in self.networks
+        )
 
     @classmethod
     def parse(cls, spec: str) -> "TrustedPeers":
@@ -98,15 +107,19 @@ class TrustedPeers:
         """Whether ``host``, a canonical text or None for a Unix peer, is trusted."""
         if self.everyone or host is None or host in self.hosts:
             return True
-        if not self.networks:
+        if not self._masks:
             return False
         known = self._memo.get(host)
         if known is None:
-            address = ipaddress.ip_address(host)
-            known = any(address in network for network in self.networks)
-            if len(self._memo) < 4096:
-                self._memo[host] = known
+            if len(self._memo) >= _PEERS_REMEMBERED:
+                self._memo.clear()
+            known = self._memo[host] = self._in_a_network(host)
         return known
+
+    def _in_a_network(self, host: str) -> bool:
+        packed = inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+        size, number = len(packed), int.from_bytes(packed, "big")
+        return any(number & mask == base and length == size for length, mask, base in self._masks)
 
 
 @attrs.frozen

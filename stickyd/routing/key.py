@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import attrs
 
@@ -27,8 +28,7 @@ class Asked:
     table: Table | None = None
 
 
-@attrs.frozen
-class Key:
+class Key(NamedTuple):
     """An affinity key: the source that gave it, and its text.
 
     ``slot`` is the slot that the text itself names (`stickyd.routing.declared`);

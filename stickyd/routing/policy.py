@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import attrs
 
-from stickyd.routing.address import TrustedPeers
+from stickyd.routing.address import Missing, TrustedPeers, client_of_xff
 from stickyd.routing.key import Asked, Key, Source, find_key, parse_chain
 from stickyd.routing.selection import SlotTable, StickySessionTable, Table
 from stickyd.wire.head import Head
@@ -85,11 +85,12 @@ class Policy:
             return self._place(head, peer)
         found = self._remembered.get(lines[0])
         if found is None:
-            found = self._place(head, peer)
-            if found.key is not None and found.key.source == "xff":
-                if len(self._remembered) >= _LINES_REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[lines[0]] = found
+            client = client_of_xff(lines, self.trusted)
+            if isinstance(client, Missing):
+                return self._place(head, peer)
+            if len(self._remembered) >= _LINES_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[lines[0]] = self._hashed(Key("xff", client))
         return found
 
     def _place(self, head: Head, peer: str | None) -> Placement:
@@ -98,4 +99,7 @@ class Policy:
             return ANYWHERE
         if key.slot is not None:
             return Placement(key.slot, key)
+        return self._hashed(key)
+
+    def _hashed(self, key: Key) -> Placement:
         return Placement(self.table.slot_of(key.text.encode("utf-8", "surrogateescape")), key)

@@ -62,7 +62,8 @@ class SlotTable:
         bucket = self.bucket_of(key)
         owner = self._owners[bucket]
         if owner is None:
-            owner = self._owners[bucket] = self.order(bucket)[0]
+            owner = max(self.slots, key=lambda slot: (self.weight(bucket, slot), -slot))
+            self._owners[bucket] = owner
         return owner
 
 

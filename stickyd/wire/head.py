@@ -7,6 +7,7 @@ first fault in the order of the bytes is the one that is answered.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ _PLAIN_HEAD = re.compile(
     rb"([" + TCHAR + rb"]+) " + TARGET + rb" HTTP/1\.([01])\r\n"
     rb"((?:[" + TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
 )
-_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding", b"expect"})
+_FRAMING = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"})
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
@@ -108,7 +109,8 @@ def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal |
         lines.walk(data[begin:end].split(b"\n")[:-1])
         assert lines.request is not None, "a head has at least one line"
         method, target, _, minor = lines.request.groups()
-        return _head(method, target, minor == b"1", lines.fields, end)
+        framing = [field for field in lines.fields if field[0] in _FRAMING]
+        return _head(method, target, minor == b"1", lines.fields, framing, end)
     except Refused as refused:
         return refused.refusal
 
@@ -130,6 +132,7 @@ def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | Non
     if method == b"CONNECT" or not target.startswith(b"/"):
         return None
     fields: list[Field] = []
+    framing: list[Field] = []
     lines = block.split(b"\r\n")
     lines.pop()
     if len(lines) > limits.fields:
@@ -140,8 +143,11 @@ def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | Non
         if lower is None:
             lower = lowercase(name)
         if b"_" not in lower:
-            fields.append((lower, value.strip(b" \t")))
-    return _head(method, target, minor == b"1", fields, end)
+            field = lower, value.strip(b" \t")
+            fields.append(field)
+            if lower in _FRAMING:
+                framing.append(field)
+    return _head(method, target, minor == b"1", fields, framing, end)
 
 
 def _first_line_ends_in_crlf(data: bytes) -> bool:
@@ -185,45 +191,54 @@ def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> N
         raise head_too_long()
 
 
-def _head(method: bytes, target: bytes, is_1_1: bool, fields: list[Field], end: int) -> Head:
-    """Put the fields that frame the message together."""
-    hosts: list[bytes] = []
-    # Connection, Content-Length, Transfer-Encoding and Expect, where there are any.
-    framing: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
+def _head(
+    method: bytes, target: bytes, is_1_1: bool, fields: list[Field], framing: list[Field], end: int
+) -> Head:
+    """Put the fields that frame the message together.
+
+    :param framing: those of the fields that are called as one of ``_FRAMING``.
+    """
+    host: bytes | None = None
+    options = _NO_OPTIONS
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    expectations: list[bytes] = []
+    more_than_one = False
+    for name, value in framing:
         if name == b"host":
-            hosts.append(value)
-        elif name in _FRAMING:
-            framing.setdefault(name, []).append(value)
-    if len(hosts) != 1 and (hosts or is_1_1):
-        raise bad("more than one Host" if hosts else "no Host")
-    if hosts and not HOST.fullmatch(hosts[0]):
+            more_than_one = host is not None
+            host = value
+        elif name == b"connection":
+            options = options | _options(value) if options else _options(value)
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+        else:
+            expectations.append(value)
+    if host is None:
+        if is_1_1:
+            raise bad("no Host")
+    elif more_than_one:
+        raise bad("more than one Host")
+    elif not HOST.fullmatch(host):
         raise bad("malformed Host")
-    if not framing:
-        return Head(method, target, int(is_1_1), fields, 0, end, is_1_1, _NO_OPTIONS, False)
-    options = frozenset(
-        option.strip(b" \t").lower()
-        for value in framing.get(b"connection", ())
-        for option in value.split(b",")
-    )
-    length = _body_length(
-        framing.get(b"content-length", []), framing.get(b"transfer-encoding", []), is_1_1
-    )
-    expectations = framing.get(b"expect", []) if is_1_1 else []
-    if any(value.lower() != b"100-continue" for value in expectations):
-        raise Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
-    keep_alive = b"close" not in options and (is_1_1 or b"keep-alive" in options)
-    return Head(
-        method,
-        target,
-        int(is_1_1),
-        fields,
-        length,
-        end,
-        keep_alive,
-        options,
-        bool(expectations),
-    )
+    length = _body_length(lengths, codings, is_1_1) if lengths or codings else 0
+    expects = False
+    if expectations and is_1_1:
+        expects = True
+        if any(value.lower() != b"100-continue" for value in expectations):
+            raise Refused(HTTPStatus.EXPECTATION_FAILED, "unknown expectation")
+    keep_alive = is_1_1 or b"keep-alive" in options
+    if options and b"close" in options:
+        keep_alive = False
+    return Head(method, target, int(is_1_1), fields, length, end, keep_alive, options, expects)
+
+
+@lru_cache(maxsize=256)
+def _options(value: bytes) -> frozenset[bytes]:
+    """The options of one Connection line, in lower case."""
+    return frozenset(option.strip(b" \t").lower() for option in value.split(b","))
 
 
 def _body_length(lengths: list[bytes], codings: list[bytes], is_1_1: bool) -> int:

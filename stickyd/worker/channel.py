@@ -38,6 +38,8 @@ class Channel(Timed):
         self._scanned = 0
         self._reader: LengthReader | ChunkedReader | None = None
         self._advancing = False
+        # The request being answered is the client's last, as it has said itself.
+        self._last_asked = False
 
     # ---- adoption
 
@@ -190,12 +192,17 @@ class Channel(Timed):
             # The last answer has all the time that any answer has.
             self.transport.flush()
             if self.transport.flushed():
-                self.close(may_send=not self.client_done)
+                self.close(may_send=not self.client_done and not self._has_sent_all())
         return False
+
+    def _has_sent_all(self) -> bool:
+        """Whether the client has said that nothing will follow, and nothing has."""
+        return self._last_asked and not self._buffer and self.transport.is_drained()
 
     # ---- a request
 
     def _serve(self, head: Head) -> None:
+        self._last_asked = not head.keep_alive
         self._buffer = self._buffer[head.size :]
         self._scanned = 0
         self._came_with = False
@@ -267,7 +274,8 @@ class Channel(Timed):
             return
         self.ending = self.ending or last or self.worker.closing
         self.state = State.HEAD
-        self._read_on()
+        if not self.ending:
+            self._read_on()
         if self._undecided():
             self.advance()
         elif not self._advancing:

@@ -91,4 +91,4 @@ def with_head(
 
 
 def _sent_first(step: Step, flushed: bool) -> Step:
-    return Step.FLUSH if step in _LEAVES and not flushed else step
+    return step if flushed or step not in _LEAVES else Step.FLUSH

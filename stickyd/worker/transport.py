@@ -139,6 +139,13 @@ class ClientTransport(FileDescriptor):
         self.channel.clientDone()
         return None
 
+    def is_drained(self) -> bool:
+        """Whether nothing is left in the socket; something that is may be taken out for this."""
+        try:
+            return not os.read(self._fd, READ_MOST)
+        except OSError:
+            return True
+
     # ---- writing
 
     def write(self, data: bytes) -> None:
@@ -172,7 +179,8 @@ class ClientTransport(FileDescriptor):
     def writeSomeData(self, data: bytes) -> Any:
         """For `FileDescriptor`: bytes written, or the error that ended the connection."""
         try:
-            sent = os.write(self._fd, memoryview(data)[: self.SEND_LIMIT])
+            most = self.SEND_LIMIT
+            sent = os.write(self._fd, data if len(data) <= most else memoryview(data)[:most])
         except BlockingIOError:
             return 0
         except OSError:
