@@ -124,8 +124,8 @@ class Report(amp.Command):
     response = [(b"counters", amp.String())]
 
 
-class Beat(amp.Command):
-    """Worker to master, every second: it lives, and these are its counters, as JSON."""
+class Progress(amp.Command):
+    """Worker to master: its counters, as JSON; in every second in which they have changed."""
 
     arguments = [(b"counters", amp.String())]
 

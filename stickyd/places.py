@@ -12,8 +12,8 @@ import mmap
 import os
 from collections.abc import Callable
 
-_CAME, _MOVED, _ENDED = range(3)
-_SIZE = 3 * 8
+_CAME, _MOVED, _ENDED, _BEAT = range(4)
+_SIZE = 4 * 8
 
 SHED_MOST = 128
 """Connections that may linger over a refusal, beside those that have a place."""
@@ -35,7 +35,7 @@ def shed_under(limit: int) -> int:
 
 
 class Tally:
-    """What one worker notes: connections that came, moved on and ended.
+    """What one worker notes: connections that came, moved on and ended, and that it lives.
 
     Only the worker writes, one aligned machine word at a time, so that no half
     of a number is ever read.
@@ -67,6 +67,14 @@ class Tally:
     def ended(self) -> None:
         """A connection is closed."""
         self._cells[_ENDED] += 1
+
+    def beat(self, seconds: float) -> None:
+        """The worker lives; in the reactor's seconds, which all processes share."""
+        self._cells[_BEAT] = int(seconds * 1e6)
+
+    def last_beat(self) -> float:
+        """When it last said so; 0 before it first does."""
+        return self._cells[_BEAT] / 1e6
 
     def over(self) -> int:
         """Connections that have ended here, while the worker lives."""

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from stickyd import __version__
 from stickyd.board import Board
+from stickyd.collector import leave_alone_what_is_there
 from stickyd.control_socket import ControlSocket
 from stickyd.ledger import Ledger
 from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
@@ -178,6 +179,7 @@ class StickydService(Service):
             self._supervisor.ease(count)
 
     def _say_ready(self) -> None:
+        leave_alone_what_is_there()
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,

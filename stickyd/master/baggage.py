@@ -21,7 +21,7 @@ from stickyd.master.proxied import Announced
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Tally
 
-FORMAT = 1
+FORMAT = 2
 
 Packed = dict[str, Any]
 

@@ -34,11 +34,10 @@ class _Link(control.Link):
         super().__init__()
         self._worker = worker
 
-    @control.Beat.responder
-    def beat(self, counters: bytes) -> dict[str, Any]:
-        """A worker lives, and tells how far it is."""
+    @control.Progress.responder
+    def progress(self, counters: bytes) -> dict[str, Any]:
+        """A worker tells how far it is."""
         self._worker.counters = json.loads(counters)
-        self._worker.lives()
         return {}
 
     @control.Misrouted.responder
@@ -62,7 +61,7 @@ class WorkerProcess:
     :ivar ready: that has happened, and well.
     :ivar ended: fires with None when the process has ended.
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.
-    :ivar heard: when the last one came, in the reactor's seconds.
+    :ivar heard: when the last one was, in the reactor's seconds.
     :ivar counters: the last it told.
     :ivar retiring: it has been told to finish.
     :ivar version: of the slot table it has been told.
@@ -111,6 +110,13 @@ class WorkerProcess:
         """It has given a sign of life."""
         self.silent = 0.0
         self.heard = self._reactor.seconds()
+
+    def listen(self) -> None:
+        """Look for a heartbeat."""
+        beat = self.tally.last_beat()
+        if beat > self.heard:
+            self.silent = 0.0
+            self.heard = beat
 
     def start(
         self,

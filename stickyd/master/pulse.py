@@ -11,7 +11,7 @@ from stickyd.master.slots import Slot, Slots
 from stickyd.settings import Settings
 
 EVERY = 1.0
-"""Seconds between two looks; workers send their heartbeats as often."""
+"""Seconds between two looks; workers note their heartbeats as often."""
 
 STACKS_FIRST = 1.0
 """Seconds that a silent worker has to write where its threads are before it is killed."""
@@ -47,11 +47,11 @@ class Pulse:
         now = self._reactor.seconds()
         passed, self._last = now - self._last, now
         if passed > 2 * EVERY:
-            # We were stopped ourselves: that was no silence of theirs, and their
-            # heartbeats of that time are still to be read.
+            # We were stopped ourselves, and so perhaps was the whole machine.
             passed = 0.0
         for slot in self._slots:
             for worker in slot.workers():
+                worker.listen()
                 # Not what lies before its last heartbeat.
                 self._feel(slot, worker, min(passed, now - worker.heard))
             failover = self._settings.slot_failover

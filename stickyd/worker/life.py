@@ -1,6 +1,5 @@
 """The life of a worker process: it loads the app, serves, and ends."""
 
-import gc
 import json
 import os
 import socket
@@ -12,6 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
 from stickyd.board import Board
+from stickyd.collector import leave_alone_what_is_there
 from stickyd.ledger import Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
@@ -43,6 +43,7 @@ class Life:
         self._stop = stop
         self._retirement: Retirement | None = None
         self._finishing = False
+        self._told = b""
         self.link: control.Link | None = None
         self.worker: Worker | None = None
 
@@ -85,10 +86,7 @@ class Life:
             (board, told["row"]) if board is not None else None,
             Ledger(ledger, told["owner"]) if ledger is not None else None,
         )
-        # What the app brought along at import stays; the collector need not look at it again.
-        gc.freeze()
-        # Requests leave few cycles; the default of 700 looks for them after every few requests.
-        gc.set_threshold(10_000, 20, 20)
+        leave_alone_what_is_there()
         LoopingCall(self._beat).start(BEAT_EVERY, now=False)
 
     # ---- what it tells the master
@@ -106,9 +104,13 @@ class Life:
         return json.dumps(self.worker.report()).encode()
 
     def _beat(self) -> None:
-        if self.worker is not None:
-            self.worker.settle()
-        self._tell(control.Beat, counters=self.counters())
+        assert self.worker is not None
+        self.worker.tally.beat(self._reactor.seconds())
+        self.worker.settle()
+        counters = self.counters()
+        if counters != self._told:
+            self._told = counters
+            self._tell(control.Progress, counters=counters)
 
     def _misrouted(self, slot: int, placement: Placement) -> None:
         self._tell(control.Misrouted, slot=slot, named=placement.slot, source=placement.reason)
@@ -162,4 +164,4 @@ class Life:
         return worker.retire(grace, to).addBoth(hand_over).addBoth(put_away)
 
     def _end(self) -> None:
-        self._tell(control.Beat, counters=self.counters()).addBoth(lambda _: self._stop())
+        self._tell(control.Progress, counters=self.counters()).addBoth(lambda _: self._stop())
