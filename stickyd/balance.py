@@ -9,11 +9,12 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-from stickyd.board import Board, Row
+from stickyd.board import Board
 from stickyd.counters import MasterCounters, WorkerCounters
 from stickyd.routing.bounded import bound, first_below, preference, turns
 from stickyd.routing.policy import Placement
 from stickyd.routing.selection import SlotTable, Table
+from stickyd.row import Row
 
 VIEW_SECONDS = 0.0005
 """How long a view of the loads is used at least."""

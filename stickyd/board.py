@@ -45,6 +45,7 @@ from stickyd.routing.established import (
     way_for,
 )
 from stickyd.routing.established import set_of as set_of_key
+from stickyd.row import Row
 
 SLOTS = 512
 """Slots the board has room for."""
@@ -134,9 +135,13 @@ class Board:
 
     # ---- rows
 
-    def row(self, number: int) -> "Row":
+    def row(self, number: int) -> Row:
         """The row with this number, for the process that it belongs to."""
-        return Row(self._cells, number)
+
+        def placed(slot: int) -> int:
+            return _PLACED + (slot - 1) * ROWS + number
+
+        return Row(self._cells, number, _TAKEN + number, _CLEARED + number, placed)
 
     def hand_out(self, slot: int) -> int:
         """Master: the number of a free row, for a new process of ``slot``.
@@ -277,53 +282,3 @@ class Board:
 
     def _unlock(self, start: int) -> None:
         fcntl.lockf(self.descriptor, fcntl.LOCK_UN, WAYS * 8, start * 8)
-
-
-class Row:
-    """The cells that one process writes. One object for each process: it knows what is adopted."""
-
-    def __init__(self, cells: memoryview, number: int) -> None:
-        self.number = number
-        self._cells = cells
-        self._taken = _TAKEN + number
-        self._cleared = _CLEARED + number
-        self._adopting = False
-        self._placed = _PLACED + number - ROWS
-
-    def placed(self, slot: int) -> None:
-        """A connection goes into the slot's inbox, or waits for room there."""
-        self._cells[self._placed + slot * ROWS] += 1
-
-    def withdrawn(self, slot: int) -> None:
-        """It did not get in."""
-        self._cells[self._placed + slot * ROWS] -= 1
-
-    def took(self) -> None:
-        """A connection has been taken out of the inbox. The next request that begins came with it.
-
-        Until `adopted` the connection counts as being answered.
-        """
-        self._cells[self._taken] += 1
-        self._adopting = True
-
-    def adopted(self) -> None:
-        """What came with the connection has begun, if anything did."""
-        if self._adopting:
-            self._adopting = False
-            self.ended()
-
-    def began(self) -> None:
-        """A request is being answered."""
-        if self._adopting:
-            self._adopting = False
-        else:
-            self._cells[self._cleared] -= 1
-
-    def ended(self) -> None:
-        """It is answered, refused or lost."""
-        self._cells[self._cleared] += 1
-
-    def correct(self, count: int) -> None:
-        """So many more connections have been taken and cleared than were counted."""
-        self._cells[self._taken] += count
-        self._cells[self._cleared] += count

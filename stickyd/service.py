@@ -1,11 +1,7 @@
 """The daemon as a Twisted service: listeners, slots, workers, and their end."""
 
-import atexit
-import contextlib
 import os
-import resource
 import signal
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +18,8 @@ from stickyd.ledger import Ledger
 from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
 from stickyd.master.front import Front
 from stickyd.master.ports import Ports
-from stickyd.master.process import environment
 from stickyd.master.slots import Slots, State
+from stickyd.master.spawning import environment
 from stickyd.master.succession import KILL_AFTER
 from stickyd.master.supervisor import StartFailed, Supervisor
 from stickyd.master.upgrade import (
@@ -39,9 +35,14 @@ from stickyd.master.watch import Watch
 from stickyd.notify import Notifier
 from stickyd.options import Options
 from stickyd.places import Places
-from stickyd.privileges import is_root
 from stickyd.settings import Settings
 from stickyd.signals import also_on, only_on
+from stickyd.start_up import (
+    fail_with,
+    keep_descriptors_to_ourselves,
+    raise_descriptor_limit,
+    warn_of,
+)
 
 QUICK_GRACE = 1.0
 """Seconds that INT leaves for answers in flight."""
@@ -53,23 +54,6 @@ STOP_MARGIN = 5.0
 """Seconds that the end may take beyond what workers are given; for the service manager."""
 
 _log = Logger("stickyd")
-
-
-class _Exit:
-    """The exit status of a daemon that could not start: twistd itself always says 0."""
-
-    status = 0
-
-
-def _leave_with_status() -> None:
-    if _Exit.status:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_Exit.status)
-
-
-# Handlers run in reverse order: registered as early as this, ours comes last.
-atexit.register(_leave_with_status)
 
 
 class StickydService(Service):
@@ -119,7 +103,7 @@ class StickydService(Service):
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> "defer.Deferred[None]":
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
         begin = self._start() if self._resumed is None else self._resume(self._resumed)
         return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
@@ -188,17 +172,7 @@ class StickydService(Service):
             where=self._front.where() if self._front is not None else "",
         )
         self._notifier.ready(self._status())
-        if is_root():
-            _log.warn("the app runs as root; give twistd --uid and --gid, or the unit a User=")
-        if self._settings.seed == 1:
-            _log.warn(
-                "seed 1 is public, so clients can choose their worker; give production"
-                " a secret one: --seed @FILE"
-            )
-        if "*" in self._settings.trusted.split(","):
-            _log.warn("--forwarded-allow-ips * lets every client say who it is")
-        if self._settings.proxy_protocol != "off" and "*" in self._settings.proxy_allow_from:
-            _log.warn("--proxy-allow-from * lets every client say who it is")
+        warn_of(self._settings)
 
     def _cannot_start(self, failure: Failure) -> None:
         if not self.running:
@@ -209,11 +183,7 @@ class StickydService(Service):
             _log.failure("stickyd cannot start", failure=failure)
             line = "stickyd: cannot start (the traceback above is a bug)"
         _log.critical("{line}", line=line)
-        stderr = sys.__stderr__
-        if stderr is not None and not stderr.closed:
-            stderr.write(line + "\n")
-            stderr.flush()
-        _Exit.status = 1
+        fail_with(line)
         self._notifier.status(line)
         self._reactor.stop()
 
@@ -324,7 +294,7 @@ class StickydService(Service):
         # Half of us has been given away: an end in order is better than a half.
         _log.failure("upgrade: failed on the way", failure=failure)
         let_signals_come()
-        _Exit.status = 1
+        fail_with()
         self._reactor.stop()
 
     # ---- stop
@@ -366,26 +336,11 @@ class StickydService(Service):
         self._notifier.stop()
 
 
-def _raise_descriptor_limit() -> None:
-    """A connection is a descriptor: take as many as we may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _keep_descriptors_to_ourselves() -> None:
-    """What whoever started us left open, systemd's sockets among it, is not for workers."""
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            if int(name) > 2:
-                os.set_inheritable(int(name), False)
-
-
 def makeService(options: Options) -> StickydService:
     """For the plugin: a service from a parsed command line."""
     from twisted.internet import reactor
 
-    _keep_descriptors_to_ourselves()
+    keep_descriptors_to_ourselves()
     return StickydService(
         reactor, options.settings, options["listen"], options["control"], options.arguments
     )

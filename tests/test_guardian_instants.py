@@ -22,7 +22,8 @@ from twisted.web.server import Site
 from stickyd.counters import MasterCounters
 from stickyd.handoff import inbox
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.handoff.inbox import make_inbox
+from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
 from stickyd.master.guardian import Guardian

@@ -14,14 +14,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from stickyd.handoff.inbox import (
-    MESSAGE_MOST,
-    RETRY_AFTER,
-    InboxReader,
-    InboxSender,
-    make_inbox,
-    try_put,
-)
+from stickyd.handoff.inbox import MESSAGE_MOST, InboxReader, make_inbox, try_put
+from stickyd.handoff.outbox import RETRY_AFTER, InboxSender
 
 ROOT = Path(__file__).resolve().parent.parent
 

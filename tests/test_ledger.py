@@ -15,7 +15,8 @@ from twisted.internet.task import Clock
 
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind, decode
-from stickyd.handoff.inbox import InboxSender, make_inbox, take_one
+from stickyd.handoff.inbox import make_inbox, take_one
+from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import (
     BUSY,
     FLYING,

@@ -22,7 +22,8 @@ from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import Frame, Kind, connection_of, decode, entry_of
-from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.handoff.inbox import make_inbox
+from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import Ledger
 from stickyd.lingering import LingeringClose
 from stickyd.master.guardian import Guardian

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from stickyd.handoff.frame import Address
-from stickyd.handoff.inbox import InboxSender
+from stickyd.handoff.outbox import InboxSender
 from stickyd.lingering import LingeringClose
 from stickyd.master.arrival import Arrival
 from stickyd.master.listener import Listener

@@ -4,9 +4,7 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.internet import defer, error
@@ -15,9 +13,9 @@ from twisted.python.failure import Failure
 
 from stickyd import control
 from stickyd.board import Board
-from stickyd.control import ASYNCIO, adopt_stream
-from stickyd.master.child import Child, how_it_ended, spawn
-from stickyd.notify import MASTERS_ALONE
+from stickyd.control import adopt_stream
+from stickyd.master.child import Child, how_it_ended
+from stickyd.master.spawning import spawn_worker
 from stickyd.places import Tally
 from stickyd.settings import Settings
 
@@ -137,17 +135,8 @@ class WorkerProcess:
         self.version = version
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            command = [sys.executable, "-m", "stickyd.worker", str(theirs.fileno())]
-            if settings.app[0] == "asgi":
-                # Said here, since the worker needs its reactor before it can be told its settings.
-                command.append(ASYNCIO)
-            variables = environment()
-            if settings.reload:
-                # A cached module is told from its source by whole seconds and size only
-                # (PEP 3147): too coarse for somebody who types.
-                variables["PYTHONDONTWRITEBYTECODE"] = "1"
             try:
-                pid, output = spawn(command, variables, theirs.fileno())
+                pid, output = spawn_worker(settings, theirs.fileno())
             except OSError as failed:
                 ours.close()
                 self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
@@ -319,13 +308,3 @@ class WorkerProcess:
 
 def _as_ends(senders: Senders) -> list[dict[str, int]]:
     return [{"slot": slot, "end": sender.fileno()} for slot, sender in senders.items()]
-
-
-def environment() -> dict[str, str]:
-    """Ours, with the way to this very package in front."""
-    ours = {name: value for name, value in os.environ.items() if name not in MASTERS_ALONE}
-    package_root = str(Path(__file__).resolve().parents[2])
-    search = ours.get("PYTHONPATH")
-    ours["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
-    ours["PYTHONUNBUFFERED"] = "1"
-    return ours

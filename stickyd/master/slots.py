@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.handoff.inbox import make_inbox
+from stickyd.handoff.outbox import InboxSender
 from stickyd.master.process import WorkerProcess
 
 

@@ -23,10 +23,11 @@ from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
 from stickyd.master.report import Report, report_on
 from stickyd.master.respawning import Respawning
+from stickyd.master.scaling import Scaling
 from stickyd.master.slots import Slot, Slots
 from stickyd.master.succession import KILL_AFTER, Succession, why
 from stickyd.places import Places
-from stickyd.settings import MOST_WORKERS, Settings
+from stickyd.settings import Settings
 
 RELINK_PATIENCE = 5.0
 """Seconds that a worker may take to listen to another channel; one that is blocked longer ends."""
@@ -76,6 +77,9 @@ class Supervisor:
             guardian,
         )
         self._respawning = Respawning(reactor, self._succession)
+        self._scaling = Scaling(
+            settings, slots, self._succession, self._membership, self._respawning
+        )
         self._turn = defer.DeferredLock()
         self._pulse = Pulse(reactor, settings, slots, self._fail_over)
         self._gone = add_up([])
@@ -162,54 +166,13 @@ class Supervisor:
                 self._respawning.later(slot)
         return replaced
 
-    # ---- more and fewer slots
-
     def add_slot(self) -> None:
         """One slot more; about 1/N of the keys move to it."""
-        self._in_turn(self._add_slot)
-
-    async def _add_slot(self) -> None:
-        if len(self._slots) >= MOST_WORKERS:
-            _log.warn("there are {n} slots already", n=MOST_WORKERS)
-            return
-        slot = self._slots.add()
-        slot.going = True
-        self._slots.out.add(slot.number)
-        served = await self._succession.replace([slot], "one slot more")
-        if not served:
-            self._slots.remove(slot)
-            return
-        slot.going = False
-        if slot.serving is None:
-            self._respawning.later(slot)
-        await self._membership.take_in(slot)
-        _log.info("worker {slot} takes part: {n} slots", slot=slot.number, n=len(self._slots))
+        self._in_turn(self._scaling.add)
 
     def remove_slot(self) -> None:
         """One slot fewer, the last."""
-        self._in_turn(self._remove_slot)
-
-    async def _remove_slot(self) -> None:
-        slot = self._slots.last()
-        if self._slots.taking_part() in ([], [slot.number]):
-            _log.warn("one slot must be left to serve")
-            return
-        slot.going = True
-        self._respawning.cancel(slot)
-        await self._membership.leave_out(slot)
-        emptied: defer.Deferred[None] = defer.Deferred()
-        slot.outbox.when_empty(lambda: emptied.callback(None))
-        await emptied
-        for worker in slot.workers():
-            if worker is slot.coming:
-                self._succession.dismiss(worker, self._settings.graceful_timeout, "one slot fewer")
-            else:
-                self._succession.retire(slot, worker, "one slot fewer")
-        await defer.DeferredList([worker.ended for worker in slot.workers()])
-        # What a worker that was killed had not taken.
-        self._membership.place_anew(slot)
-        self._slots.remove(slot)
-        _log.info("slot {slot} is gone: {n} slots", slot=slot.number, n=len(self._slots))
+        self._in_turn(self._scaling.remove)
 
     def _served(self, slot: Slot) -> None:
         """A slot has a worker: if it was passed over, it takes part again."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from stickyd.board import Row
 from stickyd.handoff.frame import FrameError, Kind, carries, connection_of, decode, entry_of
 from stickyd.handoff.inbox import InboxReader
 from stickyd.ledger import Entry, Ledger
 from stickyd.lingering import LingeringClose, say_and_close
+from stickyd.row import Row
 from stickyd.wire.refusal import FULL
 from stickyd.worker.channel import Channel
 

@@ -10,7 +10,7 @@ own memory, and nothing is copied.
 
 from collections import OrderedDict, deque
 
-from stickyd.handoff.inbox import InboxSender
+from stickyd.handoff.outbox import InboxSender
 
 MOST = 65536
 """Keys remembered; those seen longest ago are forgotten first."""

@@ -8,15 +8,16 @@ import termios
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet import address, interfaces, main
+from twisted.internet import interfaces, main
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from stickyd.handoff.frame import Address, Frame
+from stickyd.handoff.frame import Frame
 from stickyd.ledger import Entry
 from stickyd.lingering import end_connection
+from stickyd.worker.ends import Ends
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
@@ -24,16 +25,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _QUEUED = struct.Struct("i")
 
 
-def as_twisted(end: Address | None) -> Any:
-    """An `IAddress` for one end of a connection."""
-    if end is None:
-        return address.UNIXAddress(None)
-    kind = address.IPv6Address if ":" in end[0] else address.IPv4Address
-    return kind("TCP", end[0], end[1])
-
-
 @implementer(interfaces.ITCPTransport)
-class ClientTransport(FileDescriptor):
+class ClientTransport(Ends, FileDescriptor):
     """Like the transport of a Twisted TCP server, except that it
 
     - takes its addresses from the frame instead of asking the kernel,
@@ -48,8 +41,8 @@ class ClientTransport(FileDescriptor):
     def __init__(
         self, reactor: Any, poller: Poller, descriptor: int, frame: Frame, channel: Any
     ) -> None:
-        super().__init__(reactor)
-        self.frame = frame
+        FileDescriptor.__init__(self, reactor)
+        Ends.__init__(self, frame)
         self.channel = channel
         # Whom the bytes are for: the channel, until an app takes the connection over.
         self.protocol = channel
@@ -59,9 +52,6 @@ class ClientTransport(FileDescriptor):
         self._poller = poller
         self._interest = 0
         self._sent = 0
-        self._handle: socket.socket | None = None
-        self._peer: Any = None
-        self._local: Any = None
         self.attach(descriptor)
 
     def attach(self, descriptor: int) -> None:
@@ -282,45 +272,6 @@ class ClientTransport(FileDescriptor):
         self.channel.connectionLost(reason)
         if self.protocol is not self.channel:
             self.protocol.connectionLost(reason)
-
-    # ---- what apps ask
-
-    def getPeer(self) -> Any:
-        """The peer's address."""
-        if self._peer is None:
-            self._peer = as_twisted(self.frame.peer)
-        return self._peer
-
-    def getHost(self) -> Any:
-        """Our address."""
-        if self._local is None:
-            self._local = as_twisted(self.frame.local)
-        return self._local
-
-    def getHandle(self) -> socket.socket:
-        """The connection as a socket object, which goes on to belong to the transport."""
-        if self._handle is None:
-            # The kernel knows the family; the frame's addresses may be a PROXY header's.
-            self._handle = socket.socket(fileno=self._fd)
-        return self._handle
-
-    def getTcpNoDelay(self) -> bool:
-        """The state of TCP_NODELAY."""
-        return bool(self.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Set TCP_NODELAY; nothing on a Unix socket."""
-        handle = self.getHandle()
-        if handle.family != socket.AF_UNIX:
-            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        """The state of SO_KEEPALIVE."""
-        return bool(self.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Set SO_KEEPALIVE."""
-        self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
 
     def logPrefix(self) -> str:
         """For the log."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stickyd.balance import Balance
-from stickyd.handoff.inbox import Departing, InboxSender
+from stickyd.handoff.outbox import Departing, InboxSender
 
 Done = Callable[[bool], None]
 

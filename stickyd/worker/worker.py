@@ -14,7 +14,7 @@ from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
-from stickyd.handoff.inbox import InboxSender
+from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import Entry, Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement, Policy

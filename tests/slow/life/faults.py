@@ -12,7 +12,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import InboxSender, make_inbox
+from stickyd.handoff.inbox import make_inbox
+from stickyd.handoff.outbox import InboxSender
 from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 from stickyd.worker.apps import WebApp

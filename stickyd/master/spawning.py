@@ -1,0 +1,37 @@
+"""How a worker process is started."""
+
+import os
+import sys
+from pathlib import Path
+
+from stickyd.control import ASYNCIO
+from stickyd.master.child import spawn
+from stickyd.notify import MASTERS_ALONE
+from stickyd.settings import Settings
+
+
+def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
+    """Start a worker with its end of the control channel; pid, and the pipe with its output.
+
+    :raise OSError: if it cannot be started.
+    """
+    command = [sys.executable, "-m", "stickyd.worker", str(channel)]
+    if settings.app[0] == "asgi":
+        # Said here, since the worker needs its reactor before it can be told its settings.
+        command.append(ASYNCIO)
+    variables = environment()
+    if settings.reload:
+        # A cached module is told from its source by whole seconds and size only
+        # (PEP 3147): too coarse for somebody who types.
+        variables["PYTHONDONTWRITEBYTECODE"] = "1"
+    return spawn(command, variables, channel)
+
+
+def environment() -> dict[str, str]:
+    """Ours, with the way to this very package in front."""
+    ours = {name: value for name, value in os.environ.items() if name not in MASTERS_ALONE}
+    package_root = str(Path(__file__).resolve().parents[2])
+    search = ours.get("PYTHONPATH")
+    ours["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, search]))
+    ours["PYTHONUNBUFFERED"] = "1"
+    return ours

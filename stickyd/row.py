@@ -1,0 +1,64 @@
+"""What one process notes on the board (`stickyd.board`)."""
+
+from collections.abc import Callable
+
+
+class Row:
+    """The cells that one process writes. One object for each process: it knows what is adopted.
+
+    :param taken: which of the cells counts what it takes, and ``cleared`` what it has answered.
+    :param placed: the cell that counts what it puts into a slot's inbox.
+    """
+
+    def __init__(
+        self,
+        cells: memoryview,
+        number: int,
+        taken: int,
+        cleared: int,
+        placed: Callable[[int], int],
+    ) -> None:
+        self.number = number
+        self._cells = cells
+        self._taken = taken
+        self._cleared = cleared
+        self._placed = placed
+        self._adopting = False
+
+    def placed(self, slot: int) -> None:
+        """A connection goes into the slot's inbox, or waits for room there."""
+        self._cells[self._placed(slot)] += 1
+
+    def withdrawn(self, slot: int) -> None:
+        """It did not get in."""
+        self._cells[self._placed(slot)] -= 1
+
+    def took(self) -> None:
+        """A connection has been taken out of the inbox. The next request that begins came with it.
+
+        Until `adopted` the connection counts as being answered.
+        """
+        self._cells[self._taken] += 1
+        self._adopting = True
+
+    def adopted(self) -> None:
+        """What came with the connection has begun, if anything did."""
+        if self._adopting:
+            self._adopting = False
+            self.ended()
+
+    def began(self) -> None:
+        """A request is being answered."""
+        if self._adopting:
+            self._adopting = False
+        else:
+            self._cells[self._cleared] -= 1
+
+    def ended(self) -> None:
+        """It is answered, refused or lost."""
+        self._cells[self._cleared] += 1
+
+    def correct(self, count: int) -> None:
+        """So many more connections have been taken and cleared than were counted."""
+        self._cells[self._taken] += count
+        self._cells[self._cleared] += count

@@ -1,0 +1,70 @@
+"""What a daemon does to its whole process when it starts, or cannot."""
+
+import atexit
+import contextlib
+import os
+import resource
+import sys
+
+from twisted.logger import Logger
+
+from stickyd.privileges import is_root
+from stickyd.settings import Settings
+
+_log = Logger("stickyd")
+
+
+class _Exit:
+    """The exit status of a daemon that could not start: twistd itself always says 0."""
+
+    status = 0
+
+
+def _leave_with_status() -> None:
+    if _Exit.status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_Exit.status)
+
+
+# Handlers run in reverse order: registered as early as this, ours comes last.
+atexit.register(_leave_with_status)
+
+
+def fail_with(line: str = "") -> None:
+    """The exit status will be 1; a line is written to standard error, whatever the log does."""
+    stderr = sys.__stderr__
+    if line and stderr is not None and not stderr.closed:
+        stderr.write(line + "\n")
+        stderr.flush()
+    _Exit.status = 1
+
+
+def warn_of(settings: Settings) -> None:
+    """Say what is convenient and not safe."""
+    if is_root():
+        _log.warn("the app runs as root; give twistd --uid and --gid, or the unit a User=")
+    if settings.seed == 1:
+        _log.warn(
+            "seed 1 is public, so clients can choose their worker; give production"
+            " a secret one: --seed @FILE"
+        )
+    if "*" in settings.trusted.split(","):
+        _log.warn("--forwarded-allow-ips * lets every client say who it is")
+    if settings.proxy_protocol != "off" and "*" in settings.proxy_allow_from:
+        _log.warn("--proxy-allow-from * lets every client say who it is")
+
+
+def raise_descriptor_limit() -> None:
+    """A connection is a descriptor: take as many as we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def keep_descriptors_to_ourselves() -> None:
+    """What whoever started us left open, systemd's sockets among it, is not for workers."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
