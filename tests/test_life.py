@@ -58,6 +58,8 @@ def reload(daemon: Daemon) -> None:
     generation = daemon.report()["generation"]
     daemon.process.send_signal(signal.SIGHUP)
     wait_for(lambda: daemon.report()["generation"] > generation, what="a new generation")
+    # Asked once more, every worker has heard before what has become of it.
+    daemon.report()
 
 
 class Reload(Life):
