@@ -3,6 +3,7 @@
 import os
 import resource
 import socket
+from collections import OrderedDict
 from functools import partial
 from typing import Any
 
@@ -17,11 +18,13 @@ from stickyd.wire.refusal import FULL
 from stickyd.worker.channel import Channel
 
 KEPT_MOST = 4096
-"""Channels kept, oldest given up first, for connections that moved away and may come back."""
+"""Channels kept, oldest given up first, for connections that moved away and may come back. Who has
+not come back for as long as an idle connection is kept has probably ended elsewhere."""
 
 SHORT_AT, BRIM_AT = 16, 8
 """With fewer descriptors left than these a connection is refused, or refused and closed at once."""
 
+_NONE: tuple[None, float] = (None, 0.0)
 
 _log = Logger("stickyd")
 
@@ -41,7 +44,8 @@ class Intake:
         self._row = row
         self._ledger = ledger
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._kept: dict[int, Channel] = {}
+        # By connection, in the order of leaving, and until when each is kept.
+        self._kept: OrderedDict[int, tuple[Channel, float]] = OrderedDict()
         self._inbox = self._reader(inbox)
         self._private: InboxReader | None = None
 
@@ -80,13 +84,21 @@ class Intake:
     def keep(self, channel: Channel) -> None:
         """Its connection has moved; connections that move are likely to come back."""
         if len(self._kept) >= KEPT_MOST:
-            del self._kept[next(iter(self._kept))]
-        self._kept[channel.frame.connection] = channel
+            self._kept.popitem(last=False)
+        worker = self._worker
+        until = worker.reactor.seconds() + worker.settings.keep_alive
+        self._kept[channel.frame.connection] = channel, until
+
+    def forget_old(self) -> None:
+        """Give up channels that have been kept for long enough."""
+        now = self._worker.reactor.seconds()
+        while self._kept and next(iter(self._kept.values()))[1] <= now:
+            self._kept.popitem(last=False)
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
         worker = self._worker
         entry = self._sign(message)
-        channel = self._kept.pop(connection_of(message), None)
+        channel, _ = self._kept.pop(connection_of(message), _NONE)
         # The kernel gives the lowest number that is free (open(2)): all below are taken.
         if descriptor >= self._limit - SHORT_AT:
             self._shed(descriptor, entry)

@@ -155,7 +155,8 @@ class Worker:
         return (self.balance.place if self.moves else self.balance.recall)(placement)
 
     def settle(self) -> None:
-        """Every second: see `Balance.settle`."""
+        """Every second: put in order what nothing else does; see `Balance.settle`."""
+        self._intake.forget_old()
         alone = self.known is None or self.known.other() is None
         if self.balance is not None and self._empty is None and alone:
             self.balance.settle(self.slot, empty=self._intake.is_empty())

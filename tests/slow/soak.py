@@ -7,9 +7,9 @@ connections, each answer checked for worker, client and order (`tests.slow.milli
 connections for single requests, some of them reset, half-closed, broken off or no HTTP; connections
 that another protocol takes over; idle ones that are closed when their time is over. In the first
 eight hours the daemon is reloaded, workers are killed, slots come and go, logs are reopened and the
-master's program is replaced. After that it is left alone: from four hours later on memory has to be
-flat, which is a slope (least squares) of less than 5 % a day for every process, and no descriptor
-may be left over.
+master's program is replaced, and then there is a rush of more clients than anything remembers.
+After that it is left alone: from the twelfth hour on memory has to be flat, which is a slope (least
+squares) of less than 5 % a day for every process, and no descriptor may be left over.
 """
 
 import argparse
@@ -32,6 +32,7 @@ FILLED_AFTER = 12
 """Hours after which what remembers things is full, and nothing has been replaced for long."""
 STEEPEST = 0.05
 SINGLE = 1000
+RUSH = 20_000
 IDLE = 200
 UPGRADES = 20
 KEEP_ALIVE = "1"
@@ -97,11 +98,11 @@ class Day:
         if not right:
             self.failed.append(what)
 
-    def single(self, hour: int, at: int) -> None:
+    def single(self, hour: int, at: int, kind: int = -1) -> None:
         """A connection for one request, or for less."""
+        kind = at % 10 if kind < 0 else kind
         client = f"10.{hour}.{at >> 8}.{at & 255}"
         with self.daemon.connect() as sock:
-            kind = at % 10
             if kind == 0:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 sock.sendall(request(client, "/hello"))
@@ -182,6 +183,11 @@ class Day:
         states = [slot["state"] for slot in self.daemon.report()["slots"]]
         return states == ["ready"] * WORKERS and len(self.daemon.family()) == 1 + WORKERS
 
+    def rush(self) -> None:
+        """More new clients than anything remembers, so that it is full from now on."""
+        for at in range(RUSH):
+            self.single(200 + (at >> 16), at & 0xFFFF, kind=4)
+
     # ---- the end
 
     def judge(self) -> None:
@@ -215,6 +221,7 @@ def main() -> int:
             6: day.replace_program,
             7: day.kill,
             8: day.reload,
+            9: day.rush,
         }
         before = daemon.settled_descriptors()
         print(f"descriptors of master and workers at the start: {list(before.values())}")
