@@ -2,7 +2,7 @@
 
 import unittest
 
-from tests.slow.soak import growth, slope
+from tests.slow.soak import STEEPEST, growth, slope
 
 
 class Flatness(unittest.TestCase):
@@ -20,8 +20,8 @@ class Flatness(unittest.TestCase):
     def test_growth_is_a_part_of_the_mean_in_a_day(self) -> None:
         self.assertAlmostEqual(growth([100.0, 101.0, 102.0]), 24 / 101)
         self.assertAlmostEqual(growth([100.0] * 12), 0.0)
-        # A leak of 100 KiB an hour in 30 MiB is no flat memory, noise of as much is.
-        leaking = [30 * 2**20 + hour * 100 * 2**10 for hour in range(13)]
-        noisy = [30 * 2**20 + hour % 2 * 100 * 2**10 for hour in range(13)]
-        self.assertGreater(growth(leaking), 0.05)
-        self.assertLess(growth(noisy), 0.05)
+        # A leak of 150 KiB an hour in 30 MiB is no flat memory, half a MiB up and down is.
+        leaking = [30 * 2**20 + hour * 150 * 2**10 for hour in range(13)]
+        noisy = [30 * 2**20 + hour % 2 * 500 * 2**10 for hour in range(13)]
+        self.assertGreater(growth(leaking), STEEPEST)
+        self.assertLess(growth(noisy), STEEPEST)
