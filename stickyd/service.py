@@ -11,17 +11,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd import __version__
-from stickyd.board import Board
 from stickyd.collector import leave_alone_what_is_there
 from stickyd.control_socket import ControlSocket
-from stickyd.ledger import Ledger
-from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
-from stickyd.master.front import Front
+from stickyd.household import Household
+from stickyd.master.baggage import Packed
 from stickyd.master.ports import Ports
-from stickyd.master.slots import Slots, State
 from stickyd.master.spawning import environment
 from stickyd.master.succession import KILL_AFTER
-from stickyd.master.supervisor import StartFailed, Supervisor
+from stickyd.master.supervisor import StartFailed
 from stickyd.master.upgrade import (
     CannotUpgrade,
     check,
@@ -34,7 +31,6 @@ from stickyd.master.upgrade import (
 from stickyd.master.watch import Watch
 from stickyd.notify import Notifier
 from stickyd.options import Options
-from stickyd.places import Places
 from stickyd.settings import Settings
 from stickyd.signals import also_on, only_on
 from stickyd.start_up import (
@@ -80,11 +76,7 @@ class StickydService(Service):
         self._control_path = control
         self._arguments = arguments
         self._control: ControlSocket | None = None
-        self._places = Places(settings.max_connections)
-        self._board: Board | None = None
-        self._slots: Slots | None = None
-        self._front: Front | None = None
-        self._supervisor: Supervisor | None = None
+        self._house: Household | None = None
         self._watch = Watch(reactor, settings.reload, self._reload)
         self._quick = False
         self._upgrading = False
@@ -108,70 +100,44 @@ class StickydService(Service):
         return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
-        if self._settings.balance_factor:
-            try:
-                self._board = Board.create(self._settings.workers)
-            except OSError as error:
-                raise StartFailed(f"no shared memory for --hash-balance-factor: {error}") from error
-        ledger = None
-        if self._settings.guardian:
-            try:
-                ledger = Ledger.create(self._settings.max_connections)
-            except OSError as error:
-                raise StartFailed(f"no shared memory for --guardian: {error}") from error
-        front, supervisor = self._furnish(Slots(self._reactor, self._settings.workers), ledger)
-        front.listen(await self._ports.listen())
-        self._listen_control()
-        self._install_signals()
-        self._watch.start()
-        await supervisor.start()
+        house = self._move_into(Household.create(self._reactor, self._settings))
+        house.front.listen(await self._ports.listen())
+        self._begin_to_hear()
+        await house.supervisor.start()
         if self.running:
-            front.start()
-            self._say_ready()
+            house.front.start()
+            self._say_ready(house)
 
     async def _resume(self, packed: Packed) -> None:
         """Go on where the program before us has stopped."""
-        slots = unpack_slots(packed["slots"], self._reactor)
-        if packed["board"] is not None:
-            self._board = Board.resume(taken(packed["board"]["fd"]), packed["board"])
-        guarded = packed["front"]["guarded"]
-        ledger = None if guarded is None else Ledger.again(taken(guarded["ledger"]))
-        front, supervisor = self._furnish(slots, ledger)
-        self._places.resume(packed["connections"])
-        front.listen(self._ports.resume(packed["ports"]))
-        supervisor.resume(packed["workers"], packed["slots"]["slots"])
-        front.resume(packed["front"], packed["slots"]["slots"])
-        front.counters.upgrades += 1
+        house = self._move_into(Household.unpack(self._reactor, self._settings, packed))
+        house.front.listen(self._ports.resume(packed["ports"]))
+        house.resume(packed)
+        self._begin_to_hear()
+        let_signals_come()
+        house.front.start()
+        self._say_ready(house)
+
+    def _move_into(self, house: Household) -> Household:
+        self._house = house
+        self._notifier.start(house.status)
+        return house
+
+    def _begin_to_hear(self) -> None:
         self._listen_control()
         self._install_signals()
         self._watch.start()
-        let_signals_come()
-        front.start()
-        self._say_ready()
 
-    def _furnish(self, slots: Slots, ledger: Ledger | None) -> tuple[Front, Supervisor]:
-        settings = self._settings
-        self._slots = slots
-        common = self._reactor, settings, slots, self._places, self._board
-        self._front = front = Front(*common, self._ease, ledger)
-        self._supervisor = supervisor = Supervisor(*common, front.take_table, front.guardian)
-        self._notifier.start(self._status)
-        return front, supervisor
-
-    def _ease(self, count: int) -> None:
-        if self._supervisor is not None:
-            self._supervisor.ease(count)
-
-    def _say_ready(self) -> None:
+    def _say_ready(self, house: Household) -> None:
         leave_alone_what_is_there()
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,
-            workers=len(self._slots or ()),
+            workers=len(house.slots),
             scope=self._settings.scope,
-            where=self._front.where() if self._front is not None else "",
+            where=house.front.where(),
         )
-        self._notifier.ready(self._status())
+        self._notifier.ready(house.status())
         warn_of(self._settings)
 
     def _cannot_start(self, failure: Failure) -> None:
@@ -187,23 +153,16 @@ class StickydService(Service):
         self._notifier.status(line)
         self._reactor.stop()
 
-    def _status(self) -> str:
-        """For the service manager."""
-        slots = list(self._slots or [])
-        ready = sum(slot.state is State.READY for slot in slots)
-        generation = self._supervisor.generation if self._supervisor is not None else 1
-        return f"{ready} of {len(slots)} workers ready, generation {generation}"
-
     def _install_signals(self) -> None:
         """Ours, now that twistd has installed its own, which go on to do their part."""
-        supervisor = self._supervisor
-        assert supervisor is not None
+        house = self._at_home()
+        supervisor = house.supervisor
 
         def quick() -> None:
             self._quick = True
 
         also_on(self._reactor, signal.SIGINT, quick, at_once=True)
-        supervisor.on_reloaded = lambda: self._notifier.ready(self._status())
+        supervisor.on_reloaded = lambda: self._notifier.ready(house.status())
         also_on(self._reactor, signal.SIGHUP, self._reload)
         also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
         also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
@@ -211,9 +170,12 @@ class StickydService(Service):
         also_on(self._reactor, signal.SIGUSR2, self.upgrade)
 
     def _reload(self) -> None:
-        assert self._supervisor is not None
         self._notifier.reloading()
-        self._supervisor.reload()
+        self._at_home().supervisor.reload()
+
+    def _at_home(self) -> Household:
+        assert self._house is not None
+        return self._house
 
     # ---- the control socket
 
@@ -227,25 +189,7 @@ class StickydService(Service):
 
     def report(self) -> "defer.Deferred[dict[str, Any]]":
         """Everything that ``--control`` tells."""
-        return defer.ensureDeferred(self._report())
-
-    async def _report(self) -> dict[str, Any]:
-        front, supervisor = self._front, self._supervisor
-        assert front is not None
-        assert supervisor is not None
-        report = await supervisor.report()
-        counters = front.counters.as_json()
-        return {
-            "version": __version__,
-            "scope": self._settings.scope,
-            "master": {"pid": os.getpid(), **counters, "open": front.waiting()},
-            "connections": {
-                "open": self._places.open(),
-                "most": self._places.most,
-                "guarded": len(front.guardian or ()),
-            },
-            **report,
-        }
+        return defer.ensureDeferred(self._at_home().report())
 
     # ---- another program in our place
 
@@ -260,31 +204,17 @@ class StickydService(Service):
         await check(self._reactor, self._arguments, environment())
         if not self.running:
             return
-        assert self._supervisor is not None
+        house = self._at_home()
         _log.info("upgrade: becoming the program on disk")
         hold_signals_back()
-        workers = await self._supervisor.pack()
+        workers = await house.supervisor.pack()
         if self._control is not None:
             await self._control.stop()
         # From here to the new program nothing waits for anything.
-        assert self._front is not None
-        assert self._slots is not None
-        state = {
-            "ports": self._ports.pack(),
-            "front": self._front.pack(),
-            "connections": self._places.open_in_master(),
-            "workers": workers,
-            "board": self._pack_board(),
-            "slots": pack_slots(self._slots),
-        }
+        state = {"ports": self._ports.pack(), **house.pack(workers)}
         if pidfile is not None:
             os.remove(pidfile)
         replace_program(state)
-
-    def _pack_board(self) -> Packed | None:
-        if self._board is None:
-            return None
-        return {"fd": keep(self._board.descriptor), **self._board.pack()}
 
     def _cannot_upgrade(self, failure: Failure) -> None:
         self._upgrading = False
@@ -315,24 +245,20 @@ class StickydService(Service):
         """SIGINT while we stop: as if it had come first."""
         if not self._quick:
             self._quick = True
-            if self._supervisor is not None:
-                self._supervisor.hurry(QUICK_GRACE)
+            if self._house is not None:
+                self._house.supervisor.hurry(QUICK_GRACE)
 
     async def _stop(self, grace: float) -> None:
         until = self._reactor.seconds() + grace
-        if self._front is not None:
-            await self._front.stop(min(FIRST_HEADS, grace / 4))
-        if self._supervisor is not None:
+        house = self._house
+        if house is not None:
+            await house.front.stop(min(FIRST_HEADS, grace / 4))
             left = QUICK_GRACE if self._quick else until - self._reactor.seconds()
-            await self._supervisor.stop(max(0.0, min(left, grace)))
+            await house.supervisor.stop(max(0.0, min(left, grace)))
         if self._control is not None:
             await self._control.stop()
-        if self._slots is not None:
-            self._slots.close()
-        if self._front is not None:
-            self._front.close()
-        if self._board is not None:
-            self._board.close()
+        if house is not None:
+            house.close()
         self._notifier.stop()
 
 

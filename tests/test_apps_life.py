@@ -190,6 +190,7 @@ class Wear(Life):
     def test_asgi(self) -> None:
         self.check(*ASGI)
 
+    @slow
     def test_wsgi(self) -> None:
         self.check(*WSGI)
 

@@ -17,6 +17,7 @@ from unittest import mock
 from stickyd.options import Options
 from stickyd.places import Places, Tally, room_under, shed_under
 from tests.daemon import Daemon, Reader, Response, request, wait_for
+from tests.extent import slow
 from tests.test_slow_clients import cpu_seconds
 
 ONE, TWO = "10.10.10.10", "10.10.12.11"
@@ -185,6 +186,7 @@ class Crowd(unittest.TestCase):
             self.wait_open(daemon, 0)
             wait_for(lambda: daemon.settled_descriptors() == before, what="no descriptor more")
 
+    @slow
     def test_bound_in_connection_scope(self) -> None:
         self.check_bound("connection")
 

@@ -14,7 +14,7 @@ from stickyd.options import Options
 from tests.corpus.make_corpus import BODY_LIMIT, files, found
 from tests.corpus.reading import MANY, Case, Reading, at_random, difference, lines, load
 from tests.daemon import Daemon, Reader, read_all, request, wait_for
-from tests.extent import SLOW
+from tests.extent import SLOW, slow
 
 CONNECTIONS = 16
 PAUSE = 0.0005
@@ -219,6 +219,7 @@ class ThroughADaemonToAsgi(ThroughADaemon):
     app = ("--asgi", "stickyd_echo_app:asgi_echo")
     # Its scope cannot tell an empty query from none.
     left_out = ("target/empty_query",)
+    test_moved_connections = slow(ThroughADaemon.test_moved_connections)
 
 
 def told(response, expected: str) -> str:

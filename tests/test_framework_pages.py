@@ -9,6 +9,7 @@ from typing import Any
 
 from stickyd.routing.declared import secret_of, slot_in
 from tests.daemon import Daemon, Reader, Response, wait_for
+from tests.extent import slow
 from tests.framework_pages import KINDS, MEBI, Kind, get, upload
 
 
@@ -93,9 +94,11 @@ class Pages(unittest.TestCase):
     def test_flask(self) -> None:
         self.check(KINDS[1])
 
+    @slow
     def test_django_wsgi(self) -> None:
         self.check(KINDS[2])
 
+    @slow
     def test_django_asgi(self) -> None:
         self.check(KINDS[3])
 

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 from tests.daemon import Daemon, Reader, request, wait_for
+from tests.extent import slow
 
 APP = ("--class", "stickyd_test_apps:Page")
 ONE, TWO = "10.10.10.10", "10.10.12.11"
@@ -127,6 +128,7 @@ class Death(GuardianTest):
         unread = _unread_of(daemon.port)
         return report["connections"]["guarded"] >= number and not any(unread)
 
+    @slow
     def test_rounds_in_connection_scope(self) -> None:
         self.check_rounds("connection", 1, 2, 1)
 

@@ -162,6 +162,7 @@ class AnotherProgram(Idle):
             wait_for(lambda: not daemon.report()["connections"]["guarded"], what="no copies")
             self.assertEqual(daemon.report()["connections"]["open"], 0)
 
+    @slow
     def test_a_worker_dies_at_the_same_time(self) -> None:
         with start() as daemon:
             idle = self.idle(daemon, ONE)

@@ -9,6 +9,7 @@ import unittest
 from typing import ClassVar
 
 from tests.daemon import Daemon, Reader, read_all, request, splits, wait_for
+from tests.extent import slow
 
 APP = ("--class", "stickyd_test_apps:Page")
 SCOPES = ("connection", "request")
@@ -334,6 +335,15 @@ class BodiesInRequestScope(Bodies):
 
 class EndsInRequestScope(Ends):
     options = ("--affinity-scope", "request")
+
+    # They wait until time is up, which is up to one and the same clock.
+    test_an_answer_that_is_not_taken_ends_with_a_reset = slow(
+        Ends.test_an_answer_that_is_not_taken_ends_with_a_reset
+    )
+    test_head_of_the_next_request_has_its_deadline_too = slow(
+        Ends.test_head_of_the_next_request_has_its_deadline_too
+    )
+    test_idle_connections_end = slow(Ends.test_idle_connections_end)
 
 
 # Only the concrete classes are tests.

@@ -1,11 +1,14 @@
 """What goes wrong at the start is one clear line, and nothing is left behind."""
 
+import contextlib
+import io
 import os
 import socket
 import subprocess
 import sys
 import unittest
 
+from stickyd.cli import main
 from tests.daemon import ROOT, Daemon, free_port
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'apps'}"}
@@ -26,25 +29,35 @@ class WrongOptions(unittest.TestCase):
 
     def test_each_names_the_option(self) -> None:
         for arguments, says in (
+            (["--affinity", "xff,moon"], "moon"),
+            (["--listen", "moon:3000"], "moon"),
+            (["--unknown"], "unknown"),
+        ):
+            self.check_one_line(*arguments, says=says)
+
+    def test_each_names_the_option_without_a_process_of_its_own(self) -> None:
+        for arguments, says in (
             (["--workers", "0"], "--workers"),
             (["--workers", "many"], "--workers"),
             (["--seed", "x"], "--seed"),
             (["--seed", "@/nonexistent/seed"], "--seed"),
             (["--seed", "-1"], "--seed"),
-            (["--affinity", "xff,moon"], "moon"),
             (["--affinity-scope", "galaxy"], "galaxy"),
             (["--hash", "md5"], "md5"),
             (["--forwarded-allow-ips", "10.0.0.0/33"], "10.0.0.0/33"),
             (["--forwarded-allow-ips", "proxy.example"], "proxy.example"),
-            (["--listen", "moon:3000"], "moon"),
             (["--listen", "ssl:3000"], "ssl"),
             (["--keep-alive", "-1"], "--keep-alive"),
             (["--head-timeout", "soon"], "--head-timeout"),
             (["--limit-request-head", "4096"], "--limit-request-head"),
             (["--worker-header", "no good"], "--worker-header"),
-            (["--unknown"], "unknown"),
         ):
-            self.check_one_line(*arguments, says=says)
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as ended:
+                main(["run", *arguments])
+            self.assertEqual(ended.exception.code, 2, arguments)
+            self.assertEqual(len(said.getvalue().splitlines()), 1, said.getvalue())
+            self.assertIn(says, said.getvalue())
 
     def test_the_same_through_twistd(self) -> None:
         twistd = os.path.join(os.path.dirname(sys.executable), "twistd")

@@ -15,6 +15,7 @@ from stickyd import control
 from stickyd.board import Board
 from stickyd.control import adopt_stream
 from stickyd.master.child import Child, how_it_ended
+from stickyd.master.link import MastersEnd
 from stickyd.master.spawning import spawn_worker
 from stickyd.places import Tally
 from stickyd.settings import Settings
@@ -23,32 +24,6 @@ Senders = dict[int, socket.socket]
 """The sending ends of inboxes, by slot."""
 
 _log = Logger("stickyd")
-
-
-class _Link(control.Link):
-    """The master's end of a control channel."""
-
-    def __init__(self, worker: "WorkerProcess") -> None:
-        super().__init__()
-        self._worker = worker
-
-    @control.Progress.responder
-    def progress(self, counters: bytes) -> dict[str, Any]:
-        """A worker tells how far it is."""
-        self._worker.counters = json.loads(counters)
-        return {}
-
-    @control.Misrouted.responder
-    def misrouted(self, slot: int, named: int, source: str) -> dict[str, Any]:
-        """A worker saw its first misrouted request."""
-        self._worker.on_misrouted(slot, named, source)
-        return {}
-
-    @control.Worn.responder
-    def worn(self, reason: str) -> dict[str, Any]:
-        """A worker asks to be replaced."""
-        self._worker.on_worn(self._worker, reason)
-        return {}
 
 
 class WorkerProcess:
@@ -79,7 +54,7 @@ class WorkerProcess:
         row: int | None,
     ) -> None:
         self._reactor = reactor
-        self._link = _Link(self)
+        self._link = MastersEnd(self)
         self._child: Child | None = None
         self.slot = slot
         self.on_misrouted = on_misrouted

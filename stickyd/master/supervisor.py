@@ -19,6 +19,7 @@ from stickyd.counters import add_up
 from stickyd.master.baggage import Packed, pack_worker
 from stickyd.master.guardian import Guardian
 from stickyd.master.membership import Membership
+from stickyd.master.misroutes import Misroutes
 from stickyd.master.process import WorkerProcess
 from stickyd.master.pulse import Pulse
 from stickyd.master.report import Report, report_on
@@ -63,6 +64,7 @@ class Supervisor:
         self._places = places
         self._board = board
         self._guardian = guardian
+        self._misroutes = Misroutes()
         self._membership = Membership(settings, slots, places, on_table, guardian)
         self._succession = Succession(
             reactor,
@@ -72,7 +74,7 @@ class Supervisor:
             board,
             self._ended,
             self._served,
-            self._misrouted,
+            self._misroutes.note,
             self._worn,
             guardian,
         )
@@ -85,7 +87,6 @@ class Supervisor:
         self._gone = add_up([])
         self._reload_waits = False
         self._packing = False
-        self._told_misrouted = False
         self.generation = 1
         self.on_reloaded: Callable[[], None] = lambda: None
 
@@ -213,20 +214,6 @@ class Supervisor:
         await self._membership.leave_out(slot)
         self._membership.place_anew(slot)
 
-    def _misrouted(self, slot: int, named: int, source: str) -> None:
-        if self._told_misrouted:
-            return
-        self._told_misrouted = True
-        _log.warn(
-            "a request on a kept-alive connection reached worker {slot}, but its {source} names"
-            " worker {named}: something in front of stickyd shares connections between clients."
-            " --affinity-scope request routes every request (said once; the counter is"
-            " 'misrouted')",
-            slot=slot,
-            named=named,
-            source=source,
-        )
-
     def ease(self, count: int) -> None:
         """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
         workers = [slot.serving for slot in self._slots if slot.serving is not None]
@@ -288,7 +275,7 @@ class Supervisor:
         return {
             "generation": self.generation,
             "gone": self._gone,
-            "told_misrouted": self._told_misrouted,
+            "told_misrouted": self._misroutes.told,
             "workers": {
                 worker.pid: pack_worker(worker, channel)
                 for worker, channel in zip(workers, channels, strict=True)
@@ -300,7 +287,7 @@ class Supervisor:
         """Take up what `pack` and `pack_slots` of the program before us have left."""
         self.generation = packed["generation"]
         self._gone = add_up([packed["gone"]])
-        self._told_misrouted = packed["told_misrouted"]
+        self._misroutes.told = packed["told_misrouted"]
         for slot, of_slot in zip(self._slots, slots, strict=True):
             self._succession.take_up(slot, of_slot, packed["workers"])
             if slot.serving is None:
