@@ -165,9 +165,18 @@ class LeanRequest(server.Request):
             self.write = _eat  # type: ignore[method-assign]
             return
         self.sentLength = len(data)
-        if data:
-            channel.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+        if not data:
+            return
+        if not self.chunked:
+            channel.write(data)
+        elif len(data) > _PIECE:
+            channel.writeSequence((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            channel.write(b"%x\r\n%b\r\n" % (len(data), data))
 
+
+_PIECE = 4096
+"""Bytes up to which a chunk is copied into one piece with its frame."""
 
 _NO_TYPE = frozenset({NOT_MODIFIED, server.NO_CONTENT})
 

@@ -18,6 +18,7 @@ from stickyd.handoff.frame import Frame
 from stickyd.ledger import Entry
 from stickyd.lingering import end_connection
 from stickyd.worker.ends import Ends
+from stickyd.worker.gathering import send_parts
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
@@ -52,6 +53,8 @@ class ClientTransport(Ends, FileDescriptor):
         self._poller = poller
         self._interest = 0
         self._sent = 0
+        # The kernel has not taken all of what was to be sent at once.
+        self._left_over = False
         self.attach(descriptor)
 
     def attach(self, descriptor: int) -> None:
@@ -164,19 +167,39 @@ class ClientTransport(Ends, FileDescriptor):
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write several parts."""
-        self.write(b"".join(iovec))
+        for part in iovec:
+            # Joined, what may change under our hands is copied, and what is no bytes refused.
+            self.write(part if type(part) is bytes else b"".join((part,)))
 
     def writeSomeData(self, data: bytes) -> Any:
         """For `FileDescriptor`: bytes written, or the error that ended the connection."""
+        if not data:
+            return 0
         try:
-            most = self.SEND_LIMIT
-            sent = os.write(self._fd, data if len(data) <= most else memoryview(data)[:most])
+            sent = os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError:
             return main.CONNECTION_LOST
         self._sent += sent
         return sent
+
+    def _send(self) -> Exception | None:
+        """Send what is written as far as the kernel takes it; the error that ended the connection.
+
+        What is written stays in `FileDescriptor`'s list of parts until it is sent:
+        the other of its two buffers is never filled.
+        """
+        try:
+            sent = send_parts(self._fd, self._tempDataBuffer, self._tempDataLen)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return main.CONNECTION_LOST
+        self._sent += sent
+        self._tempDataLen -= sent
+        self._left_over = self._tempDataLen > 0
+        return None
 
     def taken(self) -> int:
         """Bytes that the client has taken since any fixed point in time.
@@ -189,14 +212,17 @@ class ClientTransport(Ends, FileDescriptor):
 
     def doWrite(self) -> Any:
         """Go on writing; tells the channel of progress, and when everything is sent."""
-        result = super().doWrite()
-        if result is None and self.connected:
+        failed = self._send() if self._tempDataLen else None
+        if failed is None and not self._tempDataLen:
+            # It knows what follows when nothing is left.
+            failed = super().doWrite()
+        if failed is None and self.connected:
             self.channel.bytesSent(self.flushed())
-        return result
+        return failed
 
     def flushed(self) -> bool:
         """Whether every byte written is in the kernel."""
-        return not self._tempDataLen and self.offset == len(self.dataBuffer)
+        return not self._tempDataLen
 
     def flush(self) -> None:
         """Send what is written, as far as the kernel takes it now.
@@ -204,37 +230,23 @@ class ClientTransport(Ends, FileDescriptor):
         What is left over goes out when the poller finds the socket writable,
         and not before: only then is the channel told, who may be waiting for it.
         """
-        if self.disconnecting or self.flushed() or self.offset < len(self.dataBuffer):
+        if not self._tempDataLen or self.disconnecting or self._left_over:
             return
-        if self._tempDataLen <= self.SEND_LIMIT:
-            # What was just written goes out as it is.
-            data = b"".join(self._tempDataBuffer)
-            sent = self.writeSomeData(data)
-            if sent == len(data):
-                self._tempDataBuffer, self._tempDataLen = [], 0
-                if self._interest & WRITE or self.producer is not None:
-                    self.startWriting()
-                return
-            failed = sent if isinstance(sent, Exception) else None
-            if failed is None:
-                self._tempDataBuffer, self._tempDataLen = [], 0
-                self.dataBuffer, self.offset = data, sent
-        else:
-            failed = super().doWrite()
+        failed = self._send()
         if failed is not None:
             self.channel.worker.reactor.callLater(0, self.end, failed)
-        elif not self.flushed():
+        elif self._tempDataLen or self._interest & WRITE or self.producer is not None:
             self.startWriting()
 
     def written(self) -> int:
         """Bytes written since the connection came, sent or not."""
-        return self._sent + len(self.dataBuffer) - self.offset + self._tempDataLen
+        return self._sent + self._tempDataLen
 
     def unsent(self) -> bytes:
         """Take what is written and not yet sent."""
-        rest = self.dataBuffer[self.offset :] + b"".join(self._tempDataBuffer)
-        self.dataBuffer, self.offset = b"", 0
+        rest = b"".join(self._tempDataBuffer)
         self._tempDataBuffer, self._tempDataLen = [], 0
+        self._left_over = False
         return rest
 
     # ---- the end

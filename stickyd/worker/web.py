@@ -146,7 +146,7 @@ class WebExchange:
 
     def writeSequence(self, iovec: Any) -> None:
         """Write parts of the answer's body."""
-        self.transport.write(b"".join(iovec))
+        self.transport.writeSequence(iovec)
 
     def requestDone(self, request: Any) -> None:
         """The answer is whole."""
