@@ -28,6 +28,8 @@ class SlotTable:
         self.slots = tuple(slots)
         self.version = version
         self._keyed = blake2b(digest_size=8, key=seed.to_bytes(16, "big"), person=PERSON)
+        # In rising order: of two that weigh the same the lower number is first.
+        self._suffixes = [(slot, slot.to_bytes(4, "big")) for slot in sorted(self.slots)]
         # Filled as buckets are met, so that neither starting up nor a request
         # pays for the number of slots.
         self._owners: list[int | None] = [None] * BUCKETS
@@ -62,8 +64,19 @@ class SlotTable:
         bucket = self.bucket_of(key)
         owner = self._owners[bucket]
         if owner is None:
-            owner = max(self.slots, key=lambda slot: (self.weight(bucket, slot), -slot))
-            self._owners[bucket] = owner
+            owner = self._owners[bucket] = self._owner_of(bucket)
+        return owner
+
+    def _owner_of(self, bucket: int) -> int:
+        """The first of `order`, found with less: digests compare as the numbers they stand for."""
+        copy, prefix = self._keyed.copy, bucket.to_bytes(2, "big")
+        heaviest, owner = b"", 0
+        for slot, suffix in self._suffixes:
+            keyed = copy()
+            keyed.update(prefix + suffix)
+            digest = keyed.digest()
+            if digest > heaviest:
+                heaviest, owner = digest, slot
         return owner
 
 
