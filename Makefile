@@ -38,7 +38,7 @@ test: $(STAMP) lint pytest-twisted
 trial-core: $(STAMP)
 	$(BIN)/python -W error -m twisted.trial $(UNDER_TRIAL)
 
-UNDER_TRIAL = tests.test_workers tests.test_moves \
+UNDER_TRIAL = tests.test_workers \
   $(subst /,.,$(basename $(shell grep -L -e tests.daemon -e tests.test_life tests/test_*.py)))
 
 lint: $(STAMP)

@@ -18,8 +18,9 @@ from stickyd.routing.address import (
 from stickyd.routing.key import Asked, Key, find_key, parse_chain
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.limits import Limits
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 PROXIES = "10.0.0.0/8, fd00::/8"
 PROXY = "10.0.0.9"

@@ -10,8 +10,9 @@ from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
 from stickyd.wire.head import CHUNKED
 from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 Result = tuple[bytes, bytes] | int | None
 """Body and what is behind it; or the status of a refusal; or None for an unfinished body."""
@@ -345,7 +346,7 @@ class Splits(unittest.TestCase):
         self.assertIsNone(whole(short), short)
         self.assertIsNone(by_bytes(short), short)
 
-    @settings(OFTEN, max_examples=400)
+    @settings(OFTEN, max_examples=examples(400))
     @given(strung, mosts, st.data())
     def test_any_bytes_have_one_verdict(self, data: bytes, most: int, draw: st.DataObject) -> None:
         expected = whole(data, most)

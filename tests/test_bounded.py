@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from stickyd.routing import established
 from stickyd.routing.bounded import bound, first_below, preference, turns
 from stickyd.routing.selection import SlotTable
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 PERCENTS = st.integers(101, 10_000)
 DIGESTS = st.integers(0, 2**64 - 1)

@@ -14,8 +14,9 @@ from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.limits import Limits
 from tests.daemon import Daemon, Reader
+from tests.extent import examples
 
-OFTEN = settings(max_examples=100, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(100), deadline=None, derandomize=True)
 TRUSTED = "127.0.0.1"
 STRANGER = "127.0.0.2"
 PROXIES = TrustedPeers.parse(f"{TRUSTED}, 10.0.0.0/8")

@@ -18,8 +18,9 @@ from stickyd.handoff.frame import (
     entry_of,
 )
 from stickyd.routing.address import canonical
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 V4 = Frame(
     Kind.MOVED,
@@ -132,7 +133,7 @@ KINDS = {"PLACED": 1, "MOVED": 2, "RETURNED": 3}
 class RoundTrip(unittest.TestCase):
     """What was encoded is decoded."""
 
-    @settings(OFTEN, max_examples=400)
+    @settings(OFTEN, max_examples=examples(400))
     @given(frames())
     def test_any_frame(self, frame: Frame) -> None:
         decoded = decode(frame.encode())
@@ -218,12 +219,12 @@ class Malformed(unittest.TestCase):
     def test_is_a_value_error(self) -> None:
         self.assertTrue(issubclass(FrameError, ValueError))
 
-    @settings(OFTEN, max_examples=400)
+    @settings(OFTEN, max_examples=examples(400))
     @given(st.one_of(st.binary(max_size=120), st.binary(max_size=120).map(lambda b: b"\2" + b)))
     def test_any_bytes(self, message: bytes) -> None:
         self.frame_or_error(message)
 
-    @settings(OFTEN, max_examples=400)
+    @settings(OFTEN, max_examples=examples(400))
     @given(frames(), st.integers(0, FIXED - 1), st.integers(0, 255))
     def test_any_byte_changed(self, frame: Frame, at: int, value: int) -> None:
         self.frame_or_error(changed(frame.encode(), at, value))

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from stickyd.wire.head import CHUNKED, Head, origin_form, read_head
 from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 LIMITS = Limits()
 
 Verdict = Head | Refusal | None
@@ -680,7 +681,7 @@ any_limits = st.one_of(st.just(LIMITS), small_limits)
 class Splits(unittest.TestCase):
     """Whole, byte by byte and split at random: the same verdict."""
 
-    @settings(OFTEN, max_examples=600)
+    @settings(OFTEN, max_examples=examples(600))
     @given(strung, st.sampled_from([b"\r\n\r\n", b"\n\n"]), any_limits, st.data())
     def test_a_head_with_its_end(
         self, data: bytes, end: bytes, limits: Limits, draw: st.DataObject
@@ -688,7 +689,7 @@ class Splits(unittest.TestCase):
         data += end
         self.same(data, limits, draw)
 
-    @settings(OFTEN, max_examples=600)
+    @settings(OFTEN, max_examples=examples(600))
     @given(strung, any_limits, st.data())
     def test_a_head_that_may_be_unfinished(
         self, data: bytes, limits: Limits, draw: st.DataObject
@@ -706,7 +707,7 @@ class Splits(unittest.TestCase):
         ends = sorted({*cuts, len(data)})
         self.assertEqual(essence(arriving(data, ends, limits)), whole, (data, ends))
 
-    @settings(OFTEN, max_examples=300)
+    @settings(OFTEN, max_examples=examples(300))
     @given(strung, strung, any_limits)
     def test_what_follows_changes_no_verdict(
         self, data: bytes, behind: bytes, limits: Limits
@@ -775,7 +776,7 @@ class Generated(unittest.TestCase):
         self.assertEqual((head.length, head.keep_alive), (0, minor == 1))
         self.assertEqual(byte_by_byte(data + behind), head)
 
-    @settings(OFTEN, max_examples=100)
+    @settings(OFTEN, max_examples=examples(100))
     @given(st.lists(field_lists, min_size=1, max_size=3), endings)
     def test_pipelined_heads_come_one_after_the_other(
         self, requests: list[list[tuple[bytes, bytes, bytes, bytes]]], ending: bytes

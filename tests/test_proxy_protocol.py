@@ -22,8 +22,9 @@ from stickyd.wire.proxy import (
     ProxyRefused,
     read_proxy,
 )
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 BOTH = VERSIONS["auto"]
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 

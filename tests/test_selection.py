@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stickyd.routing.selection import BUCKETS, SlotTable, StickySessionTable
+from tests.extent import examples
 
-OFTEN = settings(max_examples=200, deadline=None, derandomize=True)
+OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 # Key, its bucket, and its slot of 2, 4 and 8; all at seed 1.
 GOLDEN: list[tuple[str, int, int, int, int]] = [
