@@ -54,11 +54,9 @@ class WorkerProcess:
         row: int | None,
     ) -> None:
         self._reactor = reactor
-        self._link = MastersEnd(self)
+        self._link = MastersEnd(self._take, on_misrouted, lambda why: on_worn(self, why))
         self._child: Child | None = None
         self.slot = slot
-        self.on_misrouted = on_misrouted
-        self.on_worn = on_worn
         self.counters: dict[str, Any] = {}
         self.lives()
         self.ready = False
@@ -255,6 +253,9 @@ class WorkerProcess:
             return self.counters
 
         return asked.addCallback(keep).addErrback(lambda _: self.counters)
+
+    def _take(self, counters: dict[str, Any]) -> None:
+        self.counters = counters
 
     def take_last_report(self) -> dict[str, Any]:
         """The last counters of a worker that has ended; given once."""

@@ -1,8 +1,6 @@
 """Load what the workers run."""
 
-import importlib
 import inspect
-import traceback
 from typing import Any
 
 from twisted.internet import defer
@@ -15,6 +13,7 @@ from stickyd.wire.head import Head
 from stickyd.worker.channel import Channel
 from stickyd.worker.demo import Demo
 from stickyd.worker.exchange import App
+from stickyd.worker.loading import cannot_load, load_named, one_line
 from stickyd.worker.sessions import KeyedSite
 from stickyd.worker.web import WebExchange
 from stickyd.worker.wsgi import WsgiResource
@@ -87,11 +86,11 @@ def _site(resource: Any, settings: Settings, **how: Any) -> Site:
 
 
 def _resource(name: str) -> Any:
-    found = _found("class", name)
+    found = load_named("class", name)
     try:
         resource = _as_resource(found)
     except BaseException as error:
-        raise _cannot_load("class", name, error) from error
+        raise cannot_load("class", name, error) from error
     if not IResource.providedBy(resource):
         raise CannotLoad(f"--class {name} is not a twisted.web resource")
     return resource
@@ -112,7 +111,7 @@ def _as_resource(found: Any) -> Any:
 
 def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
     name = settings.app[1]
-    found = _found("wsgi", name)
+    found = load_named("wsgi", name)
     if not callable(found) or not _takes(found, 2):
         raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application")
     return WsgiResource(
@@ -132,7 +131,7 @@ def _asgi(settings: Settings) -> App:
             f"--asgi needs more packages: pip install 'stickyd[asgi]' ({one_line(error)})"
         ) from error
     name = settings.app[1]
-    app = _found("asgi", name)
+    app = load_named("asgi", name)
     try:
         if settings.factory:
             app = app()
@@ -143,7 +142,7 @@ def _asgi(settings: Settings) -> App:
     except CannotLoad:
         raise
     except BaseException as error:
-        raise _cannot_load("asgi", name, error) from error
+        raise cannot_load("asgi", name, error) from error
 
 
 def _takes(app: Any, arguments: int) -> bool:
@@ -155,42 +154,3 @@ def _takes(app: Any, arguments: int) -> bool:
     except ValueError:
         return True
     return True
-
-
-def _found(kind: str, name: str) -> Any:
-    try:
-        return find_object(name)
-    except BaseException as error:
-        raise _cannot_load(kind, name, error) from error
-
-
-def _cannot_load(kind: str, name: str, error: BaseException) -> CannotLoad:
-    return CannotLoad(f"cannot load --{kind} {name}: {one_line(error)}")
-
-
-def find_object(name: str) -> Any:
-    """The object called ``pkg.mod:name`` or ``pkg.mod.name``.
-
-    :raise ImportError: if there is no such module.
-    :raise AttributeError: if the module has no such object.
-    """
-    if ":" in name:
-        module_name, _, path = name.partition(":")
-    else:
-        module_name, _, path = name.rpartition(".")
-    if not module_name or not path:
-        raise ImportError(f"{name!r} is not of the form pkg.mod.name or pkg.mod:name")
-    found: Any = importlib.import_module(module_name)
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line, with the place in the app's code it came from."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if not f.filename.startswith("<") and f.filename != __file__]
-    if theirs and "importlib" not in theirs[-1].filename:
-        text += f" ({theirs[-1].filename}:{theirs[-1].lineno})"
-    return text

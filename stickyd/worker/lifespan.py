@@ -7,6 +7,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from stickyd.control import CannotLoad
+from stickyd.worker.loading import one_line
 
 Message = dict[str, Any]
 
@@ -45,8 +46,6 @@ class Lifespan:
             raise CannotLoad(f"the app cannot start: {_last_line(answer.get('message', ''))}")
         error = answer.get("error")
         if error is not None and self._taken:
-            from stickyd.worker.apps import one_line
-
             raise CannotLoad(f"the app cannot start: {one_line(error)}")
         self._task = None
 

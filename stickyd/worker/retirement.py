@@ -9,7 +9,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from stickyd.control import CannotLoad
-from stickyd.worker.apps import find_object, one_line
+from stickyd.worker.loading import load_named
 
 _log = Logger("stickyd")
 
@@ -45,10 +45,7 @@ class Retirement:
         """
         if not name:
             return cls(slot, None)
-        try:
-            hook = find_object(name)
-        except BaseException as error:
-            raise CannotLoad(f"cannot load --on-retire {name}: {one_line(error)}") from error
+        hook = load_named("on-retire", name)
         if not callable(hook):
             raise CannotLoad(f"--on-retire {name} is not callable")
         return cls(slot, hook)
