@@ -8,8 +8,8 @@ connections for single requests, some of them reset, half-closed, broken off or 
 that another protocol takes over; idle ones that are closed when their time is over. In the first
 eight hours the daemon is reloaded, workers are killed, slots come and go, logs are reopened and the
 master's program is replaced, and then there is a rush of more clients than anything remembers.
-After that it is left alone: in the second day memory has to be flat, which is a slope (least squares)
-of less than a twentieth in a day for every process, and no descriptor may be left over.
+After that it is left alone: in the second day memory has to be flat, which is a slope (least
+squares) of less than a twentieth in a day for every process, and no descriptor may be left over.
 
 The second day, since what is remembered is cleared and filled again every few hours, and only after
 some such rounds takes no new memory. A twentieth, since a worker goes up and down by half a MiB
