@@ -2,9 +2,10 @@
 
 Reads top to bottom in the order in which things happen to a connection. What
 an answer looks like is the exchange's business (`stickyd.worker.web`), where
-a request belongs is the policy's, what happens next is the gate's; how the
-connection goes away again stands in `stickyd.worker.leaving`, and how long it
-may take over anything in `stickyd.worker.timed`.
+a request belongs is the policy's, what happens next is the gate's; how a body
+is received stands in `stickyd.worker.receiving`, how the connection goes away
+again in `stickyd.worker.leaving`, and how long it may take over anything in
+`stickyd.worker.timed`.
 """
 
 from typing import Any
@@ -14,29 +15,25 @@ from twisted.logger import Logger
 
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.routing.policy import ANYWHERE, Placement
-from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader, body_reader
+from stickyd.wire.body import body_reader
 from stickyd.wire.head import Head, read_head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
 from stickyd.worker.access_log import LoggedRequest
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State, Step
-from stickyd.worker.timed import Timed
-
-READ_AHEAD = 32768
-"""Bytes read behind the request that is being answered before reading stops."""
+from stickyd.worker.receiving import READ_AHEAD, Receiving
 
 _log = Logger("stickyd")
 
 
-class Channel(Timed):
+class Channel(Receiving):
     """One connection, from its adoption until it moves or ends."""
 
     def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
         super().__init__(worker, frame, descriptor)
         self.ending = False
         self._scanned = 0
-        self._reader: LengthReader | ChunkedReader | None = None
         self._advancing = False
         # The request being answered is the client's last, as it has said itself.
         self._last_asked = False
@@ -96,15 +93,6 @@ class Channel(Timed):
             self.advance()
         else:
             self._arm()
-
-    def _read_on(self) -> None:
-        if (
-            not self.client_done
-            and not self._held
-            and self.state not in (State.ROOM, State.OVER)
-            and len(self._buffer) < READ_AHEAD
-        ):
-            self.transport.startReading()
 
     # ---- the seam between two requests
 
@@ -216,37 +204,9 @@ class Channel(Timed):
             self.refuse(reader)
             return
         self._exchange = exchange = self.worker.begin(self, head)
-        self.state = State.BODY
-        self._pace.stop()
-        self._reader = reader
         if head.expects_continue and not self._buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        held, self._buffer = self._buffer, b""
-        self._body(held)
-        if self.state is State.BODY:
-            # So much may have been read ahead that reading had stopped.
-            self._read_on()
-
-    def _body(self, data: bytes) -> None:
-        assert self._reader is not None
-        assert self._exchange is not None
-        self._received += len(data)
-        part = self._reader.read(data)
-        if isinstance(part, Refusal):
-            self.refuse(part)
-            return
-        assert isinstance(part, BodyPart)
-        if part.data:
-            self._exchange.bodyReceived(part.data)
-        if part.rest is None:
-            self._arm()
-            return
-        self._buffer = part.rest
-        self._reader = None
-        if self._held:
-            self._held = False
-            self._read_on()
-        self._deliver(self._exchange)
+        self._begin_body(reader)
 
     def _deliver(self, exchange: Exchange) -> None:
         self.state = State.ANSWER
@@ -281,20 +241,6 @@ class Channel(Timed):
         elif not self._advancing:
             # As `advance`, for the case that there is nothing to decide.
             self.transport.flush()
-            self._arm()
-
-    def hold(self, exchange: Exchange) -> None:
-        """The app has enough of the request body for now: the client's silence is its doing."""
-        if self.state is State.BODY and exchange is self._exchange:
-            self._held = True
-            self.transport.stopReading()
-            self._arm()
-
-    def go_on(self, exchange: Exchange) -> None:
-        """The app takes more of the request body."""
-        if self._held and exchange is self._exchange:
-            self._held = False
-            self._read_on()
             self._arm()
 
     # ---- the end of the worker
