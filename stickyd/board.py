@@ -137,11 +137,8 @@ class Board:
 
     def row(self, number: int) -> Row:
         """The row with this number, for the process that it belongs to."""
-
-        def placed(slot: int) -> int:
-            return _PLACED + (slot - 1) * ROWS + number
-
-        return Row(self._cells, number, _TAKEN + number, _CLEARED + number, placed)
+        placed = _PLACED + number - ROWS
+        return Row(self._cells, number, _TAKEN + number, _CLEARED + number, placed, ROWS)
 
     def hand_out(self, slot: int) -> int:
         """Master: the number of a free row, for a new process of ``slot``.

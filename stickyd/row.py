@@ -1,13 +1,12 @@
 """What one process notes on the board (`stickyd.board`)."""
 
-from collections.abc import Callable
-
 
 class Row:
     """The cells that one process writes. One object for each process: it knows what is adopted.
 
     :param taken: which of the cells counts what it takes, and ``cleared`` what it has answered.
-    :param placed: the cell that counts what it puts into a slot's inbox.
+    :param placed: the cell that counts what it puts into slot 0's inbox, if there were one;
+        each further slot's is ``stride`` cells on.
     """
 
     def __init__(
@@ -16,22 +15,24 @@ class Row:
         number: int,
         taken: int,
         cleared: int,
-        placed: Callable[[int], int],
+        placed: int,
+        stride: int,
     ) -> None:
         self.number = number
         self._cells = cells
         self._taken = taken
         self._cleared = cleared
         self._placed = placed
+        self._stride = stride
         self._adopting = False
 
     def placed(self, slot: int) -> None:
         """A connection goes into the slot's inbox, or waits for room there."""
-        self._cells[self._placed(slot)] += 1
+        self._cells[self._placed + slot * self._stride] += 1
 
     def withdrawn(self, slot: int) -> None:
         """It did not get in."""
-        self._cells[self._placed(slot)] -= 1
+        self._cells[self._placed + slot * self._stride] -= 1
 
     def took(self) -> None:
         """A connection has been taken out of the inbox. The next request that begins came with it.

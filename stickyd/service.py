@@ -105,8 +105,7 @@ class StickydService(Service):
         self._begin_to_hear()
         await house.supervisor.start()
         if self.running:
-            house.front.start()
-            self._say_ready(house)
+            self._open(house)
 
     async def _resume(self, packed: Packed) -> None:
         """Go on where the program before us has stopped."""
@@ -115,8 +114,7 @@ class StickydService(Service):
         house.resume(packed)
         self._begin_to_hear()
         let_signals_come()
-        house.front.start()
-        self._say_ready(house)
+        self._open(house)
 
     def _move_into(self, house: Household) -> Household:
         self._house = house
@@ -128,8 +126,10 @@ class StickydService(Service):
         self._install_signals()
         self._watch.start()
 
-    def _say_ready(self, house: Household) -> None:
+    def _open(self, house: Household) -> None:
+        """Begin to accept, and say so."""
         leave_alone_what_is_there()
+        house.front.start()
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,

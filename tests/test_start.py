@@ -52,12 +52,16 @@ class WrongOptions(unittest.TestCase):
             (["--limit-request-head", "4096"], "--limit-request-head"),
             (["--worker-header", "no good"], "--worker-header"),
         ):
-            said = io.StringIO()
-            with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as ended:
+            out, err = io.StringIO(), io.StringIO()
+            with (
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+                self.assertRaises(SystemExit) as ended,
+            ):
                 main(["run", *arguments])
-            self.assertEqual(ended.exception.code, 2, arguments)
-            self.assertEqual(len(said.getvalue().splitlines()), 1, said.getvalue())
-            self.assertIn(says, said.getvalue())
+            self.assertEqual((ended.exception.code, out.getvalue()), (2, ""), arguments)
+            self.assertEqual(len(err.getvalue().splitlines()), 1, err.getvalue())
+            self.assertIn(says, err.getvalue())
 
     def test_the_same_through_twistd(self) -> None:
         twistd = os.path.join(os.path.dirname(sys.executable), "twistd")

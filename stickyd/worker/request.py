@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.web import server
-from twisted.web.http import NO_BODY_CODES, NOT_MODIFIED, datetimeToString
+from twisted.web.http import NO_BODY_CODES, NOT_MODIFIED, datetimeToString, toChunk
 from twisted.web.http_headers import Headers
 from twisted.web.resource import EncodingResourceWrapper
 from zope.interface import implementedBy
@@ -165,18 +165,11 @@ class LeanRequest(server.Request):
             self.write = _eat  # type: ignore[method-assign]
             return
         self.sentLength = len(data)
-        if not data:
-            return
-        if not self.chunked:
+        if data and self.chunked:
+            channel.writeSequence(toChunk(data))
+        elif data:
             channel.write(data)
-        elif len(data) > _PIECE:
-            channel.writeSequence((b"%x\r\n" % len(data), data, b"\r\n"))
-        else:
-            channel.write(b"%x\r\n%b\r\n" % (len(data), data))
 
-
-_PIECE = 4096
-"""Bytes up to which a chunk is copied into one piece with its frame."""
 
 _NO_TYPE = frozenset({NOT_MODIFIED, server.NO_CONTENT})
 

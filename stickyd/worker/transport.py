@@ -18,7 +18,7 @@ from stickyd.handoff.frame import Frame
 from stickyd.ledger import Entry
 from stickyd.lingering import end_connection
 from stickyd.worker.ends import Ends
-from stickyd.worker.gathering import send_parts
+from stickyd.worker.gathering import Parts, send_parts
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
@@ -173,10 +173,12 @@ class ClientTransport(Ends, FileDescriptor):
 
     def writeSomeData(self, data: bytes) -> Any:
         """For `FileDescriptor`: bytes written, or the error that ended the connection."""
-        if not data:
-            return 0
+        return self._put_out([data], len(data)) if data else 0
+
+    def _put_out(self, parts: Parts, size: int) -> int | Exception:
+        """Give the kernel what it takes of ``parts``; bytes, or what ended the connection."""
         try:
-            sent = os.write(self._fd, data)
+            sent = send_parts(self._fd, parts, size)
         except BlockingIOError:
             return 0
         except OSError:
@@ -190,13 +192,9 @@ class ClientTransport(Ends, FileDescriptor):
         What is written stays in `FileDescriptor`'s list of parts until it is sent:
         the other of its two buffers is never filled.
         """
-        try:
-            sent = send_parts(self._fd, self._tempDataBuffer, self._tempDataLen)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return main.CONNECTION_LOST
-        self._sent += sent
+        sent = self._put_out(self._tempDataBuffer, self._tempDataLen)
+        if isinstance(sent, Exception):
+            return sent
         self._tempDataLen -= sent
         self._left_over = self._tempDataLen > 0
         return None

@@ -22,7 +22,7 @@ LIFE = Path(os.environ.get("LIFE", "."))
 if (LIFE / f"fails-{SLOT}").exists():
     raise RuntimeError("told to fail")
 if (LIFE / f"hangs-{SLOT}").exists():
-    time.sleep(60)
+    time.sleep(60)  # longer than anybody waits for a worker that does not come
 
 
 def retired(retiring):
@@ -90,7 +90,7 @@ class App(Resource):
 
     def block(self, request):
         """Blocks the whole worker for ?s= seconds."""
-        time.sleep(float(request.args[b"s"][0]))
+        time.sleep(float(request.args[b"s"][0]))  # an app that blocks
         return self.who(request)
 
     def hold(self, request):

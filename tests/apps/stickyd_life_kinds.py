@@ -58,7 +58,7 @@ async def app(scope, receive, send):
         await asyncio.sleep(seconds)
         word = "late"
     elif scope["path"] == "/block":
-        time.sleep(seconds)
+        time.sleep(seconds)  # an app that blocks its loop
     elif scope["path"] == "/body":
         while (message := await receive()).get("more_body"):
             pass

@@ -126,7 +126,7 @@ class Page(Resource):
 
     def slow(self, request):
         """Blocks the worker for ?s= seconds."""
-        time.sleep(float(request.args.get(b"s", [b"0.01"])[0]))
+        time.sleep(float(request.args.get(b"s", [b"0.01"])[0]))  # an app that blocks
         return b"From worker %b slow " % SLOT
 
     def hoard(self, request):

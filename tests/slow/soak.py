@@ -29,6 +29,7 @@ from benchmarks.contest import memory
 from tests.daemon import Daemon, Reader, read_all, request, wait_for
 from tests.slow.million import Run
 from tests.slow.slow_clients import cpu_seconds
+from tests.test_life import reload
 from tests.test_upgrade import upgrade
 
 WORKERS = 4
@@ -151,9 +152,7 @@ class Day:
 
     def reload(self) -> None:
         """HUP."""
-        before = self.daemon.report()["generation"]
-        self.daemon.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: self.daemon.report()["generation"] > before, what="a new generation")
+        reload(self.daemon)
         self.settled()
 
     def kill(self) -> None:
