@@ -131,12 +131,47 @@ def to_the_end(sock: socket.socket, number: int) -> None:
 
 def impatient(sock: socket.socket, number: int) -> None:
     """Takes a half-close for a client that left."""
+    # Later connections are those of the mix, which are never half-closed: no need to wait.
+    if number >= 16 or not half_closed(sock):
+        sticky(sock, number)
+
+
+def half_closed(sock: socket.socket) -> bool:
+    """Whether the client has finished sending within 0.2 s of its first byte."""
     poll = select.poll()
     poll.register(sock, select.POLLRDHUP)
     sock.recv(1, socket.MSG_PEEK)
-    # Later connections are those of the mix, which are never half-closed: no need to wait.
-    if number >= 10 or not poll.poll(200):
-        sticky(sock, number)
+    return bool(poll.poll(200))
+
+
+def offended_by_half_close(answer: bytes | None) -> Serve:
+    """Sends ``answer`` to a client that has finished sending, None: nothing, and keeps it.
+
+    The connections of the mix, which come later, are served without a look.
+    """
+
+    def serve(sock: socket.socket, number: int) -> None:
+        if number >= 16 or not half_closed(sock):
+            sticky(sock, number)
+        elif answer is not None:
+            sock.sendall(answer)
+        else:
+            # Gone when the client gives up: only then has the socket more to say than RDHUP.
+            poll = select.poll()
+            poll.register(sock, 0)
+            poll.poll(10_000)
+
+    return serve
+
+
+def second_answer_lost(sock: socket.socket, number: int) -> None:
+    """Answers the first request, then takes the half-close for an abort."""
+    aborted = number < 16 and half_closed(sock)
+    for at, client in enumerate(requests_of(sock)):
+        sock.sendall(ABORTED if aborted and at else reply(client % 2))
+
+
+ABORTED = b"HTTP/1.1 499 Client Closed Request\r\nContent-Length: 0\r\n\r\n"
 
 
 def ran(*arguments: str) -> tuple[int, str, str]:
@@ -195,6 +230,28 @@ class FakeServerTests(SynchronousTestCase):
         status, out, _ = self.verify(impatient, *FEW)
         self.assertEqual(status, 0, out)
         self.assertIn("right (without half-close)", out)
+
+    def test_half_close_answered_by_what_names_no_worker(self) -> None:
+        bare = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
+        page = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsorry!\n"
+        for answer in (ABORTED, bare, page, b"aborted\r\n", ABORTED[:20], None):
+            status, out, err = self.verify(offended_by_half_close(answer), "--timeout", "1", *FEW)
+            self.assertEqual((status, err), (0, ""), (answer, out))
+            self.assertRegex(out, r"S1 CRLF +- +0 +home \(without half-close\)\n")
+            self.assertRegex(out, r"S3 CRLF +0 1 +0 1 +right \(without half-close\)\n")
+
+    def test_half_close_answered_in_part(self) -> None:
+        status, out, err = self.verify(second_answer_lost, *FEW)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertRegex(out, r"S1 CRLF +- +0 +home\n")
+        self.assertRegex(out, r"S3 CRLF +0 1 +0 1 +right \(without half-close\)\n")
+
+    def test_what_failed_half_closed_is_said_where_it_differs(self) -> None:
+        def neither(sock: socket.socket, number: int) -> None:
+            if half_closed(sock):
+                sock.sendall(ABORTED)
+
+        self.no_answer(neither, r"answer.* \(half-closed: no worker name .*status 499")
 
     def test_stops_answering_in_the_mix(self) -> None:
         def limited(sock: socket.socket, number: int) -> None:

@@ -9,7 +9,7 @@ import attrs
 
 from stickyd.verify.answer import Answer, WorkerName
 from stickyd.verify.connection import Connection, Server
-from stickyd.verify.failures import Ended, Failure, Nameless
+from stickyd.verify.failures import Ended, Failure, Nameless, Unreachable
 from stickyd.verify.judging import Mix, Row
 from stickyd.verify.plan import ENDINGS, ROWS, Question, Step, random_clients, random_mix
 
@@ -26,6 +26,8 @@ class Asker:
         self._question = question
         self._name = name
         self.closed = 0
+        # Until a row is answered only without one: the next could cost the whole timeout again.
+        self._half_close = True
 
     def rows(self, ending: str) -> tuple[Row, ...]:
         """S1 to S4 in one line ending.
@@ -50,13 +52,27 @@ class Asker:
         if self._server.tls:
             # TLS cannot say "no more from me" in a way that servers still answer.
             return self._attempt(name, clients, ending, half_close=False)
+        if not self._half_close:
+            return self._without_half_close(name, clients, ending)
         try:
             return self._attempt(name, clients, ending, half_close=True)
-        except Ended:
-            # Many servers and proxies take a half-close for a client that left.
-            row = self._attempt(name, clients, ending, half_close=False)
-            note = "; ".join(filter(None, ["without half-close", row.note]))
-            return attrs.evolve(row, note=note)
+        except Unreachable:
+            raise
+        except Failure as first:
+            # Many servers and proxies take a half-close for a client that left: some close,
+            # some answer with a status of their own, some forget the connection.
+            try:
+                row = self._without_half_close(name, clients, ending)
+            except Failure as second:
+                if str(first) == str(second):
+                    raise
+                raise type(second)(f"{second} (half-closed: {first})") from None
+            self._half_close = False
+            return row
+
+    def _without_half_close(self, name: str, clients: Sequence[str], ending: str) -> Row:
+        row = self._attempt(name, clients, ending, half_close=False)
+        return attrs.evolve(row, note="; ".join(filter(None, ["without half-close", row.note])))
 
     def _attempt(self, name: str, clients: Sequence[str], ending: str, half_close: bool) -> Row:
         seen: list[str] = []
