@@ -9,7 +9,7 @@ from typing import Any
 from twisted.python import usage
 
 from stickyd.option_values import read_factor, read_seed
-from stickyd.routing.address import Missing, TrustedPeers, TrustError, canonical, without_port
+from stickyd.routing.address import UNIX, Missing, TrustedPeers, TrustError, canonical, without_port
 from stickyd.routing.client import true_client
 from stickyd.routing.declared import secret_of, slot_in
 from stickyd.routing.key import AffinityError, Asked, parse_chain
@@ -101,8 +101,8 @@ class ExplainOptions(usage.Options):
             raise usage.UsageError(f"--forwarded-allow-ips: {error}") from None
         if not 1 <= self["workers"] <= 512:
             raise usage.UsageError("--workers is not within 1 to 512")
-        peer = None if self["peer"] == "unix" else canonical(without_port(self["peer"]))
-        if peer is None and self["peer"] != "unix":
+        peer = None if self["peer"] == UNIX else canonical(without_port(self["peer"]))
+        if peer is None and self["peer"] != UNIX:
             raise usage.UsageError(f"--peer: {self['peer']!r} is neither an IP address nor unix")
         self["peer"] = peer
 

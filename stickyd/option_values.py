@@ -13,8 +13,9 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd.arguments import whole
+from stickyd.listen_description import with_mode
 from stickyd.places import room_under
-from stickyd.routing.address import TrustedPeers, TrustError
+from stickyd.routing.address import LOCAL_PEERS, TrustedPeers, TrustError
 from stickyd.routing.bounded import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
 from stickyd.routing.selection import SlotTable
@@ -130,7 +131,7 @@ def factor(text: str, hash_name: str) -> int:
 def trusted(text: str | None) -> str:
     """Peers whose forwarding headers count."""
     if text is None:
-        text = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
+        text = os.environ.get("FORWARDED_ALLOW_IPS") or LOCAL_PEERS
     return checked("--forwarded-allow-ips", text, TrustedPeers.parse, TrustError)
 
 
@@ -149,7 +150,7 @@ def check_endpoint(description: str) -> None:
     from twisted.internet import reactor
 
     try:
-        serverFromString(reactor, description)
+        serverFromString(reactor, with_mode(description))
     except Exception as error:
         if kind == "systemd" and isinstance(error, LookupError):
             # Only a start is passed sockets; a check, or a program that goes on, has none.

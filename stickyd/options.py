@@ -9,6 +9,7 @@ from twisted.python import usage
 from stickyd import __version__, app_options
 from stickyd import option_values as values
 from stickyd.arguments import seconds, token, whole
+from stickyd.routing.address import LOCAL_PEERS
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
 from stickyd.settings import Settings
@@ -43,15 +44,15 @@ class Options(usage.Options):
             "forwarded-allow-ips",
             None,
             None,
-            "peers whose forwarding headers count: IPs, networks or *"
-            " [default: $FORWARDED_ALLOW_IPS, else 127.0.0.1,::1]",
+            "peers whose forwarding headers count: IPs, networks, unix or *"
+            f" [default: $FORWARDED_ALLOW_IPS, else {LOCAL_PEERS}]",
         ],
         ["proxy-protocol", None, "off", "require a PROXY header: off, v1, v2 or auto (both)"],
         [
             "proxy-allow-from",
             None,
             None,
-            "peers that may send the PROXY header, others are cut: IPs, networks or *"
+            "peers that may send the PROXY header, others are cut: IPs, networks, unix or *"
             " [default: as --forwarded-allow-ips]",
         ],
         *app_options.PARAMETERS,

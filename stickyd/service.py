@@ -138,7 +138,7 @@ class StickydService(Service):
             where=house.front.where(),
         )
         self._notifier.ready(house.status())
-        warn_of(self._settings)
+        warn_of(self._settings, house.front.on_unix())
 
     def _cannot_start(self, failure: Failure) -> None:
         if not self.running:

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from stickyd.routing.address import LOCAL_PEERS
 from stickyd.routing.policy import Policy
 from stickyd.wire.limits import Limits
 
@@ -28,9 +29,9 @@ class Settings:
     scope: str = "connection"
     hash: str = "rendezvous"
     balance_factor: int = 0
-    trusted: str = "127.0.0.1,::1"
+    trusted: str = LOCAL_PEERS
     proxy_protocol: str = "off"
-    proxy_allow_from: str = "127.0.0.1,::1"
+    proxy_allow_from: str = LOCAL_PEERS
     app: tuple[str, str] = ("demo", "")
     threads: int = 8
     factory: bool = False

@@ -9,6 +9,7 @@ import sys
 from twisted.logger import Logger
 
 from stickyd.privileges import is_root
+from stickyd.routing.address import TrustedPeers
 from stickyd.settings import Settings
 
 _log = Logger("stickyd")
@@ -40,8 +41,11 @@ def fail_with(line: str = "") -> None:
     _Exit.status = 1
 
 
-def warn_of(settings: Settings) -> None:
-    """Say what is convenient and not safe."""
+def warn_of(settings: Settings, on_unix: bool) -> None:
+    """Say what is convenient and not safe, and what is safe and hardly meant.
+
+    :param on_unix: one of the listeners is a Unix socket.
+    """
     if is_root():
         _log.warn("the app runs as root; give twistd --uid and --gid, or the unit a User=")
     if settings.seed == 1:
@@ -53,6 +57,18 @@ def warn_of(settings: Settings) -> None:
         _log.warn("--forwarded-allow-ips * lets every client say who it is")
     if settings.proxy_protocol != "off" and "*" in settings.proxy_allow_from:
         _log.warn("--proxy-allow-from * lets every client say who it is")
+    if on_unix and settings.proxy_protocol != "off":
+        _warn_without_unix("--proxy-allow-from", settings.proxy_allow_from, "connections are cut")
+    elif on_unix:
+        what = "forwarding headers do not count"
+        _warn_without_unix("--forwarded-allow-ips", settings.trusted, what)
+
+
+def _warn_without_unix(option: str, peers: str, what: str) -> None:
+    if None not in TrustedPeers.parse(peers):
+        _log.warn(
+            "on the Unix socket {what}: {option} does not name unix", what=what, option=option
+        )
 
 
 def raise_descriptor_limit() -> None:

@@ -84,6 +84,8 @@ class Daemon:
         }
         self._cwd = cwd or self.directory.name
         self.pass_fds: tuple[int, ...] = ()
+        # umask(2); -1: that of the tests.
+        self.umask = -1
         self.process: Any = None
 
     def __enter__(self) -> "Daemon":
@@ -100,6 +102,7 @@ class Daemon:
             env=self._environment,
             cwd=self._cwd,
             pass_fds=self.pass_fds,
+            umask=self.umask,
         )
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read_log, daemon=True)

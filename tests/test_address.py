@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stickyd.routing.address import (
+    LOCAL_PEERS,
     Missing,
     TrustedPeers,
     TrustError,
@@ -23,6 +24,7 @@ from tests.extent import examples
 OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)
 
 PROXIES = "10.0.0.0/8, fd00::/8"
+AND_UNIX = f"{PROXIES}, unix"
 PROXY = "10.0.0.9"
 CLIENT = "203.0.113.7"
 CLIENT6 = "2001:db8::7"
@@ -241,12 +243,19 @@ PEERS: Rows = {
     "all_v4": row("192.0.2.66", "192.0.2.66, 203.0.113.7", peer=OTHER, trusted="0.0.0.0/0"),
     "all_v4_but_no_v6": row("2001:db8::7", "192.0.2.66, 2001:db8::7", trusted="0.0.0.0/0"),
     "mapped_member": row(CLIENT, "203.0.113.7", peer="192.0.2.1", trusted="::ffff:192.0.2.1"),
-    "unix": row(CLIENT, "203.0.113.7", peer=None),
-    "unix_with_proxies": row(CLIENT, "192.0.2.66, 203.0.113.7, 10.0.0.1", peer=None),
-    "unix_when_nobody_is_trusted": row(CLIENT, "192.0.2.66, 203.0.113.7", peer=None, trusted=""),
-    "unix_all_trusted": row("10.0.0.2", "10.0.0.2, 10.0.0.1", peer=None),
-    "unix_junk": row(NEXT, "junk", peer=None),
-    "unix_no_header": row(NEXT, peer=None),
+    "unix": row(CLIENT, "203.0.113.7", peer=None, trusted=AND_UNIX),
+    "unix_with_proxies": row(
+        CLIENT, "192.0.2.66, 203.0.113.7, 10.0.0.1", peer=None, trusted=AND_UNIX
+    ),
+    "unix_alone": row(CLIENT, "192.0.2.66, 203.0.113.7", peer=None, trusted="unix"),
+    "unix_of_everyone": row("192.0.2.66", "192.0.2.66, 203.0.113.7", peer=None, trusted="*"),
+    "unix_not_named": row(NEXT, "203.0.113.7", peer=None),
+    "unix_of_all_addresses": row(NEXT, "203.0.113.7", peer=None, trusted="0.0.0.0/0,::/0"),
+    "unix_when_nobody_is_trusted": row(NEXT, "192.0.2.66, 203.0.113.7", peer=None, trusted=""),
+    "unix_all_trusted": row("10.0.0.2", "10.0.0.2, 10.0.0.1", peer=None, trusted=AND_UNIX),
+    "unix_junk": row(NEXT, "junk", peer=None, trusted=AND_UNIX),
+    "unix_no_header": row(NEXT, peer=None, trusted=AND_UNIX),
+    "unix_is_no_hop": row(NEXT, "203.0.113.7, unix", trusted=AND_UNIX),
 }
 
 CASES = all_rows(
@@ -420,7 +429,7 @@ class Trust(unittest.TestCase):
     """The list of trusted peers."""
 
     def test_parse(self) -> None:
-        trusted = TrustedPeers.parse(" 10.0.0.0/8 ,,::1,192.0.2.1 ")
+        trusted = TrustedPeers.parse(" 10.0.0.0/8 ,,::1,unix ,192.0.2.1 ")
         self.assertFalse(trusted.everyone)
         for host in ("10.1.2.3", "::1", "192.0.2.1", None):
             self.assertIn(host, trusted)
@@ -436,15 +445,22 @@ class Trust(unittest.TestCase):
         for host in ("0.0.0.0", "2001:db8::1", None):
             self.assertIn(host, trusted)
 
-    def test_nobody_but_unix(self) -> None:
+    def test_nobody(self) -> None:
         for spec in ("", " ", ","):
             trusted = TrustedPeers.parse(spec)
-            self.assertNotIn("127.0.0.1", trusted)
-            self.assertIn(None, trusted)
+            for host in ("127.0.0.1", "::1", None):
+                self.assertNotIn(host, trusted)
+
+    def test_unix(self) -> None:
+        trusted = TrustedPeers.parse("127.0.0.1, unix")
+        self.assertIn(None, trusted)
+        self.assertNotIn("::1", trusted)
+        self.assertIn(None, TrustedPeers.parse(LOCAL_PEERS))
 
     def test_what_is_no_peer(self) -> None:
         for spec in (
             *("localhost", "10.0.0.0/33", "::/129", "10.0.0.1/8", "10.0.0.1:80", "[::1]", "**"),
+            *("UNIX", "unix:", "unix:/run/http", "/run/http"),
             *("10.0.0.0/8;::1", "10.0.0.1-10.0.0.9", "10.*", "-1", "1.2.3", "01.2.3.4"),
         ):
             with self.assertRaises(TrustError, msg=spec) as caught:

@@ -107,6 +107,7 @@ class Requests(unittest.TestCase):
 
     def test_what_a_peer_is_worth(self) -> None:
         sent = request(XFF)
+        unix = ("--peer", "unix", "--forwarded-allow-ips")
         for options, said in (
             (("--peer", "192.0.2.1"), "no key: peer 192.0.2.1 is not trusted"),
             (("--peer", "192.0.2.1"), "client  the peer"),
@@ -115,6 +116,9 @@ class Requests(unittest.TestCase):
             (("--peer", "192.0.2.1", "--forwarded-allow-ips", "192.0.2.0/24"), "10.12.11: worker "),
             (("--peer", "unix"), "\n10.10.12.11: worker "),
             (("--peer", "unix"), "peer    a Unix socket (trusted)"),
+            ((*unix, "::1"), "a Unix socket (not trusted)"),
+            ((*unix, "::1"), "no key: peer unix is not trusted"),
+            ((*unix, "::1,unix"), "\n10.10.12.11: worker "),
         ):
             self.assertIn(said, run("--request", *options, sent=sent)[1], options)
 

@@ -125,7 +125,9 @@ class Dropping(unittest.TestCase):
                     ids(pid), {"Uid": [NOBODY] * 4, "Gid": [NOGROUP] * 4, "Groups": [NOGROUP]}
                 )
             self.assertEqual(owner_of_listener(port), 0)
-            self.assertEqual(os.stat(path).st_uid, NOBODY)
+            made = os.stat(path)
+            self.assertEqual((made.st_uid, made.st_gid), (NOBODY, NOGROUP))
+            self.assertEqual(made.st_mode & 0o777, 0o660)
             at_import = self.ask(daemon)
             self.assertEqual(at_import["uids"], [NOBODY] * 3)
             self.assertEqual(at_import["gids"], [NOGROUP] * 3)

@@ -437,7 +437,8 @@ class UnixListener(WithDaemon):
     def test_header_gives_it_addresses(self) -> None:
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "listen")
-            options = ("--proxy-protocol", "v1", *OPTIONS)
+            options = ("--proxy-protocol", "v1", *OPTIONS, "--proxy-allow-from", "unix")
+            options += ("--forwarded-allow-ips", "10.9.0.0/16,unix")
             with Daemon(*options, workers=WORKERS, listen=f"unix:{path}") as daemon:
                 for peer in clients(6):
                     with socket.socket(socket.AF_UNIX) as sock:
@@ -448,7 +449,7 @@ class UnixListener(WithDaemon):
                 with socket.socket(socket.AF_UNIX) as sock:
                     sock.settimeout(10)
                     sock.connect(path)
-                    # No address at all, and trusted as whoever may open the socket.
+                    # No address at all: the peer is the one that the lists call unix.
                     sock.sendall(b"PROXY UNKNOWN\r\n" + request(PROXY, "/hello"))
                     self.assertEqual(Reader(sock).response().worker, slot_of(PROXY))
                 # A stop leaves nothing of a connection that still owes its header.

@@ -287,6 +287,8 @@ class CommandLine(unittest.TestCase):
 
     def test_defaults(self) -> None:
         self.assertEqual(self.settings().proxy_protocol, "off")
+        self.assertEqual(self.settings().trusted, "127.0.0.1,::1,unix")
+        self.assertEqual(self.settings().proxy_allow_from, "127.0.0.1,::1,unix")
         trusted = self.settings("--proxy-protocol", "v1", "--forwarded-allow-ips", "10.0.0.0/8")
         self.assertEqual(trusted.proxy_allow_from, "10.0.0.0/8")
         own = self.settings("--proxy-protocol", "auto", "--proxy-allow-from", "192.0.2.1,::1")

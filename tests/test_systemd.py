@@ -137,16 +137,18 @@ class Restart(Installed):
         path = str(self.root / "http")
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(path)
-            os.chmod(path, 0o660)
+            # SocketMode= of the unit, none that the daemon would choose.
+            os.chmod(path, 0o646)
             listening.listen(100)
             options = ("--listen", "systemd:domain=UNIX:name=local")
             options += ("--graceful-timeout", "7")
             with Activated(self.root, *options, more={"local": listening}) as daemon:
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o646)
                 daemon.stop()
                 stopping = daemon.told("STOPPING")
                 most = round((7 + KILL_AFTER + STOP_MARGIN) * 1e6)
                 self.assertEqual(stopping, {"STOPPING": "1", "EXTEND_TIMEOUT_USEC": str(most)})
-                self.assertEqual(os.stat(path).st_mode & 0o777, 0o660)
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o646)
                 with socket.socket(socket.AF_UNIX) as client:
                     client.settimeout(30)
                     client.connect(path)

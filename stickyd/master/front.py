@@ -112,6 +112,10 @@ class Front:
         """Where it listens, for the log."""
         return ", ".join(listener.where() for listener in self._listeners)
 
+    def on_unix(self) -> bool:
+        """Whether one of the listeners is a Unix socket."""
+        return any(listener.unix for listener in self._listeners)
+
     def waiting(self) -> int:
         """Connections whose first head is not whole yet."""
         return sum(len(listener.waiting) for listener in self._listeners)

@@ -46,6 +46,7 @@ class Listener:
 
     :param proxy: from whom a PROXY header is required; None if no connection has one.
     :param ends_with_us: nobody goes on with the socket after us.
+    :ivar unix: it is a Unix socket.
     :ivar own: our end of every connection; None where each has to be asked.
     """
 
@@ -83,9 +84,9 @@ class Listener:
         self._socket: socket.socket = port.socket
         port.stopReading()
         self._socket.listen(BACKLOG)
-        self._unix = self._socket.family == socket.AF_UNIX
-        self.own = None if self._unix else _single(self._socket)
-        if not self._unix:
+        self.unix = self._socket.family == socket.AF_UNIX
+        self.own = None if self.unix else _single(self._socket)
+        if not self.unix:
             # Both are inherited by every connection accepted from it (tcp(7)).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MOST)
@@ -93,7 +94,7 @@ class Listener:
     def where(self) -> str:
         """Where it listens, for the log."""
         name = self._socket.getsockname()
-        return f"unix:{name}" if self._unix else f"{name[0]} port {name[1]}"
+        return f"unix:{name}" if self.unix else f"{name[0]} port {name[1]}"
 
     def start(self) -> None:
         """Begin to accept."""
@@ -164,7 +165,7 @@ class Listener:
                 self._receive(self, sock, self._peer(address)).look()
 
     def _peer(self, address: Any) -> Address | None:
-        if self._unix:
+        if self.unix:
             return None
         return canonical(address[0].partition("%")[0]) or address[0], address[1]
 

@@ -9,6 +9,7 @@ from twisted.internet import defer
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.protocol import Factory
 
+from stickyd.listen_description import with_mode
 from stickyd.master.baggage import Packed, keep, taken
 from stickyd.master.supervisor import StartFailed
 
@@ -86,7 +87,7 @@ class Ports:
 
     def _listen(self, description: str) -> Any:
         try:
-            endpoint = serverFromString(self._reactor, description)
+            endpoint = serverFromString(self._reactor, with_mode(description))
         except LookupError:
             why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
             raise ValueError(why) from None

@@ -12,6 +12,12 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 import attrs
 
+LOCAL_PEERS = "127.0.0.1,::1,unix"
+"""The peers that are trusted if nobody says otherwise: those on this machine."""
+
+UNIX = "unix"
+"""The member of a list that stands for peers on Unix sockets, which have no address."""
+
 _PEERS_REMEMBERED = 4096
 _V4_MAPPED = bytes(10) + b"\xff\xff"
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
@@ -61,11 +67,12 @@ def _unmapped(network: Network) -> Network:
 class TrustedPeers:
     """The peers whose word about the client counts.
 
-    A peer without an address (a Unix socket) is always trusted: whoever can
-    open the socket was let in by its permissions.
+    :ivar everyone: all of them, those on Unix sockets included.
+    :ivar unix: those on Unix sockets.
     """
 
     everyone: bool
+    unix: bool
     hosts: frozenset[str]
     networks: tuple[Network, ...]
     _memo: dict[str, bool] = attrs.field(init=False, factory=dict, eq=False, repr=False)
@@ -83,30 +90,32 @@ class TrustedPeers:
 
     @classmethod
     def parse(cls, spec: str) -> "TrustedPeers":
-        """Read ``10.0.0.0/8,::1`` or ``*``.
+        """Read ``10.0.0.0/8,::1,unix`` or ``*``.
 
-        :raise TrustError: for a member that is neither address, network nor ``*``.
+        :raise TrustError: for a member that is neither address, network, ``unix`` nor ``*``.
         """
         members = [member.strip() for member in spec.split(",") if member.strip()]
         hosts: set[str] = set()
         networks: list[Network] = []
         for member in members:
-            if member == "*":
+            if member in ("*", UNIX):
                 continue
             try:
                 network = _unmapped(ipaddress.ip_network(member))
             except ValueError as error:
-                raise TrustError(f"{error} (give addresses, networks or *)") from None
+                raise TrustError(f"{error} (give addresses, networks, unix or *)") from None
             if network.prefixlen == network.max_prefixlen:
                 hosts.add(canonical(str(network.network_address)) or member)
             else:
                 networks.append(network)
-        return cls("*" in members, frozenset(hosts), tuple(networks))
+        return cls("*" in members, UNIX in members, frozenset(hosts), tuple(networks))
 
     def __contains__(self, host: str | None) -> bool:
         """Whether ``host``, a canonical text or None for a Unix peer, is trusted."""
-        if self.everyone or host is None or host in self.hosts:
+        if self.everyone or host in self.hosts:
             return True
+        if host is None:
+            return self.unix
         if not self._masks:
             return False
         known = self._memo.get(host)

@@ -6,7 +6,7 @@ remembered with the trusted peers, so that the second to ask has it for nothing.
 
 from collections.abc import Callable
 
-from stickyd.routing.address import Missing, TrustedPeers, client_of_xff
+from stickyd.routing.address import UNIX, Missing, TrustedPeers, client_of_xff
 from stickyd.routing.forwarded import client_of_forwarded
 from stickyd.wire.head import Head
 
@@ -39,7 +39,7 @@ def client_by_xff(head: Head, peer: str | None, trusted: TrustedPeers) -> str | 
     if not values:
         return _NO_XFF
     if peer not in trusted:
-        return Missing(f"peer {peer} is not trusted")
+        return Missing(f"peer {peer or UNIX} is not trusted")
     return _remembered(trusted.by_xff, client_of_xff, values, trusted)
 
 
@@ -49,7 +49,7 @@ def client_by_forwarded(head: Head, peer: str | None, trusted: TrustedPeers) -> 
     if not values:
         return _NO_FORWARDED
     if peer not in trusted:
-        return Missing(f"peer {peer} is not trusted")
+        return Missing(f"peer {peer or UNIX} is not trusted")
     return _remembered(trusted.by_forwarded, client_of_forwarded, values, trusted)
 
 
