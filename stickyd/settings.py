@@ -24,7 +24,7 @@ class Settings:
     """
 
     workers: int = 2
-    seed: int = 1
+    seed: int = attrs.field(default=1, repr=False)
     affinity: str = "xff,src"
     scope: str = "connection"
     hash: str = "rendezvous"

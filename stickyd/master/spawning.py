@@ -9,6 +9,10 @@ from stickyd.master.child import spawn
 from stickyd.notify import MASTERS_ALONE
 from stickyd.settings import Settings
 
+TOLD_TO_THE_MASTER = MASTERS_ALONE | {"STICKYD_SEED", "STICKYD_OPTIONS"}
+"""Variables that no app gets: an error page that prints the environment would show the seed,
+which the second may have in it (``--seed`` in systemd/stickyd.default)."""
+
 
 def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     """Start a worker with its end of the control channel; pid, and the pipe with its output.
@@ -19,7 +23,7 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     if settings.app[0] == "asgi":
         # Said here, since the worker needs its reactor before it can be told its settings.
         command.append(ASYNCIO)
-    variables = environment()
+    variables = apps_environment()
     if settings.reload:
         # A cached module is told from its source by whole seconds and size only
         # (PEP 3147): too coarse for somebody who types.
@@ -27,8 +31,14 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     return spawn(command, variables, channel)
 
 
+def apps_environment() -> dict[str, str]:
+    """What a process gets that loads an app, and with it whatever the app starts."""
+    ours = environment()
+    return {name: value for name, value in ours.items() if name not in TOLD_TO_THE_MASTER}
+
+
 def environment() -> dict[str, str]:
-    """Ours, with the way to this very package in front."""
+    """Ours, with the way to this very package in front: for a program of ours without an app."""
     ours = {name: value for name, value in os.environ.items() if name not in MASTERS_ALONE}
     package_root = str(Path(__file__).resolve().parents[2])
     search = ours.get("PYTHONPATH")
