@@ -60,14 +60,8 @@ class SeedFromTheEnvironment(unittest.TestCase):
             for name in MASTERS:
                 self.assertNotIn(name.encode(), began_with)
 
-    def check_for_life(self, daemon: Daemon) -> None:
-        """Through everything that starts workers."""
-        self.check(daemon)
-        reload(daemon)
-        self.check(daemon)
-        killed = daemon.pids()[self.slot]
-        os.kill(killed, signal.SIGKILL)
-        wait_for(lambda: daemon.pids().get(self.slot, killed) != killed, what="a replacement")
+    def check_upgraded(self, daemon: Daemon) -> None:
+        """Also when the master has become another program, twice, which loads the app anew."""
         self.check(daemon)
         for _ in range(2):
             # The new program has no other way to the seed than the environment.
@@ -78,18 +72,22 @@ class SeedFromTheEnvironment(unittest.TestCase):
 
     def test_stickyd_run(self) -> None:
         with self.daemon() as daemon:
-            self.check_for_life(daemon)
+            self.check_upgraded(daemon)
+            killed = daemon.pids()[self.slot]
+            os.kill(killed, signal.SIGKILL)
+            wait_for(lambda: daemon.pids().get(self.slot, killed) != killed, what="a replacement")
+            self.check(daemon)
 
     def test_a_file(self) -> None:
         file = self.directory / "seed"
         file.write_text(f"{SEED}\n")
         with self.daemon(seed=f"@{file}") as daemon:
-            self.check_for_life(daemon)
+            self.check_upgraded(daemon)
 
     def test_twistd(self) -> None:
         command = [os.path.join(BIN, "twistd"), "-n", "--pidfile=", "stickyd"]
         with self.daemon(command) as daemon:
-            self.check_for_life(daemon)
+            self.check(daemon)
 
     def test_twist(self) -> None:
         with self.daemon([os.path.join(BIN, "twist"), "stickyd"]) as daemon:
@@ -103,7 +101,7 @@ class SeedFromTheEnvironment(unittest.TestCase):
         tac.write_text(TAC.format(arguments=", ".join(map(repr, given))))
         daemon.command = [os.path.join(BIN, "twistd"), "--pidfile=", "-ny", str(tac)]
         with daemon:
-            self.check_for_life(daemon)
+            self.check_upgraded(daemon)
 
     def test_systemd(self) -> None:
         """The unit's file has the options, too, in which a seed may stand."""
@@ -111,7 +109,7 @@ class SeedFromTheEnvironment(unittest.TestCase):
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         environment = {"STICKYD_SEED": str(SEED), "MINE": "stays"}
         with Activated(self.directory, "--class", APP, environment=environment) as daemon:
-            self.check_for_life(daemon)
+            self.check_upgraded(daemon)
 
 
 class SettingsText(unittest.TestCase):

@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 from stickyd.control import CannotLoad
+from stickyd.worker.unmarked import unmark
 
 _OURS = os.path.dirname(__file__) + os.sep
 
@@ -16,6 +17,8 @@ def load_named(option: str, name: str) -> Any:
     :param option: that names it, without dashes.
     :raise CannotLoad: if there is none, or its module cannot be imported.
     """
+    # Now that all is imported which the worker itself needs.
+    unmark()
     try:
         return _find(name)
     except BaseException as error:
