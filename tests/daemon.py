@@ -158,13 +158,10 @@ class Daemon:
 
     def connect(self, source: str | None = None) -> socket.socket:
         """A new client connection."""
-        address = (source, 0) if source else None
-        sock = socket.create_connection(("127.0.0.1", self.port), 30, source_address=address)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
+        return connected(self.port, source)
 
     def exchange(self, data: bytes, pieces: list[bytes] | None = None) -> bytes:
-        """Send, half-close, read to the end; as ``nc -q`` does."""
+        """Send, half-close, read to the end; as ``nc -N`` does."""
         with self.connect() as sock:
             for piece in pieces or [data]:
                 sock.sendall(piece)
@@ -216,6 +213,14 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def connected(port: int, source: str | None = None) -> socket.socket:
+    """A new connection to a local port."""
+    address = (source, 0) if source else None
+    sock = socket.create_connection(("127.0.0.1", port), 30, source_address=address)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def read_all(sock: socket.socket) -> bytes:

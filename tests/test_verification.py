@@ -10,6 +10,7 @@ import unittest
 import venv
 from pathlib import Path
 
+from tests import readme
 from tests.daemon import ROOT, SEED, Daemon, workers_in
 
 ANSWER = re.compile(
@@ -73,17 +74,43 @@ class Verification(unittest.TestCase):
                     pieces = [bytes([byte]) for byte in row]
                     self.assertEqual(workers_in(daemon.exchange(row, pieces)), expected)
 
-    def test_netcat_as_the_readme_says(self) -> None:
+
+def openbsd_netcat() -> bool:
+    """Whether ``nc`` is the netcat that the README names; others have no ``-q``."""
+    if shutil.which("nc") is None:
+        return False
+    said = subprocess.run(["nc", "-h"], capture_output=True, text=True)
+    return "OpenBSD netcat" in said.stdout + said.stderr
+
+
+class Readme(unittest.TestCase):
+    def test_its_rows_and_its_table(self) -> None:
+        expected = rows(MSG1, MSG2)
+        self.assertEqual([row.data() for row in readme.rows()], expected)
+        self.assertEqual([row.workers for row in readme.rows()], BEFORE)
+        for row in readme.rows():
+            self.assertEqual(row.netcat[-2:], ["localhost", "3000"])
+
+    def test_the_bytes_it_sends(self) -> None:
         with Daemon() as daemon:
-            for row, expected in zip(rows(MSG1, MSG2), BEFORE, strict=True):
+            for row in readme.rows():
+                for half_close in (False, True):
+                    with self.subTest(files=row.files, half_close=half_close):
+                        seen = readme.answers(daemon.port, row, half_close)
+                        self.assertEqual(seen, row.workers)
+
+    @unittest.skipUnless(openbsd_netcat(), "needs nc (Debian: netcat-openbsd)")
+    def test_its_commands(self) -> None:
+        with Daemon() as daemon:
+            for row in readme.rows():
                 said = subprocess.run(
-                    ["nc", "-q", "1", "localhost", str(daemon.port)],
-                    input=row,
+                    [*row.netcat[:-1], str(daemon.port)],
+                    input=row.data(),
                     capture_output=True,
                     timeout=20,
                     check=True,
                 )
-                self.assertEqual(workers_in(said.stdout), expected)
+                self.assertEqual(workers_in(said.stdout), row.workers)
 
 
 class WaysToStart(unittest.TestCase):

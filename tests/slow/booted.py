@@ -30,6 +30,9 @@ LIBDIR = "usr/local/lib/stickyd"
 PYTHON = "/usr/bin/python3"
 BOOT_SECONDS = 150
 
+_PROGRAMS = ("unshare", "findmnt", "tar", "ip", "systemctl")
+_UNSHARE = ("unshare", "--pid", "--fork", "--mount", "--net")
+
 # What would touch more than a service needs: devices, the kernel, the clock.
 _MASKED = """
 systemd-tmpfiles-setup.service systemd-sysctl.service systemd-udevd.service
@@ -161,9 +164,9 @@ def main() -> int:
         base.mkdir()
         install(root)
         start_from(root)
-        can = subprocess.run(["unshare", "--pid", "--fork", "--mount", "--net", "true"])
-        if os.getuid() or can.returncode or not shutil.which("systemctl"):
-            print("skipped: systemd cannot be booted here (root, namespaces, systemd)")
+        missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+        if missing or os.getuid() or subprocess.run([*_UNSHARE, "true"]).returncode:
+            print(f"skipped: needs root, namespaces, {', '.join(missing or _PROGRAMS)}")
             return 0
         said = boot(root, base)
     for check in said:

@@ -14,6 +14,8 @@ from tests.daemon import Reader, read_all, request, wait_for
 PORT = 3000
 RESULT = Path("/srv/probe/result")
 DROP_IN = Path("/etc/systemd/system/stickyd.service.d/test.conf")
+# systemd refuses a sixth start within 10 s, which a fast machine gets to (systemd.unit(5)).
+NO_START_LIMIT = "[Unit]\nStartLimitIntervalSec=0\n"
 
 # So that a signal can make the master hang, as a bug would.
 HANG = "import signal, time\nsignal.signal(signal.SIGWINCH, lambda *_: time.sleep(3600))\n"
@@ -156,7 +158,9 @@ def stop_leaves_nothing() -> None:
 
 
 def wrong_options_are_not_tried_again() -> None:
-    DROP_IN.write_text("[Service]\nEnvironment=STICKYD_OPTIONS=--workers=none\n")
+    DROP_IN.write_text(
+        f"{NO_START_LIMIT}[Service]\nEnvironment=STICKYD_OPTIONS=--workers=none\n"
+    )
     Path("/etc/default/stickyd").unlink()
     systemctl("daemon-reload")
     tries = journal().count("--workers")
@@ -191,7 +195,8 @@ def main() -> int:
     Path("/srv/hang/sitecustomize.py").write_text(HANG)
     DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     DROP_IN.write_text(
-        "[Service]\nEnvironment=PYTHONPATH=/srv/hang\nWatchdogSec=4\nTimeoutAbortSec=5\n"
+        f"{NO_START_LIMIT}[Service]\nEnvironment=PYTHONPATH=/srv/hang\n"
+        "WatchdogSec=4\nTimeoutAbortSec=5\n"
     )
     with open("/etc/default/stickyd", "a") as default:
         default.write('STICKYD_OPTIONS="-w 2 --class probed:App"\n')
