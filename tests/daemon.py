@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,19 @@ def wait_for(condition: Any, seconds: float = 30.0, what: str = "condition") -> 
             raise AssertionError(f"{what} did not come true within {seconds} s")
         # There is no event to wait for in another process's state.
         time.sleep(0.02)
+
+
+def at_rest(look: Callable[[], Any], looks: int = 5) -> Any:
+    """What ``look()`` says when it has said the same ``looks`` times in a row."""
+    same: list[Any] = []
+
+    def rests() -> bool:
+        seen = look()
+        same[:] = [*same, seen] if same and same[-1] == seen else [seen]
+        return len(same) >= looks
+
+    wait_for(rests, what="rest")
+    return same[-1]
 
 
 class Daemon:

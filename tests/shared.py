@@ -9,14 +9,34 @@ from tests.daemon import Daemon, Reader, Response, wait_for
 
 
 class Shared(unittest.TestCase):
-    """One daemon for a class of tests; nothing may be left in it."""
+    """One daemon for a class of tests; nothing may be left in it.
+
+    A runner that spreads a class over several processes has one in each of them, and each is
+    judged: by `tearDownClass`, which ends a class in a process, or by the last test in the order
+    of the names, since trial calls no `tearDownClass`.
+    """
 
     options: tuple[str, ...] = ()
     workers = 2
-    # By class. Not every runner of this suite calls setUpClass and tearDownClass.
     daemons: ClassVar[dict[type, Daemon]] = {}
 
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.judge()
+        super().tearDownClass()
+
+    @classmethod
+    def judge(cls) -> None:
+        """End the daemon that the tests of this class have used here, if they have."""
+        daemon = cls.daemons.pop(cls, None)
+        if daemon is not None:
+            atexit.unregister(daemon.kill)
+            daemon.__exit__(None, None, None)
+
     def setUp(self) -> None:
+        if self._testMethodName == "test_zz_nothing_is_left":
+            # It asks nothing, and another daemon would tell nothing.
+            return
         daemon = self.daemons.get(type(self))
         if daemon is None:
             daemon = Daemon(*self.options, workers=self.workers)
@@ -48,7 +68,4 @@ class Shared(unittest.TestCase):
 
     def test_zz_nothing_is_left(self) -> None:
         """The last one of each class, in the order of the names."""
-        self.sock.close()
-        daemon = self.daemons.pop(type(self))
-        daemon.__exit__(None, None, None)
-        atexit.unregister(daemon.kill)
+        self.judge()

@@ -72,7 +72,7 @@ class Drain(Life):
             self.assertEqual(other.who(NEW)[1], daemon.pids()[1])
 
     def test_the_drain_ends(self) -> None:
-        with start("--session-drain", "1") as daemon:
+        with start("--session-drain", "3") as daemon:
             client = self.client(daemon)
             _, old = client.who(ONE)
             reload(daemon)

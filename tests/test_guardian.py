@@ -8,14 +8,15 @@ import time
 import unittest
 from pathlib import Path
 
-from tests.daemon import Daemon, Reader, request, wait_for
+from tests.daemon import Daemon, Reader, read_all, request, wait_for
 from tests.extent import slow
 
 APP = ("--class", "stickyd_test_apps:Page")
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 OF = {1: ONE, 2: TWO}
-RELEASED_WITHIN = 1.0
-"""Seconds that a client may wait for the end of a connection that nobody will answer."""
+RELEASED_WITHIN = 5.0
+"""Seconds that a client may wait for the end of a connection that nobody will answer: at once,
+which is less than any of the daemon's deadlines, on a machine that has much else to do."""
 
 
 class Kept:
@@ -230,16 +231,14 @@ class Life(GuardianTest):
     """Without any death a guarded connection is as any other."""
 
     def test_its_end_is_seen_at_once_and_its_copy_dropped(self) -> None:
-        with Daemon(*APP, "--keep-alive", "0.6") as daemon:
-            before = daemon.settled_descriptors()[daemon.process.pid]
+        # At once: less than the time in which it idles, and than a client here waits.
+        with Daemon(*APP, "--keep-alive", "300") as daemon:
             for path in ("/close", "/short"):
                 with daemon.connect() as sock:
                     sock.sendall(request(ONE, path))
-                    wait_for(lambda sock=sock: select.select([sock], [], [], 0)[0])
-                    started = time.monotonic()
-                    while sock.recv(65536):
-                        pass
-                    self.assertLess(time.monotonic() - started, 0.2, path)
+                    self.assertIn(b"From worker 1 ", read_all(sock))
+        with Daemon(*APP, "--keep-alive", "0.6") as daemon:
+            before = daemon.settled_descriptors()[daemon.process.pid]
             idle = self.keep(daemon, 1)
             self.assertTrue(idle.reader.at_end())
             with daemon.connect() as sock:

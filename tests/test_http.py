@@ -1,13 +1,13 @@
 """HTTP as a client of the daemon sees it: framing, persistence, bodies, apps of every temper."""
 
-import atexit
+import contextlib
 import hashlib
 import random
 import socket
 import time
-import unittest
-from typing import ClassVar
 
+from stickyd.lingering import LINGER_MOST
+from tests import shared
 from tests.daemon import Daemon, Reader, read_all, request, splits, wait_for
 from tests.extent import slow
 
@@ -15,37 +15,9 @@ APP = ("--class", "stickyd_test_apps:Page")
 SCOPES = ("connection", "request")
 
 
-class Shared(unittest.TestCase):
-    """One daemon for a class of tests; nothing may be left in it."""
+class Persistence(shared.Shared):
+    options = APP
 
-    options: tuple[str, ...] = ()
-    # By class. Not every runner of this suite calls setUpClass and tearDownClass.
-    daemons: ClassVar[dict[type, Daemon]] = {}
-
-    def setUp(self) -> None:
-        daemon = self.daemons.get(type(self))
-        if daemon is None:
-            daemon = self.daemons[type(self)] = Daemon(*APP, *self.options).__enter__()
-            atexit.register(daemon.kill)
-        self.daemon = daemon
-        sock = self.daemon.connect()
-        self.addCleanup(sock.close)
-        self.sock = sock
-        self.reader = Reader(sock)
-
-    def test_zz_nothing_is_left(self) -> None:
-        """The last one of each class, in the order of the names."""
-        self.sock.close()
-        daemon = self.daemons.pop(type(self))
-        daemon.__exit__(None, None, None)
-        atexit.unregister(daemon.kill)
-
-    def ask(self, data: bytes, method: str = "GET"):
-        self.sock.sendall(data)
-        return self.reader.response(method)
-
-
-class Persistence(Shared):
     def test_http_1_1_stays_open(self) -> None:
         for _ in range(3):
             self.assertEqual(self.ask(request("10.0.0.1", "/hello")).status, 200)
@@ -90,7 +62,9 @@ class Persistence(Shared):
         self.assertTrue(self.reader.at_end())
 
 
-class Answers(Shared):
+class Answers(shared.Shared):
+    options = APP
+
     def test_head_has_no_body(self) -> None:
         for _ in range(2):
             self.sock.sendall(request("10.0.0.1", "/hello", "HEAD"))
@@ -139,7 +113,9 @@ class Answers(Shared):
         self.assertEqual(self.reader.response().status, 200)
 
 
-class Bodies(Shared):
+class Bodies(shared.Shared):
+    options = APP
+
     body = bytes(range(256)) * 300
     digest = hashlib.sha256(body).hexdigest().encode()
 
@@ -199,7 +175,9 @@ class Bodies(Shared):
         self.assertTrue(self.reader.at_end())
 
 
-class Ends(Shared):
+class Ends(shared.Shared):
+    options = APP
+
     def test_half_closed_client_gets_every_answer(self) -> None:
         self.sock.sendall(request("10.0.0.1", "/late?s=0.2") + request("10.0.0.1", "/hello") * 3)
         self.sock.shutdown(socket.SHUT_WR)
@@ -256,7 +234,8 @@ class Ends(Shared):
                 return True
             return False
 
-        wait_for(is_closed, 1, "the connection is closed and not only finished")
+        # One that lingers is kept as long as the client sends.
+        wait_for(is_closed, LINGER_MOST - 2, "the connection is closed and not only finished")
 
     def test_refusal_after_pipelined_requests(self) -> None:
         self.sock.sendall(request("10.0.0.1", "/hello") + b"BAD\r\n\r\n" + request("1.1.1.1"))
@@ -265,13 +244,23 @@ class Ends(Shared):
         self.assertTrue(self.reader.at_end())
 
     def test_a_vanished_client_costs_nothing(self) -> None:
-        for _ in range(20):
-            with self.daemon.connect() as sock:
-                sock.sendall(request("10.0.0.1", "/late?s=5"))
+        many = 20
+
+        def counted(name: str) -> int:
+            return int(self.daemon.report()["workers"][name])
+
+        asked, lost = counted("requests"), counted("lost")
+        with contextlib.ExitStack() as crowd:
+            for _ in range(many):
+                sock = crowd.enter_context(self.daemon.connect())
                 linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                sock.sendall(request("10.0.0.1", "/late?s=60"))
+            wait_for(lambda: counted("requests") == asked + many, what="all with the app")
+            self.assertGreaterEqual(counted("open"), many)
         self.sock.close()
-        wait_for(lambda: self.daemon.report()["workers"]["open"] == 0, what="no open connection")
+        wait_for(lambda: counted("open") == 0, what="no open connection")
+        self.assertEqual(counted("lost"), lost + many)
 
     def test_head_of_the_next_request_has_its_deadline_too(self) -> None:
         with Daemon("--head-timeout", "1") as daemon, daemon.connect() as sock:
@@ -322,19 +311,19 @@ class Ends(Shared):
 
 
 class InRequestScope(Persistence):
-    options = ("--affinity-scope", "request")
+    options = (*APP, "--affinity-scope", "request")
 
 
 class AnswersInRequestScope(Answers):
-    options = ("--affinity-scope", "request")
+    options = (*APP, "--affinity-scope", "request")
 
 
 class BodiesInRequestScope(Bodies):
-    options = ("--affinity-scope", "request")
+    options = (*APP, "--affinity-scope", "request")
 
 
 class EndsInRequestScope(Ends):
-    options = ("--affinity-scope", "request")
+    options = (*APP, "--affinity-scope", "request")
 
     # They wait until time is up, which is up to one and the same clock.
     test_an_answer_that_is_not_taken_ends_with_a_reset = slow(
@@ -344,7 +333,3 @@ class EndsInRequestScope(Ends):
         Ends.test_head_of_the_next_request_has_its_deadline_too
     )
     test_idle_connections_end = slow(Ends.test_idle_connections_end)
-
-
-# Only the concrete classes are tests.
-del Shared

@@ -3,66 +3,27 @@
 import gc
 import os
 import socket
-import unittest
 import weakref
 from typing import Any
 
-from twisted.web.resource import Resource
-from twisted.web.server import Site
-
-from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import make_inbox, take_one, try_put
-from stickyd.places import Tally
-from stickyd.settings import Settings
-from stickyd.worker.apps import WebApp
-from stickyd.worker.worker import Worker
+from stickyd.handoff.frame import Kind
+from stickyd.handoff.inbox import take_one
 from tests.daemon import request
-from tests.stepping import SteppingReactor
-
-KEEP_ALIVE = 75.0
+from tests.one_worker import KEEP_ALIVE, OneWorker
 
 
-class Hello(Resource):
-    isLeaf = True
-
-    def render(self, request: Any) -> bytes:
-        return b"hello"
-
-
-class Kept(unittest.TestCase):
-    """A worker of slot 1 over real sockets; the test is slot 2, and the master."""
+class Kept(OneWorker):
+    client: socket.socket
+    theirs: socket.socket
 
     def setUp(self) -> None:
-        settings = Settings(workers=2, scope="request", keep_alive=KEEP_ALIVE)
-        self.reactor = SteppingReactor()
-        self.ours, inbox = make_inbox()
-        way, self.other = make_inbox()
-        tally = Tally()
-        self.addCleanup(tally.close)
-        site = WebApp(Site(Hello(), reactor=self.reactor))
-        senders = {1: self.ours, 2: way}
-        self.worker = Worker(
-            self.reactor, settings, 1, site, inbox, senders, lambda slot, named: None, tally
-        )
-        self.worker.start()
-        self.client, self.theirs = socket.socketpair()
-        for end in (self.ours, inbox, way, self.other, self.client, self.theirs):
-            self.addCleanup(end.close)
-        self.addCleanup(self.worker.poller.close)
-        table = settings.policy().table
-        names = [f"10.0.0.{n}" for n in range(100)]
-        self.mine, self.foreign = (
-            next(name for name in names if table.slot_of(name.encode()) == slot) for slot in (1, 2)
-        )
+        super().setUp()
+        self.client, self.theirs = self.connection()
 
     def come(self, kind: Kind) -> Any:
         """The connection comes with a request that belongs here; its channel."""
-        adopted = self.worker.counters.adopted
         self.client.sendall(request(self.mine))
-        frame = Frame(kind, 1, None, None)
-        self.assertTrue(try_put(self.ours, frame.encode(), self.theirs.fileno()))
-        self.reactor.settle()
-        self.assertEqual(self.worker.counters.adopted, adopted + 1)
+        self.give(kind, self.theirs)
         self.assertTrue(self.client.recv(4096).startswith(b"HTTP/1.1 200"))
         (channel,) = self.worker._channels
         return channel
@@ -74,10 +35,6 @@ class Kept(unittest.TestCase):
         message, descriptor = take_one(self.other) or (b"", -1)
         self.assertIn(b"GET", message)
         os.close(descriptor)
-
-    def pass_time(self, seconds: float) -> None:
-        self.reactor.advance(seconds)
-        self.worker.settle()
 
     def test_a_connection_that_comes_back_has_its_channel(self) -> None:
         channel = self.come(Kind.PLACED)

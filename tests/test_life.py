@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import time
 import unittest
 from pathlib import Path
 
@@ -213,18 +212,6 @@ class Silence(Life):
             client = self.client(daemon)
             pid = daemon.pids()[1]
             self.assertEqual(client.ask(ONE, "/thread?s=4").body, b"1 %d late" % pid)
-
-    def test_a_master_that_was_stopped_does_not_blame_its_workers(self) -> None:
-        with start("--timeout", "1.5") as daemon:
-            pids = daemon.pids()
-            daemon.process.send_signal(signal.SIGSTOP)
-            # Longer than their limit: the point is that time passes.
-            time.sleep(3)
-            daemon.process.send_signal(signal.SIGCONT)
-            client = self.client(daemon)
-            client.who(ONE)
-            time.sleep(1.2)
-            self.assertEqual(daemon.pids(), pids)
 
     @slow
     def test_an_app_that_never_loads_is_given_up(self) -> None:

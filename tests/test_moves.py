@@ -113,10 +113,11 @@ class Waiting(unittest.TestCase):
                 for reader in readers:
                     self.assertTrue(reader.response().body.startswith(b"From worker 1 "))
                 refused = wait_for(
-                    lambda: daemon.report()["slots"][0]["counters"]["refused"].get("503"), 15
+                    lambda: daemon.report()["slots"][0]["counters"]["refused"].get("503"),
+                    what="a 503",
                 )
                 self.assertGreater(refused, 0)
-                wait_for(lambda: daemon.report()["slots"][0]["counters"]["open"] == 0, 15)
+                wait_for(lambda: daemon.report()["slots"][0]["counters"]["open"] == 0)
                 os.kill(pid, signal.SIGCONT)
                 seen = []
                 for reader in readers:

@@ -120,7 +120,7 @@ class StepByStep(unittest.TestCase):
         self.assertEqual(len(self.listener.waiting), 1)
         self.reactor.advance(0.5)
         self.assertEqual(self.listener.waiting, set())
-        self.assertEqual(outcome(sock)[0], b"")
+        self.assertEqual(outcome(sock), b"")
         self.assertEqual(self.counters.as_json()["refused"], {"proxy": 1})
         self.assertEqual(self.places.open(), 0)
 
@@ -130,7 +130,7 @@ class StepByStep(unittest.TestCase):
         self.send(begun, v1(A4, B4) + PLAIN[:10])
         stopped = defer.ensureDeferred(self.listener.stop(0))
         self.assertTrue(stopped.called)
-        self.assertEqual(outcome(owing)[0], b"")
+        self.assertEqual(outcome(owing), b"")
         self.assertTrue(begun.recv(9999).startswith(b"HTTP/1.1 503 "))
         begun.close()
         self.reactor.settle()
@@ -168,9 +168,6 @@ class StepByStep(unittest.TestCase):
 
 WORKERS = 2
 HEAD_TIMEOUT = 2.0
-LATE = 1.5
-"""Seconds of scheduling and sweeping we allow on top."""
-
 PROXY = "10.9.0.1"
 """A peer that PROXY headers name and whose forwarding headers count."""
 
@@ -178,7 +175,8 @@ OPTIONS = (
     *("--class", "stickyd_test_apps:Page", "--worker-header", "X-Stickyd-Worker"),
     *("--seed", "77", "--affinity", "xff,src", "--affinity-scope", "request"),
     *("--forwarded-allow-ips", "10.9.0.0/16", "--proxy-allow-from", "127.0.0.1"),
-    *("--head-timeout", str(HEAD_TIMEOUT)),
+    # Longer than a client here waits: what is cut is cut for another reason.
+    *("--head-timeout", "300"),
 )
 TABLE = Settings(workers=WORKERS, seed=77).policy().table
 PLAIN = b"GET /secure HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -218,16 +216,15 @@ def header(peer: End, version: int) -> bytes:
     return (v1, v2)[version - 1](peer, local)
 
 
-def outcome(sock: socket.socket) -> tuple[bytes, float]:
-    """What came until the end, which a reset is too, and after how many seconds."""
-    start = time.monotonic()
+def outcome(sock: socket.socket) -> bytes:
+    """What came until the end, which a reset is too."""
     data = b""
     try:
         while more := sock.recv(65536):
             data += more
     except ConnectionResetError:
         pass
-    return data, time.monotonic() - start
+    return data
 
 
 class WithDaemon(unittest.TestCase):
@@ -243,12 +240,9 @@ class WithDaemon(unittest.TestCase):
                 sock.sendall(piece)
             self.answered(Reader(sock), slot_of(peer[0]), peer)
 
-    def cut(self, sock: socket.socket, at_most: float = 1.0) -> float:
-        """The connection ends without a byte; after how many seconds."""
-        data, took = outcome(sock)
-        self.assertEqual(data, b"")
-        self.assertLess(took, at_most)
-        return took
+    def cut(self, sock: socket.socket) -> None:
+        """The connection ends without a byte."""
+        self.assertEqual(outcome(sock), b"")
 
 
 class AllowedPeers(WithDaemon):
@@ -265,7 +259,6 @@ class AllowedPeers(WithDaemon):
             report = daemon.report()["master"]
             self.assertEqual(report["refused"], {})
             self.liars(daemon)
-            self.silence(daemon)
             self.a_part_costs_nothing(daemon)
             wait_for(lambda: daemon.report()["workers"]["open"] == 0, what="no open connection")
             wait_for(lambda: daemon.report()["master"]["open"] == 0, what="nothing waits")
@@ -342,7 +335,7 @@ class AllowedPeers(WithDaemon):
         # A valid header does not announce another one: that is a malformed request.
         with daemon.connect() as sock:
             sock.sendall(header(A4, 1) + header(A4, 2) + PLAIN)
-            self.assertTrue(outcome(sock)[0].startswith(b"HTTP/1.1 400 "))
+            self.assertTrue(outcome(sock).startswith(b"HTTP/1.1 400 "))
         vanished = daemon.report()["master"]["vanished"]
         with daemon.connect() as sock:
             sock.sendall(header(A4, 2)[:20])
@@ -352,22 +345,23 @@ class AllowedPeers(WithDaemon):
         wait_for(lambda: daemon.report()["master"]["vanished"] == vanished + 2, what="both gone")
         self.assertEqual(daemon.report()["master"]["refused"], {"400": 1, "proxy": len(bad)})
 
-    def silence(self, daemon: Daemon) -> None:
-        cut = daemon.report()["master"]["refused"]["proxy"]
-        started = time.monotonic()
-        waiting = [(daemon.connect(), part) for part in (b"", b"PROXY T", header(A4, 2)[:-1])]
-        for sock, part in waiting:
-            sock.sendall(part)
-        wait_for(lambda: daemon.report()["master"]["open"] == len(waiting), HEAD_TIMEOUT)
-        for sock, _ in waiting:
-            with sock:
-                self.cut(sock, HEAD_TIMEOUT + LATE)
-                self.assertGreater(time.monotonic() - started, HEAD_TIMEOUT * 0.9)
-        self.assertEqual(daemon.report()["master"]["refused"]["proxy"], cut + len(waiting))
-        # Behind a header the answer is the usual one.
-        with daemon.connect() as sock:
-            sock.sendall(header(A4, 1) + PLAIN[:10])
-            self.assertTrue(outcome(sock)[0].startswith(b"HTTP/1.1 408 "))
+    def test_silence(self) -> None:
+        options = ("--proxy-protocol", "auto", *OPTIONS, "--head-timeout", str(HEAD_TIMEOUT))
+        with Daemon(*options, workers=WORKERS) as daemon:
+            started = time.monotonic()
+            parts = (b"", b"PROXY T", header(A4, 2)[:-1])
+            waiting = [daemon.connect() for _ in parts]
+            for sock, part in zip(waiting, parts, strict=True):
+                sock.sendall(part)
+            for sock in waiting:
+                with sock:
+                    self.cut(sock)
+                    self.assertGreater(time.monotonic() - started, HEAD_TIMEOUT * 0.9)
+            self.assertEqual(daemon.report()["master"]["refused"], {"proxy": len(parts)})
+            # Behind a header the answer is the usual one.
+            with daemon.connect() as sock:
+                sock.sendall(header(A4, 1) + PLAIN[:10])
+                self.assertTrue(outcome(sock).startswith(b"HTTP/1.1 408 "))
 
     def a_part_costs_nothing(self, daemon: Daemon) -> None:
         crowd = [daemon.connect() for _ in range(20)]
@@ -375,7 +369,7 @@ class AllowedPeers(WithDaemon):
             sock.sendall(header(A4, 1 + at % 2)[: at + 1])
         wait_for(lambda: daemon.report()["master"]["open"] == len(crowd))
         cpu = cpu_seconds(daemon.process.pid)
-        time.sleep(HEAD_TIMEOUT / 2)  # what is measured is that nothing happens
+        time.sleep(1)  # what is measured is that nothing happens
         self.assertLess(cpu_seconds(daemon.process.pid) - cpu, 0.1)
         for sock in crowd:
             sock.close()
@@ -394,11 +388,11 @@ class OtherPeers(WithDaemon):
                         sock.sendall(data)
                     except (BrokenPipeError, ConnectionResetError):
                         continue
-                    self.cut(sock, HEAD_TIMEOUT / 2)
+                    self.cut(sock)
             # The peer is allowed, but not this version of the header.
             with daemon.connect() as sock:
                 sock.sendall(header(A4, 1) + PLAIN)
-                self.cut(sock, HEAD_TIMEOUT / 2)
+                self.cut(sock)
             self.served(daemon, A4, [header(A4, 2), PLAIN])
             report = daemon.report()["master"]
             self.assertEqual(report["refused"], {"proxy": len(sent) + 1})
@@ -427,7 +421,7 @@ class OtherPeers(WithDaemon):
             for data in (header(A4, 1), header(A4, 2)):
                 with daemon.connect() as sock:
                     sock.sendall(data + PLAIN)
-                    self.assertTrue(outcome(sock)[0].startswith(b"HTTP/1.1 400 "))
+                    self.assertTrue(outcome(sock).startswith(b"HTTP/1.1 400 "))
             with daemon.connect() as sock:
                 sock.sendall(PLAIN)
                 self.answered(Reader(sock), slot_of("127.0.0.1"), sock.getsockname())

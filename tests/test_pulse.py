@@ -57,6 +57,27 @@ class Silence(unittest.TestCase):
             self.pass_time(0.7)
         self.assertEqual(self.worker.killed, [])
 
+    def test_a_time_in_which_nothing_ran_is_no_silence(self) -> None:
+        """The master was stopped and so was the worker; with the whole machine, for instance."""
+        self.worker.beat()
+        self.clock.advance(60)
+        self.assertEqual(self.worker.killed, [])
+        # It runs again as the master does.
+        self.pass_time(0.9)
+        self.worker.beat()
+        self.pass_time(1.9)
+        self.assertEqual(self.worker.killed, [])
+        # And from then on its silence counts.
+        self.pass_time(2)
+        self.assertEqual(len(self.worker.killed), 1)
+
+    def test_a_worker_that_went_on_while_the_master_was_stopped(self) -> None:
+        self.clock.rightNow += 60
+        self.worker.beat()
+        self.clock.advance(0)
+        self.pass_time(1.5)
+        self.assertEqual(self.worker.killed, [])
+
     def test_silence_is_found_within_a_look(self) -> None:
         for offset in (0.01, 0.5, 0.99):
             with self.subTest(offset=offset):

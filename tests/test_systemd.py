@@ -157,6 +157,11 @@ class Restart(Installed):
                     self.assertEqual(Reader(client).response().status, 200)
 
 
+def state(pid: int) -> str:
+    """One letter (proc_pid_stat(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 class Alive(Installed):
     def test_the_watchdog_is_fed_twice_in_its_time(self) -> None:
         with Activated(self.root, watchdog=0.6) as daemon:
@@ -168,6 +173,7 @@ class Alive(Installed):
             self.assertGreater(times[-1] - times[0], 0.9)
             # A master that hangs says nothing.
             os.kill(daemon.process.pid, signal.SIGSTOP)
+            wait_for(lambda: state(daemon.process.pid) == "T", what="a stopped master")
             while daemon.next_message(0.0):
                 pass
             self.assertIsNone(daemon.next_message(0.9))

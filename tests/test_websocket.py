@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests import shared
-from tests.daemon import Daemon, Reader, request, wait_for
+from tests.daemon import Daemon, Reader, at_rest, request, wait_for
 
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 OFFER = request(TWO, "/ws")[:-2] + (
@@ -61,8 +61,7 @@ class Asgi(shared.Shared):
             websocket.recv()
             websocket.send("flood 400")
             # The first message waits while the others pile up in front of it.
-            time.sleep(0.3)
-            told = json.loads(self.elsewhere("/flood"))
+            told = at_rest(lambda: json.loads(self.elsewhere("/flood")))
             self.assertLess(told, 400)
             sizes = [len(websocket.recv()) for _ in range(400)]
             self.assertEqual(sizes, [65536] * 400)
@@ -160,10 +159,10 @@ class Retire(unittest.TestCase):
             with self.assertRaises(ConnectionClosed) as closed:
                 websocket.recv(10)
             self.assertEqual(closed.exception.rcvd.code, 1012)
-            self.assertGreater(time.monotonic() - started, 0.4)
+            self.assertGreater(time.monotonic() - started, 1.9)
 
     def test_asgi(self) -> None:
-        with Daemon(*ASGI, "--graceful-timeout", "0.6", workers=1) as daemon:
+        with Daemon(*ASGI, "--graceful-timeout", "2", workers=1) as daemon:
             pid = daemon.pids()[1]
             self.check(daemon, pid)
             wait_for(lambda: daemon.pids().get(1, pid) != pid, what="a replacement")
@@ -171,6 +170,6 @@ class Retire(unittest.TestCase):
             daemon.wait()
 
     def test_web(self) -> None:
-        with Daemon(*WEB, "--graceful-timeout", "0.6", workers=1) as daemon:
+        with Daemon(*WEB, "--graceful-timeout", "2", workers=1) as daemon:
             self.check(daemon, daemon.process.pid)
             daemon.wait()

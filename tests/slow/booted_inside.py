@@ -158,9 +158,7 @@ def stop_leaves_nothing() -> None:
 
 
 def wrong_options_are_not_tried_again() -> None:
-    DROP_IN.write_text(
-        f"{NO_START_LIMIT}[Service]\nEnvironment=STICKYD_OPTIONS=--workers=none\n"
-    )
+    DROP_IN.write_text(f"{NO_START_LIMIT}[Service]\nEnvironment=STICKYD_OPTIONS=--workers=none\n")
     Path("/etc/default/stickyd").unlink()
     systemctl("daemon-reload")
     tries = journal().count("--workers")

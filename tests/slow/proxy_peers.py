@@ -10,6 +10,8 @@ HAProxy's own health checks must find stickyd up in every version.
 
 import argparse
 import contextlib
+import csv
+import io
 import os
 import random
 import shutil
@@ -70,14 +72,22 @@ def haproxy(stickyd: int, ports: Ports) -> Iterator[str]:
             process.wait(20)
 
 
-def states(control: str) -> dict[str, str]:
-    """What HAProxy's checks found, by listener."""
+def checks(control: str) -> dict[str, str] | None:
+    """The state of each server that HAProxy checks, and what its last check found, by listener.
+
+    None until it has asked each of them: it takes a server to be up until then.
+    """
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(control)
         sock.sendall(b"show stat\n")
         table = read_all(sock).decode()
-    rows = [line.split(",") for line in table.splitlines()]
-    return {row[0]: row[17] for row in rows if len(row) > 17 and row[1] == "stickyd"}
+    rows = csv.DictReader(io.StringIO(table.removeprefix("# ")))
+    servers = [row for row in rows if row["svname"] == "stickyd" and row["check_status"]]
+    # "INI" before the first result, an asterisk while the next one is on its way.
+    found = {row["pxname"]: row["check_status"].lstrip("* ") for row in servers}
+    if "INI" in found.values():
+        return None
+    return {row["pxname"]: f"{row['status']} {found[row['pxname']]}" for row in servers}
 
 
 def ask(source: str, port: int) -> str | None:
@@ -140,11 +150,9 @@ def main() -> int:
                 took = time.monotonic() - started
                 print(f"{kind} in {mode} mode: {asked} clients in {took:.1f} s, wrong {len(found)}")
                 wrong += [f"{kind} {mode}: {fault}" for fault in found]
-            # Long enough for several checks of each.
-            time.sleep(2)
-            checked = states(control)
+            checked = wait_for(lambda: checks(control), what="a check of each")
             down = {name: state for name, state in checked.items() if not name.startswith("none")}
-            down = {name: state for name, state in down.items() if state != "UP"}
+            down = {name: state for name, state in down.items() if state != "UP L7OK"}
         wait_for(lambda: daemon.report()["workers"]["open"] == 0, what="no open connection")
         report = daemon.report()
         after = daemon.settled_descriptors()

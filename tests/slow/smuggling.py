@@ -453,7 +453,9 @@ def through(daemon: Daemon, proxies: Proxies, name: str, payload: bytes) -> Resu
     own = victim(proxies.ports[name])
     with contextlib.suppress(AssertionError):
         # A proxy logs a request when it is over, which may be after the client has left.
-        wait_for(lambda: proxies.forwarded(name) - said == Met.ask(daemon).since(before).total, 2.0)
+        wait_for(
+            lambda: proxies.forwarded(name) - said == Met.ask(daemon).since(before).total, 10.0
+        )
     return Result(statuses, proxies.forwarded(name) - said, Met.ask(daemon).since(before), own)
 
 
