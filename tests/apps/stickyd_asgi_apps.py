@@ -182,8 +182,8 @@ async def websocket(scope, receive, send):
             await send({"type": "websocket.close", "code": 4001, "reason": "asked for"})
         elif message.get("text", "").startswith("flood "):
             for number in range(int(message["text"].split()[1])):
-                Pages.flooded = number
                 await send({"type": "websocket.send", "bytes": bytes(65536)})
+                Pages.flooded = number + 1
         elif message.get("text") is not None:
             await send({"type": "websocket.send", "text": f"{SLOT}: {message['text']}"})
         else:
