@@ -22,6 +22,7 @@ class MasterCounters:
         self.released = 0
         self.displaced = 0
         self.forgotten = 0
+        self.log_dropped = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
         """A connection went into the inbox of ``slot`` because of ``reason``."""
@@ -44,6 +45,8 @@ class MasterCounters:
         self.released = told["released"]
         self.displaced = told["displaced"]
         self.forgotten = told["forgotten"]
+        # Programs of before do not tell it.
+        self.log_dropped = told.get("log_dropped", 0)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -58,6 +61,7 @@ class MasterCounters:
             "released": self.released,
             "displaced": self.displaced,
             "forgotten": self.forgotten,
+            "log_dropped": self.log_dropped,
         }
 
 
@@ -79,6 +83,7 @@ class WorkerCounters:
         self.eased = 0
         self.displaced = 0
         self.forgotten = 0
+        self.log_dropped = 0
         self.open = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -98,6 +103,7 @@ class WorkerCounters:
             "eased": self.eased,
             "displaced": self.displaced,
             "forgotten": self.forgotten,
+            "log_dropped": self.log_dropped,
             "open": self.open,
         }
 

@@ -6,6 +6,7 @@ change, unless it says otherwise.
 
 import os
 import resource
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,25 @@ def log_file(path: str | None) -> str:
     if not os.path.isdir(os.path.dirname(path)) or os.path.isdir(path):
         raise usage.UsageError(f"--access-logfile: no file can be made at {path!r}")
     return path
+
+
+def check_twistds_log(parent: Any) -> None:
+    """Refuse what Twisted's log file cannot be: it seeks in it.
+
+    :param parent: the options of twistd or twist, if it is one of them that runs us.
+    """
+    path = (parent or {}).get("logfile")
+    if path and path != "-" and stat.S_ISFIFO(_mode(path)):
+        raise usage.UsageError(
+            f"--logfile: {path!r} is a FIFO, which twistd cannot log to; use --logfile - > {path}"
+        )
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except OSError:
+        return 0
 
 
 def workers(text: str | None) -> int:

@@ -145,6 +145,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Check everything before anything is bound or spawned."""
+        values.check_twistds_log(self.parent)
         self["listen"] = self["listen"] or ["tcp:3000"]
         for description in self["listen"]:
             values.check_endpoint(description)

@@ -14,6 +14,7 @@ from stickyd import __version__
 from stickyd.collector import leave_alone_what_is_there
 from stickyd.control_socket import ControlSocket
 from stickyd.household import Household
+from stickyd.logs.stream import LAST_LINES, LogStream, never_wait_for_output
 from stickyd.master.baggage import Packed
 from stickyd.master.ports import Ports
 from stickyd.master.spawning import environment
@@ -56,6 +57,7 @@ class StickydService(Service):
     """Owns everything of the master process.
 
     :param arguments: the options as they were given, for `stickyd check`.
+    :param output: where the log goes, if that is standard output.
     """
 
     name = "stickyd"
@@ -67,8 +69,10 @@ class StickydService(Service):
         listen: list[str],
         control: str | None,
         arguments: Sequence[str] = (),
+        output: LogStream | None = None,
     ) -> None:
         self._reactor = reactor
+        self._output = output
         self._settings = settings
         self._resumed = resumed()
         self._ports = Ports(reactor, listen)
@@ -149,7 +153,9 @@ class StickydService(Service):
             _log.failure("stickyd cannot start", failure=failure)
             line = "stickyd: cannot start (the traceback above is a bug)"
         _log.critical("{line}", line=line)
-        fail_with(line)
+        # Once, where the log goes to the same place.
+        seen = self._output is not None and self._output.leads_to(2)
+        fail_with("" if seen else line)
         self._notifier.status(line)
         self._reactor.stop()
 
@@ -189,7 +195,12 @@ class StickydService(Service):
 
     def report(self) -> "defer.Deferred[dict[str, Any]]":
         """Everything that ``--control`` tells."""
+        self._count_dropped()
         return defer.ensureDeferred(self._at_home().report())
+
+    def _count_dropped(self) -> None:
+        if self._output is not None:
+            self._at_home().front.counters.log_dropped += self._output.writer.take_dropped()
 
     # ---- another program in our place
 
@@ -210,6 +221,9 @@ class StickydService(Service):
         workers = await house.supervisor.pack()
         if self._control is not None:
             await self._control.stop()
+        if self._output is not None:
+            self._output.writer.close(LAST_LINES)
+        self._count_dropped()
         # From here to the new program nothing waits for anything.
         state = {"ports": self._ports.pack(), **house.pack(workers)}
         if pidfile is not None:
@@ -267,6 +281,7 @@ def makeService(options: Options) -> StickydService:
     from twisted.internet import reactor
 
     keep_descriptors_to_ourselves()
+    output = never_wait_for_output(reactor, options.parent)
     return StickydService(
-        reactor, options.settings, options["listen"], options["control"], options.arguments
+        reactor, options.settings, options["listen"], options["control"], options.arguments, output
     )

@@ -8,9 +8,13 @@ import sys
 
 from twisted.logger import Logger
 
+from stickyd.logs.target import write_within
 from stickyd.privileges import is_root
 from stickyd.routing.address import TrustedPeers
 from stickyd.settings import Settings
+
+STDERR_PATIENCE = 1.0
+"""Seconds that whoever reads standard error has to take one line."""
 
 _log = Logger("stickyd")
 
@@ -33,11 +37,9 @@ atexit.register(_leave_with_status)
 
 
 def fail_with(line: str = "") -> None:
-    """The exit status will be 1; a line is written to standard error, whatever the log does."""
-    stderr = sys.__stderr__
-    if line and stderr is not None and not stderr.closed:
-        stderr.write(line + "\n")
-        stderr.flush()
+    """The exit status will be 1; a line is written to standard error, unless nobody reads it."""
+    if line:
+        write_within(2, f"{line}\n".encode("utf-8", "backslashreplace"), STDERR_PATIENCE)
     _Exit.status = 1
 
 

@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 from stickyd.cli import main
 from tests.daemon import ROOT, Daemon, free_port
@@ -93,6 +95,38 @@ class CannotStart(unittest.TestCase):
 
     def test_app_that_does_not_exist(self) -> None:
         self.check_says("--class", "no.such.Thing", says="No module named 'no'")
+
+    def test_what_keeps_it_from_starting_is_said_once(self) -> None:
+        """On a terminal, or in a journal, where both streams lead to the same place."""
+        command = [sys.executable, "-m", "stickyd.cli", "run", "--class", "no.such"]
+        for error, times in ((subprocess.STDOUT, 1), (subprocess.PIPE, 2)):
+            ended = subprocess.run(
+                [*command, "--workers", "1", "--listen", f"tcp:{free_port()}"],
+                stdout=subprocess.PIPE,
+                stderr=error,
+                text=True,
+                timeout=30,
+                env=ENVIRONMENT,
+            )
+            self.assertEqual(ended.returncode, 1)
+            said = ended.stdout + (ended.stderr or "")
+            self.assertEqual(said.count("cannot load --class no.such"), times, said)
+
+    def test_twistd_with_a_log_file_says_it_on_stderr_too(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
+            command = [twistd, "-n", "--pidfile=", "--logfile=log", "stickyd", "--class", "no.such"]
+            ended = subprocess.run(
+                [*command, "--workers", "1", "--listen", f"tcp:{free_port()}"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=30,
+                env=ENVIRONMENT,
+                cwd=directory,
+            )
+            self.assertEqual(ended.stdout.count("cannot load --class no.such"), 1, ended.stdout)
+            self.assertIn("cannot load --class no.such", Path(directory, "log").read_text())
 
     def test_app_name_without_module(self) -> None:
         self.check_says("--class", "Thing", says="pkg.mod:name")

@@ -13,7 +13,9 @@ from typing import Any
 
 from twisted.internet import defer
 
-_READ_MOST = 65536
+_READ_MOST = 8192
+"""Bytes at a time: each line is a message of the log, and others wait for the reactor meanwhile."""
+
 _LINE_MOST = 65536
 
 

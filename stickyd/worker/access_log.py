@@ -1,12 +1,13 @@
 """The access log of a worker: one line a request, appended to a file that all workers share."""
 
-import os
 import time
 from typing import Any
 
 from twisted.logger import Logger
 
 from stickyd.control import CannotLoad
+from stickyd.logs.target import Target, inherited, opened
+from stickyd.logs.writer import LogWriter
 from stickyd.routing.client import true_client
 from stickyd.routing.policy import Placement
 from stickyd.wire.head import Head
@@ -57,29 +58,31 @@ class LoggedRequest:
 
 
 class AccessLog:
-    """Appends lines to a file; to the daemon's own log if its name is ``-``.
+    """Appends lines to a file, a FIFO or a device; to the daemon's own log if its name is ``-``.
 
-    A line is one write(2) to a file opened with O_APPEND, so that the lines of
-    several workers do not mix (write(2)).
+    Lines of several workers do not mix: a line is one write(2) to a file opened with
+    O_APPEND, or of at most PIPE_BUF bytes to a pipe (pipe(7)). Nothing waits for it to be
+    written: what finds no room is dropped and counted (`stickyd.logs.writer`).
 
-    :raise CannotLoad: if the file cannot be opened; one line says why.
+    :raise CannotLoad: if it cannot be opened; one line says why.
     """
 
-    def __init__(self, path: str, form: str) -> None:
+    def __init__(self, reactor: Any, path: str, form: str) -> None:
+        self._reactor = reactor
         self._path = path
         self._line = compiled(form)
-        self._descriptor = self._open()
-        self._failed = False
+        self._writer = self._to(self._open())
+        self._dropped = 0
 
-    def _open(self) -> int:
-        if self._path == "-":
-            return os.dup(1)
+    def _open(self) -> Target:
         try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            return os.open(self._path, flags, 0o640)
+            return inherited(1) if self._path == "-" else opened(self._path)
         except OSError as error:
             why = error.strerror
             raise CannotLoad(f"cannot open --access-logfile {self._path}: {why}") from error
+
+    def _to(self, target: Target) -> LogWriter:
+        return LogWriter(self._reactor, target, _say_dropped, _say_failed)
 
     def reopen(self) -> None:
         """Go on in a new file of the same name, the old one has been moved away."""
@@ -89,18 +92,26 @@ class AccessLog:
             _log.error("{why}; the old file goes on", why=error)
             return
         self.close()
-        self._descriptor = new
-        self._failed = False
+        self._writer = self._to(new)
 
     def close(self) -> None:
-        """Nothing more comes."""
-        os.close(self._descriptor)
+        """Nothing more comes; what cannot be written at once is dropped."""
+        self._writer.close()
+        self._dropped += self._writer.take_dropped()
 
     def write(self, record: Record) -> None:
-        """Append the line of a request; a full disk costs lines, and no request."""
-        try:
-            os.write(self._descriptor, self._line(record))
-        except OSError as error:
-            if not self._failed:
-                self._failed = True
-                _log.error("the access log cannot be written (said once): {why}", why=error)
+        """Append the line of a request; a full disk or a blocked pipe costs lines, no request."""
+        self._writer.write(self._line(record))
+
+    def take_dropped(self) -> int:
+        """How many lines have been dropped since this was asked last."""
+        dropped, self._dropped = self._dropped + self._writer.take_dropped(), 0
+        return dropped
+
+
+def _say_dropped(lines: int) -> None:
+    _log.warn("{n} lines of the access log were dropped (log_dropped)", n=lines)
+
+
+def _say_failed(error: OSError) -> None:
+    _log.error("the access log cannot be written (said once): {why}", why=error)

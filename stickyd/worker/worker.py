@@ -81,7 +81,7 @@ class Worker:
         self.leaving = False
         self.access: AccessLog | None = None
         if settings.access_log:
-            self.access = AccessLog(settings.access_log, settings.access_format)
+            self.access = AccessLog(reactor, settings.access_log, settings.access_format)
         self.header_line = b""
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
@@ -208,6 +208,8 @@ class Worker:
     def report(self) -> dict[str, Any]:
         """The counters, JSON-ready."""
         self.counters.open = len(self._channels)
+        if self.access is not None:
+            self.counters.log_dropped += self.access.take_dropped()
         return self.counters.as_json()
 
     # ---- other slots

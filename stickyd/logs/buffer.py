@@ -1,0 +1,75 @@
+"""Log lines that wait until they can be written: a bounded queue that drops the newest. Pure."""
+
+from collections import deque
+
+
+class LogBuffer:
+    """A queue of texts of whole lines, each written whole or not at all.
+
+    :param most: bytes that may wait; a text that comes while nothing waits may be longer.
+    :ivar dropped: lines that found no room or were discarded.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.dropped = 0
+        self._most = most
+        self._texts: deque[bytes] = deque()
+        self._size = 0
+        self._begun = False
+        self._torn = False
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def add(self, text: bytes) -> None:
+        """Queue a text, or count its lines as dropped if there is no room."""
+        if self._texts and self._size + len(text) > self._most:
+            self.dropped += _lines(text)
+            return
+        if self._torn:
+            # A discarded text was written in part: its line ends here.
+            self._torn = False
+            text = b"\n" + text
+        self._texts.append(text)
+        self._size += len(text)
+
+    def front(self, most: int) -> bytes:
+        """What to write next: as many texts as are together no longer than ``most``.
+
+        The first one comes whatever its length. Up to PIPE_BUF bytes a write to a
+        pipe is atomic (pipe(7)), so that lines of several processes do not mix.
+        """
+        if not self._texts or len(self._texts[0]) >= most:
+            return self._texts[0] if self._texts else b""
+        parts: list[bytes] = []
+        room = most
+        for text in self._texts:
+            room -= len(text)
+            if room < 0:
+                break
+            parts.append(text)
+        return b"".join(parts)
+
+    def taken(self, size: int) -> None:
+        """So many bytes of `front` have been written."""
+        self._size -= size
+        self._begun = False
+        while size:
+            text = self._texts.popleft()
+            if size < len(text):
+                self._texts.appendleft(text[size:])
+                self._begun = True
+                return
+            size -= len(text)
+
+    def discard(self) -> None:
+        """Drop everything that waits."""
+        self.dropped += sum(map(_lines, self._texts))
+        self._texts.clear()
+        self._size = 0
+        self._torn = self._torn or self._begun
+        self._begun = False
+
+
+def _lines(text: bytes) -> int:
+    return text.count(b"\n") or 1
