@@ -12,7 +12,8 @@ STAMP := $(VENV)/installed
 JOBS ?= 3
 SLOW_STAMP := $(VENV)/installed-slow
 # Rooms that decide and do no I/O.
-PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/access_format.py stickyd/logs/buffer.py \
+PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/access_format.py \
+  $(addprefix stickyd/logs/,buffer.py levels.py) \
   $(addprefix stickyd/worker/,gate.py patience.py) $(addprefix stickyd/master/,verdict.py changes.py) \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
 

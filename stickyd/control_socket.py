@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import defer
+from twisted.internet.interfaces import ILoggingContext
 from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
 
 Report = dict[str, Any]
 Ask = Callable[[], "defer.Deferred[Report]"]
 
 
+@implementer(ILoggingContext)
 class ControlSocket(Factory):
     """Listens on a Unix socket that only its owner may use.
 
@@ -18,6 +21,10 @@ class ControlSocket(Factory):
     """
 
     noisy = False
+
+    def logPrefix(self) -> str:
+        """For Twisted's remark on the socket."""
+        return "control socket"
 
     def __init__(self, reactor: Any, path: str, ask: Ask) -> None:
         self._port = reactor.listenUNIX(path, self, mode=0o600, wantPID=True)

@@ -15,6 +15,7 @@ from twisted.internet.testing import MemoryReactor
 
 from stickyd.logs import target as targets
 from stickyd.logs.buffer import LogBuffer
+from stickyd.logs.levels import of_logging, prefixed, split
 from stickyd.logs.target import SharedTarget, SocketTarget, Target, inherited, opened, write_within
 from stickyd.logs.writer import LogWriter
 
@@ -281,3 +282,28 @@ class Writer(unittest.TestCase):
             pass
         # Closed: nothing comes any more.
         self.assertEqual(self.read(), b"")
+
+
+class Levels(unittest.TestCase):
+    def test_each_line_has_its_prefix(self) -> None:
+        for text, first, within in (
+            ("", "", ""),
+            ("a", "<3>a", "a"),
+            ("a\n", "<3>a\n", "a\n"),
+            ("a\n\nb", "<3>a\n<3>\n<3>b", "a\n<3>\n<3>b"),
+            ("<3>", "<3><3>", "<3>"),
+        ):
+            self.assertEqual(prefixed(3, text), first)
+            self.assertEqual(prefixed(3, text, within=True), within)
+
+    @given(st.sampled_from([2, 3, 4, 6, 7]), st.text().filter(lambda text: "\n" not in text))
+    def test_what_is_prefixed_is_split_again(self, priority: int, text: str) -> None:
+        self.assertEqual(split(prefixed(priority, text or " ")), (priority, text or " "))
+
+    def test_lines_without_a_prefix(self) -> None:
+        for line in ("", "<", "<8>x", "<31>x", " <3>x", "<x>"):
+            self.assertEqual(split(line), (6, line))
+
+    def test_levels_of_logging(self) -> None:
+        levels = [of_logging(level) for level in (60, 50, 45, 40, 30, 25, 20, 15, 10, 0)]
+        self.assertEqual(levels, [2, 2, 3, 3, 4, 6, 6, 7, 7, 7])

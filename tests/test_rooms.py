@@ -24,7 +24,7 @@ class Rooms(unittest.TestCase):
         ]
         self.assertGreater(len(names), 10)
         names += [f"stickyd.worker.{name}" for name in ("gate", "access_format")]
-        names += ["stickyd.logs.buffer"]
+        names += ["stickyd.logs.buffer", "stickyd.logs.levels"]
         names += [f"stickyd.master.{name}" for name in ("verdict", "changes")]
         code = f"import sys, {', '.join(names)}\n"
         code += "print([m for m in sys.modules if m.startswith('twisted')])"

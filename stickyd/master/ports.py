@@ -7,17 +7,24 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
+from twisted.internet.interfaces import ILoggingContext
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from stickyd.listen_description import with_mode
 from stickyd.master.baggage import Packed, keep, taken
 from stickyd.master.supervisor import StartFailed
 
 
+@implementer(ILoggingContext)
 class _Unused(Factory):
     """Endpoints want a factory; connections never reach it, since `Listener` accepts them."""
 
     noisy = False
+
+    def logPrefix(self) -> str:
+        """For Twisted's remark on the port."""
+        return "stickyd"
 
 
 class Passed:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import defer, error
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from stickyd import control
 from stickyd.board import Board
 from stickyd.control import adopt_stream
+from stickyd.logs.levels import split
 from stickyd.master.child import Child, how_it_ended
 from stickyd.master.link import MastersEnd
 from stickyd.master.spawning import spawn_worker
@@ -24,6 +25,15 @@ Senders = dict[int, socket.socket]
 """The sending ends of inboxes, by slot."""
 
 _log = Logger("stickyd")
+
+_LEVELS = (
+    *[LogLevel.critical] * 3,
+    LogLevel.error,
+    LogLevel.warn,
+    *[LogLevel.info] * 2,
+    LogLevel.debug,
+)
+"""By priority of syslog(3)."""
 
 
 class WorkerProcess:
@@ -279,7 +289,8 @@ class WorkerProcess:
         self.ended.addCallback(lambda _: killing.active() and killing.cancel())
 
     def _print(self, line: str) -> None:
-        _log.info("[worker {slot}] {line}", slot=self.slot, line=line)
+        priority, text = split(line)
+        _log.emit(_LEVELS[priority], "[worker {slot}] {line}", slot=self.slot, line=text)
 
 
 def _as_ends(senders: Senders) -> list[dict[str, int]]:

@@ -19,14 +19,14 @@ if ASYNCIO in sys.argv[1:]:
     install_asyncio()
 
 from twisted.internet import reactor as _reactor
-from twisted.logger import FileLogObserver, ILogObserver, formatEvent, globalLogBeginner
-from twisted.python.failure import Failure
+from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner
 from zope.interface import provider
 
 from stickyd.control import adopt_stream
 from stickyd.privileges import give_up_the_rest
 from stickyd.worker.life import Life
 from stickyd.worker.link import WorkerLink
+from stickyd.worker.output import as_lines, tell_levels
 
 reactor: Any = _reactor
 _stopped = False
@@ -48,14 +48,6 @@ def _install_signals(life: Life) -> None:
     signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(life.told_to_end))
 
 
-def _format(event: Any) -> str:
-    text = formatEvent(event)
-    failure = event.get("log_failure")
-    if isinstance(failure, Failure):
-        text += "\n" + failure.getTraceback()
-    return text + "\n"
-
-
 @provider(ILogObserver)
 def _observer(event: Any) -> None:
     # Twisted's own remarks at this level are about the process, not about what it serves.
@@ -63,13 +55,14 @@ def _observer(event: Any) -> None:
         _to_stderr(event)
 
 
-_to_stderr = FileLogObserver(sys.stderr, _format)
+_to_stderr = FileLogObserver(sys.stderr, as_lines)
 
 
 def main() -> None:
     """Run until the master says so, or is gone."""
     give_up_the_rest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tell_levels()
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
     # As `python -m` does: apps are found from the directory the daemon was started in.
     if os.getcwd() not in sys.path:

@@ -6,6 +6,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from stickyd.control import CannotLoad
+from stickyd.logs.levels import INFO, prefix
 from stickyd.logs.target import Target, inherited, opened
 from stickyd.logs.writer import LogWriter
 from stickyd.routing.client import true_client
@@ -71,6 +72,8 @@ class AccessLog:
         self._reactor = reactor
         self._path = path
         self._line = compiled(form)
+        # Lines of the daemon's log begin with their level; what a client sends must not choose it.
+        self._prefix = prefix(INFO).encode() if path == "-" else b""
         self._writer = self._to(self._open())
         self._dropped = 0
 
@@ -101,7 +104,7 @@ class AccessLog:
 
     def write(self, record: Record) -> None:
         """Append the line of a request; a full disk or a blocked pipe costs lines, no request."""
-        self._writer.write(self._line(record))
+        self._writer.write(self._prefix + self._line(record))
 
     def take_dropped(self) -> int:
         """How many lines have been dropped since this was asked last."""

@@ -125,11 +125,13 @@ def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
 
 def _asgi(settings: Settings) -> App:
     try:
+        from stickyd.worker import uvicorn_log
         from stickyd.worker.asgi import AsgiApp
     except ImportError as error:
         raise CannotLoad(
             f"--asgi needs more packages: pip install 'stickyd[asgi]' ({one_line(error)})"
         ) from error
+    uvicorn_log.set_up()
     name = settings.app[1]
     app = load_named("asgi", name)
     try:

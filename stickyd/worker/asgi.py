@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import logging
 import time
 from collections.abc import Awaitable
 from email.utils import formatdate
@@ -22,14 +21,6 @@ from stickyd.worker.channel import Channel
 from stickyd.worker.lifespan import Lifespan
 
 _log = Logger("stickyd")
-
-
-def _not_a_clients_text(record: logging.LogRecord) -> bool:
-    """For uvicorn's log: not the traceback of every text that is no UTF-8 (RFC 6455, 8.1).
-
-    It is answered with 1007; uvicorn logs no other fault of a client's.
-    """
-    return not str(record.msg).startswith("Invalid UTF-8 sequence received from client")
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -63,14 +54,12 @@ class AsgiApp:
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,
-            log_level=logging.WARNING,
             access_log=False,
             proxy_headers=False,
             server_header=False,
             root_path=root_path,
         )
         self.config.load()
-        logging.getLogger("uvicorn.error").addFilter(_not_a_clients_text)
         if show_tracebacks:
             # Outermost: whatever style the app is of, it is ASGI 3 by now.
             self.config.loaded_app = with_tracebacks(self.config.loaded_app)

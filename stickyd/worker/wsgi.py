@@ -132,6 +132,8 @@ class _Call:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.multiprocess"] = self._resource.multiprocess
+        # Twisted's takes every write for an error.
+        environ["wsgi.errors"] = sys.stderr
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
             write = start_response(_with_reason(status), headers, exc_info)
