@@ -23,8 +23,6 @@ from stickyd.master.supervisor import StartFailed
 from stickyd.master.upgrade import (
     CannotUpgrade,
     check,
-    hold_signals_back,
-    let_signals_come,
     own_pidfile,
     replace_program,
     resumed,
@@ -33,7 +31,7 @@ from stickyd.master.watch import Watch
 from stickyd.notify import Notifier
 from stickyd.options import Options
 from stickyd.settings import Settings
-from stickyd.signals import also_on, only_on
+from stickyd.signals import also_on, hold_signals_back, let_signals_come, only_on
 from stickyd.start_up import (
     fail_with,
     keep_descriptors_to_ourselves,

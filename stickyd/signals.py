@@ -4,6 +4,29 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+HELD_BACK = frozenset(
+    {
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
+"""Signals that a program which begins cannot handle yet (a mask outlives execve, signal(7))."""
+
+
+def hold_signals_back() -> None:
+    """From here on the next program handles them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+
+
+def let_signals_come() -> None:
+    """Our handlers are there."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
 
 def also_on(
     reactor: Any, number: signal.Signals, call: Callable[[], None], *, at_once: bool = False

@@ -99,6 +99,7 @@ class Daemon:
         self.pass_fds: tuple[int, ...] = ()
         # umask(2); -1: that of the tests.
         self.umask = -1
+        self.own_group = False
         self.process: Any = None
 
     def __enter__(self) -> "Daemon":
@@ -116,6 +117,7 @@ class Daemon:
             cwd=self._cwd,
             pass_fds=self.pass_fds,
             umask=self.umask,
+            start_new_session=self.own_group,
         )
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read_log, daemon=True)

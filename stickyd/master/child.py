@@ -8,7 +8,7 @@ with its output are all it takes.
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet import defer
@@ -20,12 +20,16 @@ _LINE_MOST = 65536
 
 
 def spawn(
-    command: Sequence[str], environment: dict[str, str], keep: int | None = None
+    command: Sequence[str],
+    environment: dict[str, str],
+    keep: int | None = None,
+    blocked: Collection[int] = (),
 ) -> tuple[int, int]:
     """Start a process with no input, its output and errors in one pipe.
 
     :param keep: a descriptor that the process inherits under the same number;
         all others of ours are close-on-exec (PEP 446).
+    :param blocked: signals that wait until the process lets them come (sigprocmask(2)).
     :return: pid, and the reading end of the pipe, non-blocking.
     :raise OSError: if it cannot be started.
     """
@@ -39,13 +43,13 @@ def spawn(
         if keep is not None:
             # Onto itself: takes close-on-exec away in the child alone (glibc 2.29).
             actions.append((os.POSIX_SPAWN_DUP2, keep, keep))
-        # A child begins with nothing blocked and nothing ignored, whatever we do with signals.
+        # A child begins with nothing ignored, whatever we do with signals.
         pid = os.posix_spawn(
             command[0],
             list(command),
             environment,
             file_actions=actions,
-            setsigmask=[],
+            setsigmask=blocked,
             setsigdef=[signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2],
         )
     except BaseException:

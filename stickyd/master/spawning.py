@@ -8,6 +8,7 @@ from stickyd.control import ASYNCIO
 from stickyd.master.child import spawn
 from stickyd.notify import MASTERS_ALONE
 from stickyd.settings import Settings
+from stickyd.signals import HELD_BACK
 
 TOLD_TO_THE_MASTER = MASTERS_ALONE | {"STICKYD_SEED", "STICKYD_OPTIONS"}
 """Variables that no app gets: an error page that prints the environment would show the seed,
@@ -28,7 +29,8 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
         # A cached module is told from its source by whole seconds and size only
         # (PEP 3147): too coarse for somebody who types.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
-    return spawn(command, variables, channel)
+    # Until it has its handlers: what is sent to the whole process group would end it.
+    return spawn(command, variables, channel, HELD_BACK)
 
 
 def apps_environment() -> dict[str, str]:

@@ -180,7 +180,8 @@ class Succession:
         for slot, worker in pairs:
             worker.loaded.addCallback(_then(self.fill, slot, worker, reason))
         failures = await self.all_loaded([worker for _, worker in pairs])
-        for failure in failures[:1]:
+        # Those that come while we stop are killed, and that is no fault.
+        for failure in failures[: 0 if self.stopping else 1]:
             _log.error("{reason}: {why}", reason=reason, why=why(failure))
         lost = [slot for slot, worker in pairs if worker not in (slot.coming, slot.serving)]
         if not failures and not lost:

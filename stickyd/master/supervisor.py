@@ -148,7 +148,7 @@ class Supervisor:
         if await self._replace(list(self._slots), "reload"):
             self.generation += 1
             _log.info("reload: generation {n} serves", n=self.generation)
-        else:
+        elif not self._succession.stopping:
             _log.error("reload: given up; the workers of before go on")
 
     def _worn(self, worker: WorkerProcess, reason: str) -> None:

@@ -26,19 +26,6 @@ RESUME = "STICKYD_RESUME"
 
 CHECK_SECONDS = 30.0
 
-HELD_BACK = frozenset(
-    {
-        signal.SIGHUP,
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGTTIN,
-        signal.SIGTTOU,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-    }
-)
-"""Signals that wait until the new program can handle them (sigprocmask(2) outlives execve)."""
-
 
 class CannotUpgrade(Exception):
     """The program cannot be replaced; the text is one line that says why."""
@@ -91,16 +78,6 @@ def resumed() -> Packed | None:
     if state["format"] != FORMAT:
         raise CannotUpgrade(f"state of format {state['format']}, {FORMAT} is known")
     return state
-
-
-def hold_signals_back() -> None:
-    """From here on the new program handles them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-
-
-def let_signals_come() -> None:
-    """Our handlers are there."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
 
 def own_pidfile() -> str | None:

@@ -24,6 +24,7 @@ from zope.interface import provider
 
 from stickyd.control import adopt_stream
 from stickyd.privileges import give_up_the_rest
+from stickyd.signals import let_signals_come
 from stickyd.worker.life import Life
 from stickyd.worker.link import WorkerLink
 from stickyd.worker.output import as_lines, tell_levels
@@ -46,6 +47,7 @@ def _install_signals(life: Life) -> None:
     for name in _MASTERS_SIGNALS:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(life.told_to_end))
+    let_signals_come()
 
 
 @provider(ILogObserver)
@@ -61,7 +63,6 @@ _to_stderr = FileLogObserver(sys.stderr, as_lines)
 def main() -> None:
     """Run until the master says so, or is gone."""
     give_up_the_rest()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     tell_levels()
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
     # As `python -m` does: apps are found from the directory the daemon was started in.

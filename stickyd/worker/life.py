@@ -44,6 +44,7 @@ class Life:
         self._retirement: Retirement | None = None
         self._finishing = False
         self._told = b""
+        self._told_to_end = False
         self.link: control.Link | None = None
         self.worker: Worker | None = None
 
@@ -88,6 +89,8 @@ class Life:
         )
         leave_alone_what_is_there()
         LoopingCall(self._beat).start(BEAT_EVERY, now=False)
+        if self._told_to_end:
+            self._reactor.callLater(0, self.told_to_end)
 
     # ---- what it tells the master
 
@@ -139,11 +142,13 @@ class Life:
             self._finish(grace, [], "master gone").addBoth(lambda _: self._stop())
 
     def told_to_end(self) -> None:
-        """SIGTERM for this process alone."""
+        """SIGTERM, for this process alone or for the whole process group.
+
+        While the app is loaded it waits: in a group it is the master who ends us.
+        """
+        self._told_to_end = True
         if self.worker is not None:
             self.worn("told to end by hand")
-        else:
-            self._stop()
 
     def _finish(self, grace: float, to: list[int], reason: str) -> "defer.Deferred[None]":
         """Serve what is here, then let the app hand over its state."""

@@ -21,6 +21,9 @@ LIFE = Path(os.environ.get("LIFE", "."))
 
 if (LIFE / f"fails-{SLOT}").exists():
     raise RuntimeError("told to fail")
+if (LIFE / "waits").exists():
+    (LIFE / f"loading-{SLOT}-{os.getpid()}").touch()
+    (LIFE / "waits").read_bytes()  # a FIFO: until somebody has opened it for writing
 if (LIFE / f"hangs-{SLOT}").exists():
     time.sleep(60)  # longer than anybody waits for a worker that does not come
 
