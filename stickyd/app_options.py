@@ -24,7 +24,11 @@ PARAMETERS: list[list[str | None]] = [
 ]
 FLAGS: list[list[str | None]] = [
     ["factory", None, "what --asgi names is called, without arguments, for the application"],
-    ["display-tracebacks", None, "show an app's traceback in the 500 page"],
+    [
+        "display-tracebacks",
+        None,
+        "show an app's traceback in the 500 page, and in the log if it does not load",
+    ],
     ["reload", None, "for development: load the app anew when a file of it changes"],
 ]
 

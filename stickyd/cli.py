@@ -5,17 +5,18 @@ import sys
 from collections.abc import Callable, Sequence
 
 from twisted.python import usage
-from twisted.python.util import gidFromString, uidFromString
+from twisted.python.util import gidFromString, switchUID, uidFromString
 
 from stickyd.explain import ExplainOptions, Refused, explain
 from stickyd.options import Options
+from stickyd.settings import Settings
 
 _USAGE = """Usage: stickyd COMMAND [options]
 
 Commands:
   run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
   explain  Say which slot serves a key, and why. Needs no server.
-  check    Say whether the options of 'run' are right, and start nothing.
+  check    Say whether the options of 'run' are right; with --load, whether the app loads.
   verify   Ask any server whether every request reaches its client's own worker.
 
 'stickyd COMMAND --help' tells the options of a command."""
@@ -40,6 +41,12 @@ class RunOptions(Options):
                 raise usage.UsageError(f"--{option}: there is no {self[option]!r}") from None
         if self["gid"] is not None and self["uid"] is None:
             raise usage.UsageError("--gid alone would leave root's rights: give --uid")
+
+
+class CheckOptions(RunOptions):
+    """The options of ``stickyd check``: those of ``run``, and what to check."""
+
+    optFlags = [["load", None, "load the app too, in a worker that serves nobody"]]
 
 
 def _user_exists(text: str) -> None:
@@ -103,9 +110,43 @@ def _check(arguments: Sequence[str]) -> int:
     if format_of_master not in (None, f"--format={FORMAT}"):
         print(f"stickyd: this program takes over from format {FORMAT} only")
         return 3
-    RunOptions().parseOptions(options)
-    print(f"stickyd {service.__version__}: the options are right")
+    checked = CheckOptions()
+    checked.parseOptions(options)
+    right = f"stickyd {service.__version__}: the options are right"
+    unchecked = ["whether the ports are free"]
+    if checked["load"]:
+        why = _load(checked)
+        if why:
+            sys.stderr.write(f"stickyd: {why}\n")
+            return 1
+        right += ", and the app loads"
+    elif names := _named(checked.settings):
+        unchecked.insert(0, f"whether {' and '.join(names)} can be loaded (--load)")
+    print(f"{right}; not checked: {', '.join(unchecked)}")
     return 0
+
+
+def _named(settings: Settings) -> list[str]:
+    """The options that name something that workers load, as they were given."""
+    kind, name = settings.app
+    named = [f"--{kind} {name}"] if kind in ("class", "wsgi", "asgi") else []
+    return [*named, f"--on-retire {settings.on_retire}"] if settings.on_retire else named
+
+
+def _load(options: CheckOptions) -> str:
+    """Load the app, as the user that the daemon would be; why it cannot be, or nothing."""
+    from twisted.internet import reactor
+
+    from stickyd.master.load_check import load_once
+
+    if options["uid"] is not None:
+        uid = uidFromString(options["uid"])
+        gid = options["gid"]
+        try:
+            switchUID(uid, pwd.getpwuid(uid).pw_gid if gid is None else gidFromString(gid))
+        except OSError as error:
+            return f"--uid: cannot become {options['uid']}: {error.strerror}"
+    return load_once(reactor, options.settings)
 
 
 def _verify(arguments: Sequence[str]) -> int:

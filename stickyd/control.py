@@ -25,7 +25,7 @@ class Link(amp.AMP):
 
 
 class CannotLoad(Exception):
-    """The app cannot be loaded; the text is one line."""
+    """The app cannot be loaded; the text is one line, with the traceback behind it if asked for."""
 
 
 _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]

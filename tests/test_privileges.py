@@ -165,6 +165,26 @@ class Dropping(unittest.TestCase):
                 )
             self.assertEqual(self.ask(daemon)["uids"], [NOBODY] * 3)
 
+    def test_check_loads_the_app_as_that_user(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            os.chmod(directory, 0o755)
+            Path(directory, "who.py").write_text(
+                "import os\nprint('ids', os.getresuid(), os.getresgid(), os.getgroups())\n"
+                "from twisted.web.resource import Resource as Page\n"
+            )
+            check = ["-m", "stickyd.cli", "check", "--load", "--class", "who:Page"]
+            ended = subprocess.run(
+                [self.python, *check, "--uid", "nobody"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env={**os.environ, "PYTHONPATH": SEARCH},
+                cwd=directory,
+            )
+        self.assertEqual(ended.returncode, 0, ended)
+        ids = f"ids {(NOBODY,) * 3} {(NOGROUP,) * 3} {[NOGROUP]}"
+        self.assertIn(ids, ended.stderr)
+
     def test_a_socket_file_where_the_user_may_not_write(self) -> None:
         daemon = self.daemon(["-m", "stickyd.cli", "run", "--uid", "nobody"])
         self.addCleanup(daemon.directory.cleanup)

@@ -108,11 +108,14 @@ class WorkerProcess:
         ends: Senders,
         board: Board | None,
         ledger: int | None,
+        *,
+        only_load: bool = False,
     ) -> None:
         """Start the process and let it load the app.
 
         :param slots: those of the slot table, whose version is ``version``.
         :param ledger: descriptor of the ledger, if connections are guarded.
+        :param only_load: it will serve nobody.
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
         self.version = version
@@ -133,6 +136,7 @@ class WorkerProcess:
             "slots": slots,
             "row": self.row,
             "owner": self.owner,
+            "only_load": only_load,
         }
         started = self._ask(
             control.Start,

@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 
 from stickyd.master.process import WorkerProcess
 from stickyd.master.slots import Slot
-from stickyd.master.succession import Succession, why
+from stickyd.master.succession import Succession, log_traceback, why
 
 BACKOFF_FIRST = 0.25
 BACKOFF_MOST = 30.0
@@ -39,6 +39,7 @@ class Respawning:
         slot.early_deaths += 1
         if not self._succession.stopping and not slot.going:
             _log.error("worker {slot}: {why}", slot=slot.number, why=why(failure))
+            log_traceback(failure)
             worker.ended.addCallback(lambda _: self.later(slot))
 
     def later(self, slot: Slot) -> None:

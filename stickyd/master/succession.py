@@ -183,6 +183,7 @@ class Succession:
         # Those that come while we stop are killed, and that is no fault.
         for failure in failures[: 0 if self.stopping else 1]:
             _log.error("{reason}: {why}", reason=reason, why=why(failure))
+            log_traceback(failure)
         lost = [slot for slot, worker in pairs if worker not in (slot.coming, slot.serving)]
         if not failures and not lost:
             for slot, worker in pairs:
@@ -209,5 +210,17 @@ def _then(call: Callable[..., None], *arguments: Any) -> Callable[[object], None
 def why(failure: Failure) -> str:
     """Why a worker could not be brought, in one line."""
     if failure.check(CannotLoad):
-        return str(failure.value)
+        return str(failure.value).partition("\n")[0]
     return f"a worker {failure.getErrorMessage()} before it was ready"
+
+
+def traceback_of(failure: Failure) -> str:
+    """The traceback that a worker has told (``--display-tracebacks``), or nothing."""
+    return str(failure.value).partition("\n")[2] if failure.check(CannotLoad) else ""
+
+
+def log_traceback(failure: Failure) -> None:
+    """Put it into the log."""
+    text = traceback_of(failure)
+    if text:
+        _log.error("{text}", text=text)

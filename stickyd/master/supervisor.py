@@ -26,7 +26,7 @@ from stickyd.master.report import Report, report_on
 from stickyd.master.respawning import Respawning
 from stickyd.master.scaling import Scaling
 from stickyd.master.slots import Slot, Slots
-from stickyd.master.succession import KILL_AFTER, Succession, why
+from stickyd.master.succession import KILL_AFTER, Succession, log_traceback, why
 from stickyd.places import Places
 from stickyd.settings import Settings
 
@@ -106,6 +106,7 @@ class Supervisor:
     async def _start(self) -> None:
         workers = [self._succession.bring(slot) for slot in self._slots]
         for failure in await self._succession.all_loaded(workers):
+            log_traceback(failure)
             raise StartFailed(why(failure))
         for slot in self._slots:
             self._succession.hand_over(slot, "start")

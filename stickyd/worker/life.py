@@ -18,6 +18,7 @@ from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.worker.apps import load_app
 from stickyd.worker.known import Known
+from stickyd.worker.loading import with_traceback
 from stickyd.worker.retirement import Retirement
 from stickyd.worker.worker import Worker
 
@@ -62,15 +63,38 @@ class Life:
     ) -> None:
         """Load the app, and start it: it may take its time for that.
 
-        :raise CannotLoad: with one line that says why.
+        :raise CannotLoad: with one line that says why, and the traceback if settings ask for it.
         """
         told = json.loads(about)
         chosen = Settings.from_json(json.dumps(told["settings"]).encode())
+        try:
+            await self._load(chosen, told, slot, inbox, tally, board, senders, ledger)
+        except control.CannotLoad as error:
+            raise with_traceback(error) if chosen.display_tracebacks else error from None
+        leave_alone_what_is_there()
+        LoopingCall(self._beat).start(BEAT_EVERY, now=False)
+        if self._told_to_end:
+            self._reactor.callLater(0, self.told_to_end)
+
+    async def _load(
+        self,
+        chosen: Settings,
+        told: dict[str, Any],
+        slot: int,
+        inbox: socket.socket,
+        tally: Tally,
+        board: Board | None,
+        senders: Ends,
+        ledger: int | None,
+    ) -> None:
         known = Known() if chosen.session_drain or chosen.on_retire else None
         os.environ["STICKYD_SLOT"] = str(slot)
         keys.bind(slot, chosen.seed, known.made.append if known is not None else lambda key: None)
         app = load_app(self._reactor, chosen)
         self._retirement = Retirement.load(chosen.on_retire, slot)
+        if told["only_load"]:
+            # Nobody is served, and so nobody's state is handed over.
+            self._retirement = Retirement(slot, None)
         await app.start()
         self.worker = Worker(
             self._reactor,
@@ -87,10 +111,6 @@ class Life:
             (board, told["row"]) if board is not None else None,
             Ledger(ledger, told["owner"]) if ledger is not None else None,
         )
-        leave_alone_what_is_there()
-        LoopingCall(self._beat).start(BEAT_EVERY, now=False)
-        if self._told_to_end:
-            self._reactor.callLater(0, self.told_to_end)
 
     # ---- what it tells the master
 

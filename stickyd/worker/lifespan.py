@@ -7,7 +7,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from stickyd.control import CannotLoad
-from stickyd.worker.loading import one_line
+from stickyd.worker.loading import LINE_MOST, one_line
 
 Message = dict[str, Any]
 
@@ -43,10 +43,13 @@ class Lifespan:
         if answer["type"] == "lifespan.startup.complete":
             return
         if answer["type"] == "lifespan.startup.failed":
-            raise CannotLoad(f"the app cannot start: {_last_line(answer.get('message', ''))}")
+            message = answer.get("message", "")
+            failed = CannotLoad(f"the app cannot start: {_last_line(message)[:LINE_MOST]}")
+            failed.add_note(message)
+            raise failed
         error = answer.get("error")
         if error is not None and self._taken:
-            raise CannotLoad(f"the app cannot start: {one_line(error)}")
+            raise CannotLoad(f"the app cannot start: {one_line(error)}") from error
         self._task = None
 
     async def shutdown(self) -> None:

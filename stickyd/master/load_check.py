@@ -1,0 +1,102 @@
+"""Load the app once, in a worker process that serves nobody (``stickyd check --load``)."""
+
+import sys
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import (
+    FileLogObserver,
+    ILogObserver,
+    LogEvent,
+    Logger,
+    eventAsText,
+    globalLogBeginner,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from stickyd.handoff.inbox import make_inbox
+from stickyd.master.process import WorkerProcess
+from stickyd.master.succession import KILL_AFTER, traceback_of, why
+from stickyd.places import Tally
+from stickyd.settings import Settings
+
+STACKS_FIRST = 1.0
+"""Seconds in which a worker that has not loaded in time writes where its threads are."""
+
+_log = Logger("stickyd")
+
+
+@implementer(ILogObserver)
+class _Ours:
+    """What the app prints and the worker says, on standard error; not Twisted's own remarks."""
+
+    def __init__(self) -> None:
+        self._print = FileLogObserver(sys.stderr, _text)
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_namespace") == "stickyd":
+            self._print(event)
+
+
+def _text(event: LogEvent) -> str:
+    return eventAsText(event, includeTimestamp=False, includeSystem=False) + "\n"
+
+
+def load_once(reactor: Any, settings: Settings) -> str:
+    """Run the reactor until a worker has loaded and started the app, and ended again.
+
+    A traceback and what the app prints are on standard error.
+
+    :return: why it cannot be loaded, in one line; empty if it can.
+    """
+    globalLogBeginner.beginLoggingTo([_Ours()], redirectStandardIO=False)
+    result = ["it was interrupted"]
+
+    async def go() -> None:
+        try:
+            result[0] = await _load(reactor, settings)
+        except Exception:
+            _log.failure("cannot check")
+            result[0] = "cannot check (the traceback above is a bug)"
+        reactor.stop()
+
+    reactor.callWhenRunning(lambda: defer.ensureDeferred(go()))
+    reactor.run()
+    return result[0]
+
+
+async def _load(reactor: Any, settings: Settings) -> str:
+    worker = WorkerProcess(reactor, 1, _ignore, _ignore, Tally.shared(), None)
+    sender, receiver = make_inbox()
+    with sender, receiver:
+        limit = settings.start_timeout
+        late = reactor.callLater(limit, worker.kill, STACKS_FIRST, True) if limit else None
+        in_full = attrs.evolve(settings, display_tracebacks=True)
+        ends = {1: sender}
+        worker.start(in_full, 1, [1], receiver, ends, None, None, only_load=True)
+        failed: Failure | None = None
+        try:
+            await worker.loaded
+        except Exception:
+            failed = Failure()
+        in_time = late is None or late.active()
+        if late is not None and late.active():
+            late.cancel()
+        if failed is None:
+            worker.retire(settings.graceful_timeout, [], "stop")
+            worker.kill(after=settings.graceful_timeout + KILL_AFTER)
+        elif in_time:
+            worker.kill()
+        await worker.ended
+    if failed is None:
+        return ""
+    text = traceback_of(failed)
+    if text:
+        sys.stderr.write(text + "\n")
+    return why(failed) if in_time else f"the app has not loaded within {limit} s"
+
+
+def _ignore(*_: object) -> None:
+    """Nothing to do about it."""
