@@ -25,6 +25,8 @@ Commands:
 class RunOptions(Options):
     """The options of ``stickyd run``: some are twistd's own."""
 
+    synopsis = "Usage: stickyd run [options]"
+
     optParameters = [
         ["uid", None, None, "user to become once the ports are bound, by name or number"],
         ["gid", None, None, "group to become [default: the user's]"],
@@ -45,6 +47,8 @@ class RunOptions(Options):
 
 class CheckOptions(RunOptions):
     """The options of ``stickyd check``: those of ``run``, and what to check."""
+
+    synopsis = "Usage: stickyd check [--load] [options of 'run']"
 
     optFlags = [["load", None, "load the app too, in a worker that serves nobody"]]
 

@@ -34,8 +34,9 @@ _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
 class Start(amp.Command):
     """Master to worker: load the app. The answer comes when it could serve.
 
-    ``about`` is JSON: the settings, the slots of the table and its version, and
-    the worker's row of the board.
+    ``about`` is JSON: ``settings``, ``slots`` of the table and its ``version``,
+    ``row`` of the board, ``owner`` (the number by which the worker signs in the
+    ledger), and ``only_load`` (it will serve nobody).
     ``inbox`` is what the worker will read, ``tally`` where it notes its
     connections (`stickyd.places`), ``board`` that of `stickyd.board` if slots
     have a bound; ``senders`` are the sending ends of all inboxes, ``ledger`` is

@@ -29,7 +29,7 @@ class ExplainOptions(usage.Options):
     """What to explain."""
 
     synopsis = (
-        "KEY… | --request < REQUEST\n"
+        "Usage: stickyd explain KEY… | --request < REQUEST\n"
         "  [--workers N] [--seed INT|@FILE] [--hash rendezvous|sticky-session]\n"
         "  [--hash-balance-factor PERCENT]\n"
         "  [--affinity SPEC] [--peer ADDR] [--forwarded-allow-ips LIST]"

@@ -5,6 +5,7 @@ change, unless it says otherwise.
 """
 
 import os
+import re
 import resource
 import stat
 from pathlib import Path
@@ -14,6 +15,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd.arguments import whole
+from stickyd.endpoint_hint import meant
 from stickyd.listen_description import with_mode
 from stickyd.places import room_under
 from stickyd.routing.address import LOCAL_PEERS, TrustedPeers, TrustError
@@ -21,6 +23,9 @@ from stickyd.routing.bounded import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
 from stickyd.routing.selection import SlotTable
 from stickyd.settings import MOST_WORKERS
+
+# Twisted takes any number.
+_PORT = re.compile(r"tcp6?:(?:port=)?(-?\d+)(?::|$)")
 
 
 def checked(option: str, text: str, parse: Any, error: type[ValueError]) -> str:
@@ -176,4 +181,21 @@ def check_endpoint(description: str) -> None:
             # Only a start is passed sockets; a check, or a program that goes on, has none.
             return
         # Endpoint parsers are plugins and raise what they like.
-        raise usage.UsageError(f"--listen: {description!r}: {error}") from None
+        raise usage.UsageError(_no_endpoint(description, error)) from None
+    port = _PORT.match(description)
+    if port is not None and not 0 <= int(port[1]) <= 65535:
+        raise usage.UsageError(
+            f"--listen: {description!r}: port {port[1]} is not within 0 to 65535"
+        )
+    if re.fullmatch(r"unix:(address=)?(:.*)?", description):
+        raise usage.UsageError(_no_endpoint(description, "no path"))
+
+
+def _no_endpoint(description: str, error: object) -> str:
+    proposal = meant(description)
+    if proposal:
+        return f"--listen: {description!a} is no endpoint description; did you mean {proposal}?"
+    return (
+        f"--listen: {description!a} is no endpoint description ({error}); for example: tcp:PORT,"
+        " tcp:PORT:interface=HOST, unix:PATH"
+    )

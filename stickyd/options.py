@@ -117,6 +117,13 @@ class Options(usage.Options):
         self["reload-dir"] = []
         self.arguments: list[str] = []
 
+    def parseArgs(self, *others: str) -> None:
+        """Refuse what is no option."""
+        if others:
+            raise usage.UsageError(
+                f"{others[0]!a} is no option: name the app with --asgi, --wsgi or --class"
+            )
+
     def opt_listen(self, description: str) -> None:
         """Twisted endpoint description to listen on; may be given again. [default: tcp:3000]"""
         self["listen"].append(description)

@@ -53,6 +53,23 @@ class WrongOptions(unittest.TestCase):
             (["--head-timeout", "soon"], "--head-timeout"),
             (["--limit-request-head", "4096"], "--limit-request-head"),
             (["--worker-header", "no good"], "--worker-header"),
+            (["main:app"], "'main:app' is no option: name the app with --asgi, --wsgi or --class"),
+            (["--workers", "2", "main:app", "--seed", "2"], "--asgi, --wsgi or --class"),
+            (["--listen", "127.0.0.1:3000"], "did you mean tcp:3000:interface=127.0.0.1?"),
+            (["--listen", "tcp:127.0.0.1:80"], "did you mean tcp:80:interface=127.0.0.1?"),
+            (["--listen", "localhost:80"], "did you mean tcp:80:interface=localhost?"),
+            (["--listen", "http://10.0.0.1:80/"], "did you mean tcp:80:interface=10.0.0.1?"),
+            (["--listen", ":3000"], "did you mean tcp:3000?"),
+            (["--listen", "3000"], "did you mean tcp:3000?"),
+            (["--listen", "[::1]:80"], r"did you mean 'tcp6:80:interface=\:\:1'?"),
+            (["--listen", "tcp:80:interface=::1"], r"did you mean 'tcp6:80:interface=\:\:1'?"),
+            (["--listen", "/run/x.sock"], "did you mean unix:/run/x.sock?"),
+            (["--listen", "tcp"], "tcp:PORT"),
+            (["--listen", "tcp:http"], "tcp:PORT"),
+            (["--listen", "tcp:65536"], "port 65536"),
+            (["--listen", "tcp6:port=-1"], "port -1"),
+            (["--listen", "unix:"], "unix:PATH"),
+            (["--listen", ""], "tcp:PORT"),
         ):
             out, err = io.StringIO(), io.StringIO()
             with (
@@ -76,6 +93,30 @@ class WrongOptions(unittest.TestCase):
         )
         self.assertEqual((ended.returncode, ended.stdout), (2, ""))
         self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
+
+    def test_what_was_meant_is_right(self) -> None:
+        """What the lines above propose is taken."""
+        for description in (
+            "tcp:3000:interface=127.0.0.1",
+            "tcp:80:interface=localhost",
+            r"tcp6:80:interface=\:\:1",
+            "unix:/run/x.sock",
+        ):
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                self.assertEqual(main(["check", "--listen", description]), 0)
+
+    def test_help_says_how_to_use_it(self) -> None:
+        for command in ("run", "check", "explain", "verify"):
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out), self.assertRaises(SystemExit) as ended:
+                main([command, "--help"])
+            self.assertIn(ended.exception.code, (0, None))
+            first = out.getvalue().splitlines()[0]
+            self.assertTrue(first.startswith(f"Usage: stickyd {command} "), first)
+        twistd = os.path.join(os.path.dirname(sys.executable), "twistd")
+        said = subprocess.run([twistd, "stickyd", "--help"], capture_output=True, text=True)
+        self.assertEqual(said.stdout.splitlines()[0], "Usage: twistd [options] stickyd [options]")
 
     def test_unknown_command(self) -> None:
         ended = run("fly")

@@ -7,7 +7,8 @@ is fixed by ``VERSION`` (network byte order)::
     u8  version        u8  kind           u16 hops
     u64 connection id  u32 table version  u32 head deadline, ms still to go
     u32 ledger entry   u16 listener id    u8  family    u8  length of the addresses
-    addresses          peer and local, as `_ADDRESSES` or text
+    addresses          peer and local, host and port each: `_V4`, `_V6`, or nothing
+                       (family 0), which is a Unix socket's
     rest               unread bytes of the connection
 """
 

@@ -26,7 +26,7 @@ class VerifyOptions(usage.Options):
     ``question`` and ``name`` are what it and the options mean.
     """
 
-    synopsis = "URL [options]"
+    synopsis = "Usage: stickyd verify URL [options]"
     longdesc = (
         "Ask a server the verification's four rows and a random mix of clients over kept-alive"
         " connections. Exit status: 0 every request reached its own worker, 1 some did not,"
