@@ -48,7 +48,7 @@ def measure(slots: int) -> dict[str, float]:
     balance = Balance(table, 10_000, board, board.row(0), MasterCounters())
     placed = best("a new key, at its first choice", balance)
     for _ in range(100 * slots):
-        board.row(0).placed(1)
+        board.row(0).counter(1).placed()
     best("a new key, displaced", Balance(table, 101, board, board.row(0), MasterCounters()), 1)
     counted("a known key", lambda: [balance.place(key) for key in placed], len(placed), ROUNDS)
     looks = range(200)

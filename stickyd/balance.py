@@ -118,21 +118,6 @@ class Balance:
 
     # ---- keeping count
 
-    def putting(self, slot: int, done: Callable[[bool], None]) -> Callable[[bool], None]:
-        """Count a connection that is being put into an inbox; ``done`` for `InboxSender.put`.
-
-        It counts from now on, and no longer if it does not get in.
-        """
-        row = self.row
-        row.placed(slot)
-
-        def counted(sent: bool) -> None:
-            if not sent:
-                row.withdrawn(slot)
-            done(sent)
-
-        return counted
-
     def settle(self, slot: int, empty: bool) -> None:
         """Correct what processes that were killed between two writes have left wrong.
 

@@ -5,7 +5,8 @@ inherited by the workers and mapped by all. It holds aligned 64-bit cells; in
 the part for loads each cell has one writer, so that no lock is needed there::
 
     folds, high           master: odd while a row is folded; rows in use are below ``high``
-    gone[slot]            master: connections taken by processes that have ended
+    gone[slot]            master: connections taken by processes that have ended, and those that
+                          the master has taken out to put them into other inboxes
     owner[row]            master: the slot that the process of this row serves, 0 for none
     taken[row]            connections the process has taken out of its inbox
     cleared[row]          those, less the requests it is answering now
@@ -172,6 +173,16 @@ class Board:
             high -= 1
         cells[_HIGH] = high
         cells[_FOLDS] += 1
+
+    def requeued(self, slot: int) -> None:
+        """Master: a connection has been taken out of the slot's inbox, for another one."""
+        self._cells[_GONE + slot - 1] += 1
+
+    def removed(self, slot: int) -> None:
+        """Master: the slot's inbox and all its processes are gone, and so is its load."""
+        cells = self._cells
+        start = _PLACED + (slot - 1) * ROWS
+        cells[_GONE + slot - 1] = sum(cells[start : start + cells[_HIGH]])
 
     # ---- loads
 

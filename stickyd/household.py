@@ -54,7 +54,7 @@ class Household:
                 ledger = Ledger.create(settings.max_connections)
         except OSError as error:
             raise StartFailed(f"no shared memory for {asked}: {error}") from error
-        return cls(reactor, settings, Slots(reactor, settings.workers), board, ledger)
+        return cls(reactor, settings, Slots(reactor, settings.workers, board), board, ledger)
 
     def _ease(self, count: int) -> None:
         self.supervisor.ease(count)
@@ -107,13 +107,13 @@ class Household:
     @classmethod
     def unpack(cls, reactor: Any, settings: Settings, packed: Packed) -> "Household":
         """What the program before us packed, but for what `resume` takes up."""
-        slots = unpack_slots(packed["slots"], reactor)
         board = ledger = None
         if packed["board"] is not None:
             board = Board.resume(taken(packed["board"]["fd"]), packed["board"])
         guarded = packed["front"]["guarded"]
         if guarded is not None:
             ledger = Ledger.again(taken(guarded["ledger"]))
+        slots = unpack_slots(packed["slots"], reactor, board)
         household = cls(reactor, settings, slots, board, ledger)
         household._places.resume(packed["connections"])
         return household

@@ -1,6 +1,27 @@
 """What one process notes on the board (`stickyd.board`)."""
 
 
+class SlotCounter:
+    """Counts what one process puts into the inbox of one slot.
+
+    :param cell: that nobody else writes.
+    """
+
+    __slots__ = ("_cell", "_cells")
+
+    def __init__(self, cells: memoryview, cell: int) -> None:
+        self._cells = cells
+        self._cell = cell
+
+    def placed(self) -> None:
+        """A connection goes into the inbox, or waits for room there."""
+        self._cells[self._cell] += 1
+
+    def withdrawn(self) -> None:
+        """It did not get in."""
+        self._cells[self._cell] -= 1
+
+
 class Row:
     """The cells that one process writes. One object for each process: it knows what is adopted.
 
@@ -26,13 +47,9 @@ class Row:
         self._stride = stride
         self._adopting = False
 
-    def placed(self, slot: int) -> None:
-        """A connection goes into the slot's inbox, or waits for room there."""
-        self._cells[self._placed + slot * self._stride] += 1
-
-    def withdrawn(self, slot: int) -> None:
-        """It did not get in."""
-        self._cells[self._placed + slot * self._stride] -= 1
+    def counter(self, slot: int) -> SlotCounter:
+        """Counts what this process puts into the slot's inbox."""
+        return SlotCounter(self._cells, self._placed + slot * self._stride)
 
     def took(self) -> None:
         """A connection has been taken out of the inbox. The next request that begins came with it.

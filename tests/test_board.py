@@ -103,9 +103,9 @@ class Rows(WithBoard):
         master = self.board.row(0)
         worker = self.board.row(self.board.hand_out(2))
         self.assertEqual(self.board.loads([1, 2]), {1: 0, 2: 0})
-        master.placed(2)
-        master.placed(2)
-        worker.placed(1)
+        master.counter(2).placed()
+        master.counter(2).placed()
+        worker.counter(1).placed()
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 2})
         worker.took()
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 2})
@@ -117,7 +117,7 @@ class Rows(WithBoard):
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 3})
         worker.ended()
         worker.ended()
-        master.withdrawn(2)
+        master.counter(2).withdrawn()
         self.assertEqual(self.board.loads([1, 2]), {1: 1, 2: 0})
 
     def test_a_process_that_ended_leaves_its_counts_but_no_load(self) -> None:
@@ -125,8 +125,8 @@ class Rows(WithBoard):
         number = self.board.hand_out(3)
         dead = self.board.row(number)
         for _ in range(5):
-            master.placed(3)
-        dead.placed(1)
+            master.counter(3).placed()
+        dead.counter(1).placed()
         for _ in range(2):
             dead.took()
             dead.began()
@@ -180,7 +180,7 @@ class Rows(WithBoard):
                     alive[row] = (slot, 0)
                     rows[row] = board.row(row)
                 elif deed == "put":
-                    rows[row].placed(slot)
+                    rows[row].counter(slot).placed()
                     waiting[slot] += 1
                 elif row:
                     slot, busy = alive[row]
@@ -298,7 +298,7 @@ class Placing(WithBoard):
                     self.assertEqual(slot, expected)
                 home[key] = slot
                 loads[slot] += 1
-                balance.putting(slot, lambda sent: None)
+                balance.row.counter(slot).placed()
         finally:
             board.close()
 
@@ -318,7 +318,7 @@ class Placing(WithBoard):
         self.assertEqual(balance.place(first).slot, 1)
         other = self.board.row(self.board.hand_out(1))
         for slot in (2, 3):
-            other.placed(slot)
+            other.counter(slot).placed()
         self.assertNotEqual(balance.place(second).slot, 1)
         self.now += 0.1
         self.assertEqual(balance.place(third).slot, 1)
@@ -327,10 +327,11 @@ class Placing(WithBoard):
         balance = self.balance(3)
         table = SlotTable(1, [1, 2, 3])
         first, second = hot(table, 2)
-        done = balance.putting(balance.place(first).slot, lambda sent: None)
+        counter = balance.row.counter(balance.place(first).slot)
+        counter.placed()
         home = table.order(table.bucket_of(second.key.text.encode()))[1]
         self.assertEqual(balance.place(second).slot, home)
-        done(False)
+        counter.withdrawn()
         self.now += 3600
         self.assertEqual(self.board.loads(table.slots), {1: 0, 2: 0, 3: 0})
         for _ in range(3):
@@ -346,7 +347,7 @@ class Placing(WithBoard):
         balance = self.balance(3)
         (key,) = hot(SlotTable(1, [1, 2, 3]), 1)
         self.assertEqual(balance.recall(key), key)
-        self.board.row(0).placed(1)
+        self.board.row(0).counter(1).placed()
         self.assertNotEqual(balance.place(key).slot, 1)
 
     def test_declared_keys_are_never_displaced(self) -> None:
@@ -355,7 +356,7 @@ class Placing(WithBoard):
             declared = Placement(1, Key("cookie(sid)", f"text {n}", 1))
             self.assertIs(balance.place(declared), declared)
             self.assertIs(balance.recall(declared), declared)
-            balance.putting(1, lambda sent: None)
+            balance.row.counter(1).placed()
         # They count, and they are not remembered.
         (new,) = hot(SlotTable(1, [1, 2]), 1)
         self.assertEqual(balance.place(new).slot, 2)
@@ -364,7 +365,7 @@ class Placing(WithBoard):
     def test_without_a_key_it_is_the_next_in_turn_that_is_below(self) -> None:
         balance = self.balance(4, 101)
         self.assertEqual([balance.place(ANYWHERE, turn).slot for turn in range(4)], [1, 2, 3, 4])
-        self.board.row(0).placed(2)
+        self.board.row(0).counter(2).placed()
         self.now += 1
         self.assertEqual(balance.place(ANYWHERE, 1).slot, 3)
         self.assertIs(balance.place(ANYWHERE), ANYWHERE)
@@ -395,11 +396,12 @@ class Settling(WithBoard):
             balance = self.balance(2, row=number)
             worker, master = self.board.row(number), self.board.row(0)
             for _ in range(3):
-                master.placed(1)
+                master.counter(1).placed()
                 worker.took()
                 worker.adopted()
             # As left by a process that was killed between its two writes.
-            (master.placed if drift > 0 else master.withdrawn)(1)
+            counter = master.counter(1)
+            (counter.placed if drift > 0 else counter.withdrawn)()
             balance.settle(1, empty=True)
             self.assertEqual(self.board.flow(1)[0] - self.board.flow(1)[1], drift)
             balance.settle(1, empty=True)
@@ -416,19 +418,19 @@ class Settling(WithBoard):
         balance = self.balance(2, row=number)
         master = self.board.row(0)
         for empty in (True, False, True, False):
-            master.placed(1)
+            master.counter(1).placed()
             balance.settle(1, empty=empty)
         self.assertEqual(self.board.loads([1]), {1: 4})
         # Every time something has come in between.
         for _ in range(4):
             balance.settle(1, empty=True)
-            master.placed(1)
+            master.counter(1).placed()
         self.assertEqual(self.board.loads([1]), {1: 8})
 
     def test_one_of_several_processes_settles(self) -> None:
         rows = [self.board.hand_out(1), self.board.hand_out(1)]
         both = [self.balance(2, row=row) for row in rows]
-        self.board.row(0).placed(1)
+        self.board.row(0).counter(1).placed()
         for _ in range(3):
             for balance in both:
                 balance.settle(1, empty=True)

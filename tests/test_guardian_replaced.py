@@ -92,11 +92,11 @@ class Replaced(unittest.TestCase):
                 try_put(slots[2].sender, frame.encode(), copy)
         worker.close()
         guardian.bury(1, [slots[1]])
-        place_anew(slots[2], [slots[1]], PATIENCE, places, guardian)
+        place_anew(slots[2], [slots[1]], PATIENCE, places, guardian, None)
         return ends
 
     def resume(self, packed: Any) -> None:
-        self.slots = unpack_slots(packed["slots"], self.reactor)
+        self.slots = unpack_slots(packed["slots"], self.reactor, None)
         self.places = Places(4)
         self.places.resume(packed["taken"])
         ledger = Ledger.again(taken(packed["front"]["guarded"]["ledger"]))

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from typing import Any
+from unittest import mock
 
 import attrs
 from hypothesis import HealthCheck, settings
@@ -18,9 +19,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import MasterCounters
+from stickyd.handoff import inbox, outbox
 from stickyd.handoff.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.handoff.inbox import make_inbox
 from stickyd.handoff.outbox import InboxSender
@@ -112,10 +113,7 @@ class Ownership(RuleBasedStateMachine):
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
             self.inboxes[slot] = (sender, receiver)
         self.places = Places(CROWD)
-        self.master = {
-            slot: InboxSender(self.reactors[0], sender)
-            for slot, (sender, _) in self.inboxes.items()
-        }
+        self.master = self.make_outboxes()
         self.guardian = self.make_guardian(Ledger.create(CROWD)) if self.guarded else None
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
@@ -123,6 +121,14 @@ class Ownership(RuleBasedStateMachine):
         for slot in self.inboxes:
             self.start_worker(slot)
         self.everyone: list[Client] = []
+
+    def make_outboxes(self) -> dict[int, InboxSender]:
+        """The master's ways into the inboxes."""
+        row = self.board.row(0) if self.board is not None else None
+        return {
+            slot: InboxSender(self.reactors[0], sender, row.counter(slot) if row else None)
+            for slot, (sender, _) in self.inboxes.items()
+        }
 
     def make_guardian(self, ledger: Ledger) -> Guardian:
         slots: Any = [self.place(slot) for slot in self.master]
@@ -181,7 +187,7 @@ class Ownership(RuleBasedStateMachine):
             assert entry, "an entry is left behind"
         frame = Frame(Kind.PLACED, number, None, None, unread=first, entry=entry)
 
-        self.put(slot, frame.encode(), theirs.fileno(), self.placed(client, frame))
+        self.master[slot].put(frame.encode(), theirs.fileno(), 1e9, self.placed(client, frame))
         return client
 
     def placed(self, client: Client, frame: Frame) -> Any:
@@ -195,9 +201,6 @@ class Ownership(RuleBasedStateMachine):
                 client.theirs.close()
 
         return done
-
-    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
-        self.master[slot].put(message, descriptor, 1e9, done)
 
     def message(self, client: Client, slot: int, body: int) -> bytes:
         whose = CLIENTS[slot][client.number % 2].encode()
@@ -298,6 +301,14 @@ class Ownership(RuleBasedStateMachine):
                 client.orphaned = True
         self.start_worker(slot)
 
+    @rule(slot=st.integers(1, SLOTS), really=SELDOM)
+    def pass_over(self, slot: int, really: bool) -> None:
+        """What waits for a slot goes to the others, as if it had no worker."""
+        if really:
+            others: list[Any] = [self.place(other) for other in self.inboxes if other != slot]
+            whence: Any = self.place(slot)
+            place_anew(whence, others, 1e9, self.places, self.guardian, self.board)
+
     def close_descriptors(self, worker: Worker) -> None:
         """As the kernel does for a process that ends."""
         for channel in list(worker._channels):
@@ -307,8 +318,8 @@ class Ownership(RuleBasedStateMachine):
                 member._socket.close()
         worker.poller.close()
         worker._intake._inbox._receiver.close()
-        for outbox in worker.ways._senders.values():
-            outbox._sender.close()
+        for box in worker.ways._senders.values():
+            box._sender.close()
         if worker._intake._ledger is not None:
             worker._intake._ledger.close()
 
@@ -412,14 +423,6 @@ class GuardedOwnership(Ownership):
         self.work(slot, steps, 0)
         self.kill(slot, 0)
 
-    @rule(slot=st.integers(1, SLOTS), really=SELDOM)
-    def pass_over(self, slot: int, really: bool) -> None:
-        """What waits for a slot goes to the others, as if it had no worker."""
-        if really:
-            others: list[Any] = [self.place(other) for other in self.inboxes if other != slot]
-            whence: Any = self.place(slot)
-            place_anew(whence, others, 1e9, self.places, self.guardian)
-
     @rule(really=SELDOM)
     def replace_program(self, really: bool) -> None:
         """Another program in the master's place: what is not packed is gone."""
@@ -427,20 +430,18 @@ class GuardedOwnership(Ownership):
         if not really or old is None:
             return
         packed = json.loads(json.dumps(old.pack()))
-        waiting = {slot: outbox.take_waiting() for slot, outbox in self.master.items()}
+        waiting = {slot: box.take_waiting() for slot, box in self.master.items()}
         descriptor = os.dup(old.ledger.descriptor)
         old.ledger.close()
-        self.master = {
-            slot: InboxSender(self.reactors[0], sender)
-            for slot, (sender, _) in self.inboxes.items()
-        }
+        self.master = self.make_outboxes()
         self.guardian = self.make_guardian(Ledger.again(descriptor))
         self.guardian.resume(packed)
         for slot, messages in waiting.items():
             for message, descriptor, left in messages:
                 client = self.everyone[connection_of(message) - 1]
                 if client.theirs.fileno() == descriptor and not self.guarded_now(message):
-                    self.put(slot, message, descriptor, self.placed(client, decode(message)))
+                    done = self.placed(client, decode(message))
+                    self.master[slot].put(message, descriptor, 1e9, done)
                 else:
                     whence: Any = self.place(slot)
                     sock = socket.socket(fileno=descriptor)
@@ -451,6 +452,41 @@ class GuardedOwnership(Ownership):
         return entry_of(message) in self.guardian._copies
 
 
+class InKernel:
+    """How many connections are in each inbox, by the system calls that put them in and took them
+    out: what the board is compared with, counted beside it.
+    """
+
+    def __init__(self, ends: dict[int, tuple[socket.socket, socket.socket]]) -> None:
+        self.counts = dict.fromkeys(ends, 0)
+        # Whoever has a copy of an end has another descriptor of the same inode.
+        self._slots = {os.fstat(end.fileno()).st_ino: slot for slot in ends for end in ends[slot]}
+        self._put, self._receive = inbox.try_put, inbox._receive
+        self._patches = [
+            mock.patch.object(outbox, "try_put", self.try_put),
+            mock.patch.object(inbox, "_receive", self.receive),
+        ]
+        for patch in self._patches:
+            patch.start()
+
+    def _slot(self, end: socket.socket) -> int:
+        return self._slots[os.fstat(end.fileno()).st_ino]
+
+    def try_put(self, sender: socket.socket, message: bytes, descriptor: int) -> bool:
+        sent = self._put(sender, message, descriptor)
+        self.counts[self._slot(sender)] += sent
+        return sent
+
+    def receive(self, receiver: socket.socket, buffer: bytearray) -> tuple[int, int] | None:
+        received = self._receive(receiver, buffer)
+        self.counts[self._slot(receiver)] -= received is not None
+        return received
+
+    def stop(self) -> None:
+        for patch in self._patches:
+            patch.stop()
+
+
 class Counted(Ownership):
     """The same with a bound that no load reaches: nothing is displaced, everything is counted."""
 
@@ -458,43 +494,49 @@ class Counted(Ownership):
 
     def __init__(self) -> None:
         super().__init__()
-        assert self.board is not None
-        counters = MasterCounters()
-        row = self.board.row(0)
-        self.balance = Balance(POLICY.table, 10_000, self.board, row, counters)
-        self.drift = False
-        if self.guardian is not None:
-            self.guardian.balance = self.balance
-
-    def put(self, slot: int, message: bytes, descriptor: int, done: Any) -> None:
-        super().put(slot, message, descriptor, self.balance.putting(slot, done))
+        self.in_kernel = InKernel(self.inboxes)
+        self.drift = dict.fromkeys(self.inboxes, 0)
 
     def start_worker(self, slot: int) -> None:
         if slot in self.workers:
             # What waits for room in another inbox dies with its sender, but has been counted.
-            waiting = [box.waiting() for box in self.workers[slot].ways._senders.values()]
-            self.drift = self.drift or any(waiting)
+            for target, box in self.workers[slot].ways._senders.items():
+                self.drift[target] += box.waiting()
         super().start_worker(slot)
+
+    def waiting(self, slot: int) -> int:
+        """Connections of all processes that wait for room in an inbox."""
+        boxes = [worker.ways._senders[slot] for worker in self.workers.values()]
+        return sum(box.waiting() for box in (self.master[slot], *boxes))
 
     @invariant()
     def loads_are_what_is_there(self) -> None:
         loads = self.board.loads(POLICY.table.slots)
         for slot, worker in self.workers.items():
-            put, taken = self.board.flow(slot)
             busy = sum(channel._exchange is not None for channel in worker._channels)
-            assert loads[slot] == max(0, put - taken + busy), slot
+            there = self.in_kernel.counts[slot] + self.waiting(slot) + busy
+            assert loads[slot] == there + self.drift[slot], (slot, loads, there, self.drift)
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self.in_kernel.stop()
 
     def check_the_end(self) -> None:
         super().check_the_end()
-        flows = {slot: self.board.flow(slot) for slot in self.workers}
-        assert self.drift or all(put == taken for put, taken in flows.values()), flows
+        assert not any(self.in_kernel.counts.values())
+        left = {slot: put - taken for slot, (put, taken) in self.flows().items()}
+        assert left == self.drift
         for _ in range(2):
             for worker in self.workers.values():
                 worker.settle()
-        flows = {slot: self.board.flow(slot) for slot in self.workers}
-        assert all(put == taken for put, taken in flows.values()), flows
+        assert all(put == taken for put, taken in self.flows().values()), self.flows()
         assert not any(self.board.loads(POLICY.table.slots).values())
         assert not sum(worker.counters.displaced for worker in self.workers.values())
+
+    def flows(self) -> dict[int, tuple[int, int]]:
+        return {slot: self.board.flow(slot) for slot in self.workers}
 
 
 class GuardedCounted(Counted):

@@ -24,6 +24,16 @@ class Departing(Protocol):
         """It has not been put in."""
 
 
+class InboxCounter(Protocol):
+    """Counts the connections that one process has put into one inbox (`stickyd.row`)."""
+
+    def placed(self) -> None:
+        """A connection is being put in, or waits for room."""
+
+    def withdrawn(self) -> None:
+        """It has not been put in."""
+
+
 @attrs.define(eq=False)
 class _Waiting:
     message: bytes = attrs.field(repr=False)
@@ -34,11 +44,19 @@ class _Waiting:
 
 
 class InboxSender:
-    """Puts connections into one inbox; those that find it full wait in order, not for ever."""
+    """Puts connections into one inbox; those that find it full wait in order, not for ever.
 
-    def __init__(self, reactor: Any, sender: socket.socket) -> None:
+    Every process puts connections in by this class alone, so this is where they are counted.
+
+    :param counter: counts them as load of the slot; None if slots have no bound.
+    """
+
+    def __init__(
+        self, reactor: Any, sender: socket.socket, counter: InboxCounter | None = None
+    ) -> None:
         self._reactor = reactor
         self._sender = sender
+        self._counter = counter
         self._waiting: deque[_Waiting] = deque()
         self._retry: Any = None
         self._on_empty: list[Callable[[], None]] = []
@@ -57,10 +75,13 @@ class InboxSender:
         inbox has it (the caller closes its copy), with False when time is up
         or the inbox is gone (the caller still owns it).
         """
+        if self._counter is not None:
+            # Before sendmsg: the receiver counts it as taken at once.
+            self._counter.placed()
         if not self._waiting:
             sent = self._attempt(message, descriptor, who)
             if sent is not None:
-                done(sent)
+                self._finish(sent, done)
                 return
         until = self._reactor.seconds() + patience
         self._waiting.append(_Waiting(message, descriptor, until, done, who))
@@ -88,6 +109,10 @@ class InboxSender:
         ``done`` is not called: the connections are the caller's.
         """
         now = self._reactor.seconds()
+        if self._counter is not None:
+            # Whoever puts them in later counts them again.
+            for _ in self._waiting:
+                self._counter.withdrawn()
         taken = [(each.message, each.descriptor, each.until - now) for each in self._waiting]
         self._waiting.clear()
         return taken
@@ -98,12 +123,17 @@ class InboxSender:
             self._retry.cancel()
             self._retry = None
         while self._waiting:
-            self._waiting.popleft().done(False)
+            self._finish(False, self._waiting.popleft().done)
         self._tell_empty()
 
     def close(self) -> None:
         """Give up this sending end as soon as nobody waits for room."""
         self.when_empty(self._sender.close)
+
+    def _finish(self, sent: bool, done: Callable[[bool], None]) -> None:
+        if not sent and self._counter is not None:
+            self._counter.withdrawn()
+        done(sent)
 
     def _attempt(self, message: bytes, descriptor: int, who: Departing | None) -> bool | None:
         """True: sent. False: never. None: full."""
@@ -125,13 +155,13 @@ class InboxSender:
             sent = self._attempt(first.message, first.descriptor, first.who)
             if sent is None:
                 break
-            self._waiting.popleft().done(sent)
+            self._finish(sent, self._waiting.popleft().done)
         now = self._reactor.seconds()
         for late in [waiting for waiting in self._waiting if waiting.until <= now]:
             # An earlier one's answer may have emptied the queue.
             if late in self._waiting:
                 self._waiting.remove(late)
-                late.done(False)
+                self._finish(False, late.done)
         if not self._waiting:
             self._tell_empty()
         elif self._retry is None:

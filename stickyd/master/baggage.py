@@ -11,8 +11,8 @@ import socket
 from base64 import b64decode, b64encode
 from typing import Any
 
+from stickyd.board import Board
 from stickyd.handoff.frame import Address
-from stickyd.handoff.outbox import InboxSender
 from stickyd.lingering import LingeringClose
 from stickyd.master.arrival import Arrival
 from stickyd.master.listener import Listener
@@ -167,15 +167,14 @@ def unpack_message(packed: Packed) -> tuple[bytes, socket.socket, float]:
     return as_bytes(packed["message"]), sock, packed["left"]
 
 
-def unpack_slot(packed: Packed, reactor: Any) -> Slot:
-    """A slot without its workers."""
+def unpack_slot(packed: Packed, slots: Slots) -> None:
+    """A slot without its workers, to be one of ``slots``."""
     sender, receiver = _inbox_end(packed["sender"]), _inbox_end(packed["receiver"])
-    slot = Slot(packed["number"], sender, receiver, InboxSender(reactor, sender))
+    slot = slots.put(packed["number"], sender, receiver)
     if packed["private"] is not None:
         slot.private = _inbox_end(packed["private"])
     slot.spawned = packed["spawned"]
     slot.early_deaths = packed["early_deaths"]
-    return slot
 
 
 def _inbox_end(descriptor: int) -> socket.socket:
@@ -193,11 +192,11 @@ def pack_slots(slots: Slots) -> Packed:
     }
 
 
-def unpack_slots(packed: Packed, reactor: Any) -> Slots:
+def unpack_slots(packed: Packed, reactor: Any, board: Board | None) -> Slots:
     """All slots, without their workers."""
-    slots = Slots(reactor, 0)
+    slots = Slots(reactor, 0, board)
     slots.version = packed["version"]
     slots.out = set(packed["out"])
     for each in packed["slots"]:
-        slots.put(unpack_slot(each, reactor))
+        unpack_slot(each, slots)
     return slots

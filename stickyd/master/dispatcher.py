@@ -73,8 +73,7 @@ class Dispatcher:
                     self.guardian.give_up(entry)
                 arrival.refuse(BUSY)
 
-        told = done if self.balance is None else self.balance.putting(slot, done)
-        self.slots[slot].outbox.put(message, arrival.fileno(), self.patience, told)
+        self.slots[slot].outbox.put(message, arrival.fileno(), self.patience, done)
 
     def _entry(self, arrival: Arrival) -> int:
         """Where the connection's state will be noted; 0 if it is not guarded."""

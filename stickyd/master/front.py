@@ -71,7 +71,6 @@ class Front:
         if ledger is not None:
             patience = settings.keep_alive
             self.guardian = Guardian(reactor, ledger, slots, places, self.counters, patience)
-            self.guardian.balance = balance
         self._dispatcher = Dispatcher(
             policy, slots, self.counters, settings.inbox_timeout, balance, self.guardian
         )

@@ -19,7 +19,6 @@ from typing import Any
 
 import attrs
 
-from stickyd.balance import Balance
 from stickyd.counters import MasterCounters
 from stickyd.handoff.frame import as_returned, connection_of, entry_of
 from stickyd.handoff.inbox import waits_in
@@ -51,7 +50,6 @@ class Guardian:
     """The master's copies of the connections of all workers.
 
     :param patience: seconds that a connection may wait for room in an inbox when it is put back.
-    :ivar balance: counts what is put where; None if slots have no bound.
     """
 
     def __init__(
@@ -69,7 +67,6 @@ class Guardian:
         self._places = places
         self._counters = counters
         self._patience = patience
-        self.balance: Balance | None = None
         places.look = self.sweep
         # By entry: the descriptor, and the message that puts the connection into an inbox again.
         self._copies: dict[int, tuple[int, bytes]] = {}
@@ -209,10 +206,7 @@ class Guardian:
             self._counters.rescued += 1
             descriptor, message = self._copies[number]
             heir = heirs[connection_of(message) % len(heirs)]
-            done = self._if_not_sent(number)
-            if self.balance is not None:
-                done = self.balance.putting(heir.number, done)
-            heir.outbox.put(message, descriptor, self._patience, done)
+            heir.outbox.put(message, descriptor, self._patience, self._if_not_sent(number))
 
     def _if_not_sent(self, number: int) -> Callable[[bool], None]:
         def done(sent: bool) -> None:

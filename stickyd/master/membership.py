@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.board import Board
 from stickyd.master.guardian import Guardian
 from stickyd.master.replacing import place_anew
 from stickyd.master.slots import Slot, Slots
@@ -19,6 +20,7 @@ class Membership:
     way into the inbox of a slot that is out.
 
     :param on_table: called when the master itself is to decide by it.
+    :param board: None if slots have no bound.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class Membership:
         places: Places,
         on_table: Callable[[], None],
         guardian: Guardian | None,
+        board: Board | None,
     ) -> None:
         self._settings = settings
         self._slots = slots
         self._places = places
         self._on_table = on_table
         self._guardian = guardian
+        self._board = board
 
     async def leave_out(self, slot: Slot) -> None:
         """Place nothing in a slot any more."""
@@ -63,4 +67,5 @@ class Membership:
     def place_anew(self, slot: Slot) -> None:
         """Give what waits in the slot's inbox to those that take part."""
         others = [self._slots[number] for number in self._slots.taking_part()]
-        place_anew(slot, others, self._settings.inbox_timeout, self._places, self._guardian)
+        patience = self._settings.inbox_timeout
+        place_anew(slot, others, patience, self._places, self._guardian, self._board)

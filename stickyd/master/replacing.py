@@ -5,6 +5,7 @@ from itertools import cycle
 
 from twisted.logger import Logger
 
+from stickyd.board import Board
 from stickyd.handoff.frame import FrameError, Kind, decode, entry_of
 from stickyd.handoff.inbox import take_one
 from stickyd.master.guardian import Guardian
@@ -20,11 +21,15 @@ def place_anew(
     patience: float,
     places: Places,
     guardian: Guardian | None,
+    board: Board | None,
 ) -> None:
     """Empty an inbox into those of ``others``, in turn.
 
     A connection travels as one that was put back: whoever takes it judges its
     next request by the table of the day.
+
+    :param patience: seconds that a connection may wait for room in another inbox.
+    :param board: told what is taken out; None if slots have no bound.
     """
 
     def ended(entry: int) -> None:
@@ -38,6 +43,8 @@ def place_anew(
         taken = take_one(slot.receiver)
         if taken is None:
             return
+        if board is not None:
+            board.requeued(slot.number)
         message, descriptor = taken
         if descriptor < 0:
             _log.error("a connection was lost on its way: this process is out of descriptors")

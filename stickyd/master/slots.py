@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from stickyd.board import Board
 from stickyd.handoff.inbox import make_inbox
 from stickyd.handoff.outbox import InboxSender
 from stickyd.master.process import WorkerProcess
@@ -100,12 +101,14 @@ class Slot:
 class Slots:
     """The slots of a daemon, by number from 1, and which of them take part.
 
+    :param board: counts what the master puts into each inbox; None if slots have no bound.
     :ivar version: counts the changes of the set that takes part.
     :ivar out: slots that do not: on their way in or out, or without a worker for too long.
     """
 
-    def __init__(self, reactor: Any, count: int) -> None:
+    def __init__(self, reactor: Any, count: int, board: Board | None = None) -> None:
         self._reactor = reactor
+        self._board = board
         self._slots: dict[int, Slot] = {}
         self.version = 1
         self.out: set[int] = set()
@@ -125,20 +128,22 @@ class Slots:
         """One slot more, behind the last."""
         number = max(self._slots, default=0) + 1
         sender, receiver = make_inbox()
-        outbox = InboxSender(self._reactor, sender)
-        slot = Slot(number, sender, receiver, outbox)
-        self.put(slot)
-        return slot
+        return self.put(number, sender, receiver)
 
-    def put(self, slot: Slot) -> None:
-        """A slot that exists already."""
-        self._slots[slot.number] = slot
+    def put(self, number: int, sender: socket.socket, receiver: socket.socket) -> Slot:
+        """A slot whose inbox exists already."""
+        counter = self._board.row(0).counter(number) if self._board is not None else None
+        slot = Slot(number, sender, receiver, InboxSender(self._reactor, sender, counter))
+        self._slots[number] = slot
+        return slot
 
     def remove(self, slot: Slot) -> None:
         """A slot that nobody puts anything into any more."""
         del self._slots[slot.number]
         self.out.discard(slot.number)
         slot.close()
+        if self._board is not None:
+            self._board.removed(slot.number)
 
     def last(self) -> Slot:
         """The slot with the highest number."""

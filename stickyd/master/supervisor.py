@@ -65,7 +65,7 @@ class Supervisor:
         self._board = board
         self._guardian = guardian
         self._misroutes = Misroutes()
-        self._membership = Membership(settings, slots, places, on_table, guardian)
+        self._membership = Membership(settings, slots, places, on_table, guardian, board)
         self._succession = Succession(
             reactor,
             settings,

@@ -14,7 +14,6 @@ from stickyd.balance import Balance
 from stickyd.board import Board
 from stickyd.counters import WorkerCounters
 from stickyd.deadlines import Sweeper
-from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import Entry, Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement, Policy
@@ -88,9 +87,9 @@ class Worker:
         self._worn_at = 0
         if settings.max_requests:
             self._worn_at = settings.max_requests + randint(0, settings.max_requests_jitter)
-        self.ways = Ways(reactor, slot, senders, settings.inbox_timeout)
-        self.balance = self.ways.balance = self._balance(*seat) if seat is not None else None
+        self.balance = self._balance(*seat) if seat is not None else None
         row = self.balance.row if self.balance is not None else None
+        self.ways = Ways(reactor, slot, senders, settings.inbox_timeout, row)
         self._intake = Intake(self, inbox, row, ledger)
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
@@ -118,7 +117,7 @@ class Worker:
     def drain(self, successor: socket.socket) -> None:
         """Another worker comes after us; we go on with the keys we know."""
         assert self.known is not None
-        self.known.successor = InboxSender(self.reactor, successor)
+        self.known.successor = self.ways.successor(successor)
 
     def take_in(self, channel: Channel) -> None:
         """A channel whose connection has just come."""
@@ -266,6 +265,7 @@ class Worker:
 
     def _abort(self, failure: Failure) -> "defer.Deferred[None] | None":
         failure.trap(defer.TimeoutError)
+        self.ways.give_up()
         for channel in list(self._channels):
             channel.part()
         if not self.sweeper.members:
