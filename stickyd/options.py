@@ -9,6 +9,7 @@ from twisted.python import usage
 from stickyd import __version__, app_options
 from stickyd import option_values as values
 from stickyd.arguments import seconds, token, whole
+from stickyd.pidfile import remove_stale_once, somebody_answers
 from stickyd.routing.address import LOCAL_PEERS
 from stickyd.routing.key import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
@@ -157,6 +158,9 @@ class Options(usage.Options):
         for description in self["listen"]:
             values.check_endpoint(description)
         self.settings = self._settings()
+        # twistd looks at the file of --pidfile after this; twist and `stickyd run` have none.
+        file = self.parent.get("pidfile") if self.parent is not None else None
+        remove_stale_once(file or "", lambda: somebody_answers(self["listen"], self["control"]))
 
     def _settings(self) -> Settings:
         limits = Limits(

@@ -15,8 +15,8 @@ from stickyd.collector import leave_alone_what_is_there
 from stickyd.control_socket import ControlSocket
 from stickyd.household import Household
 from stickyd.logs.stream import LAST_LINES, LogStream, never_wait_for_output
-from stickyd.master.baggage import Packed
-from stickyd.master.ports import Ports
+from stickyd.master.baggage import Packed, keep, taken
+from stickyd.master.ports import Kept, Ports
 from stickyd.master.spawning import environment
 from stickyd.master.succession import KILL_AFTER
 from stickyd.master.supervisor import StartFailed
@@ -104,6 +104,7 @@ class StickydService(Service):
     async def _start(self) -> None:
         house = self._move_into(Household.create(self._reactor, self._settings))
         house.front.listen(await self._ports.listen())
+        self._listen_control()
         self._begin_to_hear()
         await house.supervisor.start()
         if self.running:
@@ -114,6 +115,7 @@ class StickydService(Service):
         house = self._move_into(Household.unpack(self._reactor, self._settings, packed))
         house.front.listen(self._ports.resume(packed["ports"]))
         house.resume(packed)
+        self._resume_control(packed["control"])
         self._begin_to_hear()
         let_signals_come()
         self._open(house)
@@ -124,7 +126,6 @@ class StickydService(Service):
         return house
 
     def _begin_to_hear(self) -> None:
-        self._listen_control()
         self._install_signals()
         self._watch.start()
 
@@ -186,10 +187,17 @@ class StickydService(Service):
     def _listen_control(self) -> None:
         if self._control_path is None:
             return
+        control = ControlSocket(self._reactor, self.report)
         try:
-            self._control = ControlSocket(self._reactor, self._control_path, self.report)
+            control.listen(self._control_path)
         except Exception as error:
             raise StartFailed(f"cannot listen on {self._control_path}: {error}") from error
+        self._control = control
+
+    def _resume_control(self, descriptor: int | None) -> None:
+        if descriptor is not None:
+            self._control = ControlSocket(self._reactor, self.report)
+            self._control.resume(Kept(taken(descriptor)))
 
     def report(self) -> "defer.Deferred[dict[str, Any]]":
         """Everything that ``--control`` tells."""
@@ -216,14 +224,16 @@ class StickydService(Service):
         house = self._at_home()
         _log.info("upgrade: becoming the program on disk")
         hold_signals_back()
-        workers = await house.supervisor.pack()
+        control = None
         if self._control is not None:
-            await self._control.stop()
+            await self._control.pause()
+            control = keep(self._control.pack())
+        workers = await house.supervisor.pack()
         if self._output is not None:
             self._output.writer.close(LAST_LINES)
         self._count_dropped()
         # From here to the new program nothing waits for anything.
-        state = {"ports": self._ports.pack(), **house.pack(workers)}
+        state = {"ports": self._ports.pack(), "control": control, **house.pack(workers)}
         if pidfile is not None:
             os.remove(pidfile)
         replace_program(state)

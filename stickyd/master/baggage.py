@@ -21,7 +21,7 @@ from stickyd.master.proxied import Announced
 from stickyd.master.slots import Slot, Slots
 from stickyd.places import Tally
 
-FORMAT = 2
+FORMAT = 3
 
 Packed = dict[str, Any]
 

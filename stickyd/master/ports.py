@@ -14,6 +14,7 @@ from zope.interface import implementer
 from stickyd.listen_description import with_mode
 from stickyd.master.baggage import Packed, keep, taken
 from stickyd.master.supervisor import StartFailed
+from stickyd.unix_socket import lock_of, make_way, path_in
 
 
 @implementer(ILoggingContext)
@@ -60,7 +61,7 @@ class Kept(Passed):
         name = self.socket.getsockname()
         self.socket.close()
         if isinstance(name, str) and not name.startswith("\0"):
-            for path in (name, f"{name}.lock"):
+            for path in (name, lock_of(name)):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
 
@@ -100,6 +101,9 @@ class Ports:
             raise ValueError(why) from None
         if isinstance(endpoint, AdoptedStreamServerEndpoint):
             return Passed(endpoint.fileno)
+        path = path_in(description)
+        if path is not None:
+            make_way(path)
         return endpoint.listen(_Unused()).addCallback(_plain)
 
     async def listen(self) -> list[Any]:
