@@ -5,15 +5,24 @@
 # make uninstall    all of that but the configuration
 # make bench        every workload beside its peers, into docs/benchmarks.md; some 25 minutes
 # make bench-quick  three of them, shortly: under two minutes once their tools are installed
+# make sanitize     the C headers of the compiled core, fuzzed under ASan and UBSan
+# CORE=0 for any of them: without the compiled core
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 JOBS ?= 3
 SLOW_STAMP := $(VENV)/installed-slow
+# The compiled core is built where a C compiler is; CORE=0 builds none and runs without it.
+CORE := $(if $(filter 0,$(STICKYD_NATIVE)),0,1)
+ifeq ($(CORE),0)
+export STICKYD_NATIVE := 0
+endif
+HAS_COMPILER = command -v $(CC) >/dev/null && \
+  [ -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
 # Rooms that decide and do no I/O.
-PURE := stickyd/wire stickyd/routing stickyd/handoff/frame.py stickyd/worker/access_format.py \
-  $(addprefix stickyd/logs/,buffer.py levels.py) \
+PURE := stickyd/wire stickyd/routing stickyd/core stickyd/handoff/frame.py \
+  stickyd/worker/access_format.py $(addprefix stickyd/logs/,buffer.py levels.py) \
   $(addprefix stickyd/worker/,gate.py patience.py) $(addprefix stickyd/master/,verdict.py changes.py) \
   $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
 
@@ -25,22 +34,44 @@ SYSCONFDIR ?= /etc
 TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
-.PHONY: run test lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
+.PHONY: run test core sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
 .PHONY: install install-units check-python uninstall
 
-run: $(STAMP)
+run: core
 	$(BIN)/twistd -n --pidfile= stickyd --workers 2 --seed 1 --listen tcp:3000
 
 # The whole suite under pytest; under trial all that starts no daemon, and the core that does.
 # (The whole of it under trial too: make trial, a part of check-slow.)
-test: $(STAMP) lint pytest-twisted
+test: core lint sanitize pytest-twisted
 	$(MAKE) --no-print-directory -j2 --output-sync=target trial-core unit
 
-trial-core: $(STAMP)
+trial-core: core
 	$(BIN)/python -W error -m twisted.trial $(UNDER_TRIAL)
 
 UNDER_TRIAL = tests.test_workers \
   $(subst /,.,$(basename $(shell grep -L -e tests.daemon -e tests.test_life tests/test_*.py)))
+
+# Built with the installation; again when its sources have changed since.
+core: $(STAMP)
+	@[ "$(CORE)" = 0 ] || $(BIN)/python -m stickyd.core >/dev/null || ! { $(HAS_COMPILER); } || \
+	  $(BIN)/python setup.py -q build_ext --inplace --force
+	@$(BIN)/python -m stickyd.core || true
+
+# Heap buffers of exact size, so that a read behind an end is found. FUZZ: how many inputs.
+FUZZ := 200000
+FUZZER := build/fuzz_core
+HEADERS := stickyd/core
+sanitize:
+	@if ! echo 'int main(void) { return 0; }' | $(CC) $(SANITIZERS) -x c -o /dev/null - 2>/dev/null; then \
+	  echo "make sanitize: skipped, $(CC) cannot build with sanitizers here"; \
+	else \
+	  mkdir -p $(dir $(FUZZER)) && \
+	  $(CC) $(SANITIZERS) -std=c11 -O1 -g -Wall -Wextra -Werror -I$(HEADERS) \
+	    tests/sanitize/fuzz_core.c -o $(FUZZER) && \
+	  $(FUZZER) $(FUZZ); \
+	fi
+
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -49,18 +80,20 @@ lint: $(STAMP)
 	$(BIN)/mypy --strict $(PURE)
 
 # Daemons start, and tests wait for them: more of them at a time than there are cores.
-unit: $(STAMP)
+unit: core
 	$(BIN)/python -m pytest -p no:twisted -q -n $(JOBS) --dist worksteal tests --ignore tests/pytest_twisted
 
 # pytest-twisted runs the reactor itself, so its tests have a process of their own.
-pytest-twisted: $(STAMP)
+pytest-twisted: core
 	$(BIN)/python -m pytest -q tests/pytest_twisted
 
-trial: $(STAMP)
+trial: core
 	$(BIN)/python -W error -m twisted.trial tests
 
 check-slow: $(SLOW_STAMP) trial
 	STICKYD_SLOW=1 $(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory sanitize FUZZ=10000000
+	$(BIN)/python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --seed 1
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling
@@ -127,11 +160,20 @@ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
   { echo "stickyd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 endef
 
-$(STAMP): setup.cfg pyproject.toml
+# Without either of the two the core is not built, and nothing else is missing.
+define INSTALL_COMPILER
+[ "$(CORE)" = 0 ] || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+  { $(HAS_COMPILER); } || \
+  { apt-get update -q && apt-get install -qy gcc libc6-dev python3-dev; } || \
+  echo "no C compiler: stickyd will run without its compiled core" >&2
+endef
+
+$(STAMP): setup.cfg pyproject.toml setup.py
 	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv --clear $(VENV) 2>/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3-venv && $(PYTHON) -m venv --clear $(VENV); } || \
 	  { echo "stickyd needs Python's venv: apt-get install python3-venv" >&2; exit 1; }
+	@$(INSTALL_COMPILER)
 	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=68' wheel
 	$(BIN)/python -m pip install -q --disable-pip-version-check \
 	  --config-settings editable_mode=compat -e '.[test]'
@@ -144,4 +186,4 @@ $(SLOW_STAMP): $(STAMP)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info twisted/plugins/dropin.cache benchmarks/.peers benchmarks/.results
+	rm -rf $(VENV) build dist *.egg-info stickyd/core/*.so twisted/plugins/dropin.cache benchmarks/.peers benchmarks/.results

@@ -5,6 +5,7 @@ from typing import Any
 
 from stickyd import __version__
 from stickyd.board import Board
+from stickyd.core.native import CORE
 from stickyd.ledger import Ledger
 from stickyd.master.baggage import Packed, keep, pack_slots, taken, unpack_slots
 from stickyd.master.front import Front
@@ -73,6 +74,7 @@ class Household:
         report = await self.supervisor.report()
         return {
             "version": __version__,
+            "core": {"name": CORE.name, "why_not": CORE.why_not},
             "scope": self._settings.scope,
             "master": {
                 "pid": os.getpid(),

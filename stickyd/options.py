@@ -9,6 +9,7 @@ from twisted.python import usage
 from stickyd import __version__, app_options
 from stickyd import option_values as values
 from stickyd.arguments import seconds, token, whole
+from stickyd.core.native import CORE
 from stickyd.pidfile import remove_stale_once, somebody_answers
 from stickyd.routing.address import LOCAL_PEERS
 from stickyd.routing.key import AffinityError, parse_chain
@@ -139,7 +140,7 @@ class Options(usage.Options):
 
     def opt_version(self) -> None:
         """Print the version and exit."""
-        print(f"stickyd {__version__}")
+        print(f"stickyd {__version__} ({CORE})")
         raise SystemExit(0)
 
     def parseOptions(self, options: Any = None) -> None:

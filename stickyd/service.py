@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from stickyd import __version__
 from stickyd.collector import leave_alone_what_is_there
 from stickyd.control_socket import ControlSocket
+from stickyd.core.native import CORE
 from stickyd.household import Household
 from stickyd.logs.stream import LAST_LINES, LogStream, never_wait_for_output
 from stickyd.master.baggage import Packed, keep, taken
@@ -140,6 +141,7 @@ class StickydService(Service):
             scope=self._settings.scope,
             where=house.front.where(),
         )
+        _log.info("stickyd runs on the {core}", core=CORE)
         self._notifier.ready(house.status())
         warn_of(self._settings, house.front.on_unix())
 

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import unittest
 
+import stickyd.core
 import stickyd.handoff
 import stickyd.routing
 import stickyd.wire
 from stickyd import __version__
 from tests.daemon import ROOT
 
-PURE = [stickyd.wire, stickyd.routing, stickyd.handoff]
+PURE = [stickyd.wire, stickyd.routing, stickyd.handoff, stickyd.core]
 
 
 class Rooms(unittest.TestCase):

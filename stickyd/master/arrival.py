@@ -4,13 +4,14 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from stickyd.core.head_reader import read_head
 from stickyd.counters import MasterCounters
 from stickyd.deadlines import Sweeper
 from stickyd.handoff.frame import Address
 from stickyd.lingering import LingeringClose
 from stickyd.master.admission import Admission
 from stickyd.routing.address import canonical
-from stickyd.wire.head import Head, read_head
+from stickyd.wire.head import Head
 from stickyd.wire.limits import Limits
 from stickyd.wire.refusal import Refusal
 

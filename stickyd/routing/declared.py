@@ -26,6 +26,7 @@ from hmac import compare_digest
 
 LENGTH = 28
 RANDOM_BYTES = 12
+TAG_PERSON = b"stickyd-tag-1"
 
 _SLOT_BYTES = 2
 _TAG_BYTES = 7
@@ -41,7 +42,7 @@ def secret_of(seed: int) -> bytes:
 
 
 def _tag(payload: bytes, secret: bytes) -> bytes:
-    return blake2b(payload, digest_size=_TAG_BYTES, key=secret, person=b"stickyd-tag-1").digest()
+    return blake2b(payload, digest_size=_TAG_BYTES, key=secret, person=TAG_PERSON).digest()
 
 
 def make(slot: int, random_bytes: bytes, secret: bytes) -> str:

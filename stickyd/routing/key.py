@@ -45,10 +45,18 @@ Look = Callable[[Asked], Key | Missing]
 
 @attrs.frozen
 class Source:
-    """One member of the chain: its text on the command line, and how it looks for a key."""
+    """One member of the chain.
+
+    :ivar text: as on the command line.
+    :ivar look: how it looks for a key.
+    :ivar kind: ``cookie`` of ``cookie(NAME)``.
+    :ivar name: its ``NAME``, empty if it takes none.
+    """
 
     text: str
     look: Look
+    kind: str
+    name: str = ""
 
 
 class AffinityError(ValueError):
@@ -78,14 +86,16 @@ def _declared_slot(text: str, table: Table | None) -> int | None:
     return slot if slot in table.slots else None
 
 
-def _by_value(text: str, read: Callable[[Head], str | Missing]) -> Source:
+def _by_value(
+    text: str, read: Callable[[Head], str | Missing], kind: str, name: str = ""
+) -> Source:
     def look(asked: Asked) -> Key | Missing:
         value = read(asked.head)
         if isinstance(value, Missing):
             return value
         return Key(text, value, _declared_slot(value, asked.table))
 
-    return Source(text, look)
+    return Source(text, look, kind, name)
 
 
 def _socketio(asked: Asked) -> Key | Missing:
@@ -101,11 +111,11 @@ def _socketio(asked: Asked) -> Key | Missing:
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _MEMBER = re.compile(r"([^()]*)\(([^()]*)\)")
 _PLAIN: dict[str, Source] = {
-    "xff": Source("xff", _xff),
-    "forwarded": Source("forwarded", _forwarded),
-    "src": Source("src", _src),
-    "socketio": Source("socketio", _socketio),
-    "sockjs": _by_value("sockjs", sockjs_session),
+    "xff": Source("xff", _xff, "xff"),
+    "forwarded": Source("forwarded", _forwarded, "forwarded"),
+    "src": Source("src", _src, "src"),
+    "socketio": Source("socketio", _socketio, "socketio"),
+    "sockjs": _by_value("sockjs", sockjs_session, "sockjs"),
 }
 _NAMED: dict[str, Callable[[Head, str], str | Missing]] = {
     "hdr": header,
@@ -133,7 +143,7 @@ def _named(text: str, kind: str, name: str) -> Source:
     if kind == "hdr" and "_" in name:
         raise AffinityError(f"{text!r}: headers with an underscore in the name are dropped")
     read = _NAMED[kind]
-    return _by_value(text, lambda head: read(head, name))
+    return _by_value(text, lambda head: read(head, name), kind, name)
 
 
 def _source(text: str) -> Source:

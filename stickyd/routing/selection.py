@@ -13,6 +13,11 @@ PERSON = b"stickyd-1"
 BUCKETS = 65536
 
 
+def hash_key(seed: int) -> bytes:
+    """The key of the hash: 16 bytes."""
+    return seed.to_bytes(16, "big")
+
+
 class SlotTable:
     """The slots that take part, and who owns which bucket.
 
@@ -27,7 +32,7 @@ class SlotTable:
         self.seed = seed
         self.slots = tuple(slots)
         self.version = version
-        self._keyed = blake2b(digest_size=8, key=seed.to_bytes(16, "big"), person=PERSON)
+        self._keyed = blake2b(digest_size=8, key=hash_key(seed), person=PERSON)
         # In rising order: of two that weigh the same the lower number is first.
         self._suffixes = [(slot, slot.to_bytes(4, "big")) for slot in sorted(self.slots)]
         # Filled as buckets are met, so that neither starting up nor a request

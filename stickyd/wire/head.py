@@ -209,7 +209,8 @@ def _head(
             more_than_one = host is not None
             host = value
         elif name == b"connection":
-            options = options | _options(value) if options else _options(value)
+            more = connection_options(value)
+            options = options | more if options else more
         elif name == b"content-length":
             lengths.append(value)
         elif name == b"transfer-encoding":
@@ -236,7 +237,7 @@ def _head(
 
 
 @lru_cache(maxsize=256)
-def _options(value: bytes) -> frozenset[bytes]:
+def connection_options(value: bytes) -> frozenset[bytes]:
     """The options of one Connection line, in lower case."""
     return frozenset(option.strip(b" \t").lower() for option in value.split(b","))
 

@@ -13,10 +13,11 @@ from typing import Any
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 
+from stickyd.core.head_reader import read_head
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.wire.body import body_reader
-from stickyd.wire.head import Head, read_head
+from stickyd.wire.head import Head
 from stickyd.wire.refusal import Refusal
 from stickyd.worker import gate
 from stickyd.worker.access_log import LoggedRequest

@@ -1,0 +1,36 @@
+"""The compiled core, built where there is a C compiler; everything else is in setup.cfg.
+
+STICKYD_NATIVE=0 builds none.
+"""
+
+import os
+import runpy
+
+from setuptools import Extension, setup
+
+SOURCES = runpy.run_path("stickyd/core/sources.py")
+
+
+def extensions() -> list[Extension]:
+    """The compiled core, unless it is switched off."""
+    if os.environ.get("STICKYD_NATIVE") == "0":
+        return []
+    from Cython.Build import cythonize
+
+    native = Extension(
+        "stickyd.core._native",
+        ["stickyd/core/_native.pyx"],
+        include_dirs=["stickyd/core"],
+        depends=[os.path.relpath(path) for path in SOURCES["files"]()],
+        define_macros=[("STICKYD_SOURCES", f'"{SOURCES["digest"]()}"')],
+        extra_compile_args=["-g0"],
+    )
+    # The C that is generated stays out of the source tree, and out of the sdist.
+    built: list[Extension] = cythonize([native], build_dir="build/cython")
+    for extension in built:
+        # cythonize makes extensions anew, and does not take this along.
+        extension.optional = True
+    return built
+
+
+setup(ext_modules=extensions())

@@ -1,0 +1,32 @@
+"""The compiled head reader and placer."""
+
+from collections.abc import Callable
+
+from stickyd.wire.head import Head
+from stickyd.wire.limits import Limits
+from stickyd.wire.refusal import Refusal
+
+BUILT_FROM: str
+
+class HeadReader:
+    def __init__(
+        self,
+        head: type[Head],
+        options: Callable[[bytes], frozenset[bytes]],
+        python: Callable[[bytes, Limits, int], Head | Refusal | None],
+    ) -> None: ...
+    def read(self, data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal | None: ...
+
+class Placer:
+    def __init__(
+        self,
+        hash_key: tuple[bytes, bytes],
+        tag_key: tuple[bytes, bytes],
+        slots: list[int],
+        chain: list[tuple[str, bytes]],
+        everyone: bool,
+        networks: list[tuple[bytes, bytes]],
+    ) -> None: ...
+    def place(self, data: bytes, peer: str | None) -> tuple[int, int, int | None] | None: ...
+
+def digest_of(key: bytes, person: bytes, digest_size: int, message: bytes) -> int: ...

@@ -1,0 +1,213 @@
+/* Fuzzes the C headers of the compiled core alone; built with sanitizers by `make sanitize`.
+ *
+ *     fuzz_core COUNT [SEED]
+ *
+ * Each input stands in a heap buffer of exactly its size, so that a read behind its end is found.
+ * Checked besides: offsets are within the head, the verdict does not depend on how the bytes came,
+ * and a placement names a slot of the table.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "placer.h"
+
+static uint64_t state;
+
+static uint64_t chance(void) { /* splitmix64 */
+    uint64_t word = state += 0x9e3779b97f4a7c15u;
+    word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9u;
+    word = (word ^ word >> 27) * 0x94d049bb133111ebu;
+    return word ^ word >> 31;
+}
+
+static size_t below(size_t bound) { return (size_t)(chance() % bound); }
+
+#define TEXT(text) {text, sizeof text - 1}
+typedef struct {
+    const char *text;
+    size_t size;
+} piece;
+
+static const piece heads[] = {
+    TEXT("GET / HTTP/1.1\r\nHost: 127.0.0.1:3000\r\nX-Forwarded-For: 10.10.10.10\r\n\r\n"),
+    TEXT("GET / HTTP/1.0\r\n\r\n"),
+    TEXT("POST /a?b=c&sid=AAMAAQIDBAUGBwgJCgs64NZFN4jy HTTP/1.1\r\nHost: [::1]:80\r\n"
+         "Content-Length: 5\r\n\r\nhello"),
+    TEXT("GET /echo/123/session/xhr?a HTTP/1.1\r\nHost: a\r\nConnection: close , x\r\nX_Y: z\r\n"
+         "Empty:\r\nT: \ta\tb \t\r\n\r\n"),
+    TEXT("GET /ws HTTP/1.1\r\nHost: \r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    TEXT("GET /a HTTP/1.1\r\nHost: b\r\nCookie: theme=dark; sid=AAMAAQIDBAUGBwgJCgs64NZFN4jy\r\n"
+         "Cookie: sid\r\nX-Key: alice\r\n"
+         "X-Forwarded-For: 203.0.113.7:80, [2001:db8::7]:1, ::ffff:1.2.3.4\r\n"
+         "X-Forwarded-For: 10.0.0.1,10.0.0.2\r\n\r\nGET /b HTTP/1.1\r\n"),
+};
+
+static const piece tokens[] = {
+    TEXT("\r\n"), TEXT("\r\n\r\n"), TEXT("\n"), TEXT("\r"), TEXT("\0"), TEXT(" "), TEXT("\t"),
+    TEXT(":"), TEXT(","), TEXT(";"), TEXT("="), TEXT("_"), TEXT("/"), TEXT("?"), TEXT("&"),
+    TEXT("["), TEXT("]"), TEXT("%"), TEXT("."), TEXT("::"), TEXT("5"), TEXT("\xff"), TEXT("\x7f"),
+    TEXT("CONNECT"), TEXT(" HTTP/1.1"), TEXT(" HTTP/1.0"), TEXT("Host: b\r\n"),
+    TEXT("Content-Length: 123456789012345678\r\n"), TEXT("Transfer-Encoding: chunked\r\n"),
+    TEXT("Connection: keep-alive,close\r\n"), TEXT("X-Forwarded-For: 1.2.3.4\r\n"),
+    TEXT("X-Forwarded-For: 1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20:21:22:23:24\r\n"),
+    TEXT("Cookie: sid=\r\n"), TEXT("Forwarded: for=1\r\n"), TEXT("A: b\r\n"), TEXT("a"),
+    TEXT("/123/abc/websocket"), TEXT("sid=AAMAAQIDBAUGBwgJCgs64NZFN4jy"),
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+#define MOST 16384
+
+static uint8_t input[MOST];
+static size_t input_size;
+
+/* Put a piece in the place of `gone` bytes. */
+static void put(size_t at, size_t gone, const void *piece, size_t size) {
+    if (input_size - gone + size > MOST) return;
+    memmove(input + at + size, input + at + gone, input_size - at - gone);
+    memcpy(input + at, piece, size);
+    input_size += size - gone;
+}
+
+static void mutate(void) {
+    size_t at = below(input_size + 1), room = input_size - at;
+    size_t gone = room ? 1 + below(room < 12 ? room : 12) : 0;
+    const piece *token = &tokens[below(COUNT_OF(tokens))];
+    uint8_t copy[256];
+    switch (below(8)) {
+    case 0:
+        if (room) input[at] ^= (uint8_t)(1 << below(8));
+        break;
+    case 1:
+    case 2: put(at, 0, token->text, token->size); break;
+    case 3: put(at, gone, token->text, token->size); break;
+    case 4: put(at, gone, "", 0); break;
+    case 5: input_size = at; break;
+    case 6: /* the same again, up to many times */
+        gone = room ? 1 + below(room < sizeof copy ? room : sizeof copy) : 0;
+        memcpy(copy, input + at, gone);
+        for (size_t times = below(8) ? 1 : below(200); times-- > 0;) put(at, 0, copy, gone);
+        break;
+    default: put(at, 0, heads[0].text, heads[0].size);
+    }
+}
+
+static void fail(const char *what) {
+    fprintf(stderr, "%s; input of %zu bytes:\n", what, input_size);
+    fwrite(input, 1, input_size, stderr);
+    fputc('\n', stderr);
+    abort();
+}
+
+static uint8_t *exact(size_t size) {
+    uint8_t *copy = malloc(size ? size : 1);
+    if (copy == NULL) abort();
+    memcpy(copy, input, size);
+    return copy;
+}
+
+static void check_head(const uint8_t *data, const sd_head *head) {
+    if (head->size > input_size || memcmp(data + head->size - 4, "\r\n\r\n", 4) != 0)
+        fail("a head that does not end in an empty line");
+    if (head->target + head->target_size > head->size || head->count > SD_FIELDS_MOST)
+        fail("a part that is not in the head");
+    for (uint32_t at = 0; at < head->count; at++) {
+        const sd_field *field = &head->fields[at];
+        if (field->name + field->name_size >= field->value + !field->value_size ||
+            field->value + field->value_size > head->size - 4)
+            fail("a field that is not in the head");
+    }
+    if (head->length < 0) fail("a length below 0");
+}
+
+static const uint16_t slots[] = {1, 2, 3, 9, 300, 65535};
+static sd_network networks[3];
+
+static void place(sd_placer *placer, const uint8_t *data, const sd_head *head) {
+    static const sd_source sources[] = {
+        {SD_SOURCE_XFF, "", 0},           {SD_SOURCE_FORWARDED, "", 0},
+        {SD_SOURCE_SRC, "", 0},           {SD_SOURCE_HDR, "x-key", 5},
+        {SD_SOURCE_COOKIE, "sid", 3},     {SD_SOURCE_URL_PARAM, "sid", 3},
+        {SD_SOURCE_SOCKETIO, "", 0},      {SD_SOURCE_SOCKJS, "", 0},
+    };
+    static const char *const peers[] = {"", "127.0.0.1", "10.0.0.9", "2001:db8::1", "::"};
+    sd_source chain[3];
+    sd_placement placement;
+    sd_address peer = {0, {0}};
+    const char *text = peers[below(COUNT_OF(peers))];
+    const uint8_t *start = (const uint8_t *)text, *end = start + strlen(text);
+    if (!sd_read_address(&peer, start, end)) peer.size = 0;
+    placer->sources = 1 + below(COUNT_OF(chain));
+    for (size_t at = 0; at < placer->sources; at++) chain[at] = sources[below(COUNT_OF(sources))];
+    placer->chain = chain;
+    placer->trust.everyone = below(4) == 0;
+    placer->trust.count = below(COUNT_OF(networks) + 1);
+    placer->slot_count = 1 + below(COUNT_OF(slots));
+    if (placer->slot_count != COUNT_OF(slots)) placer->slot_count = 2;
+    /* Owners hold for one set of slots only. */
+    static uint16_t owners[2][SD_BUCKETS];
+    placer->owners = owners[placer->slot_count == 2];
+    sd_place(placer, head, data, &peer, &placement);
+    if (placement.where != SD_PLACED) return;
+    for (size_t at = 0; at < placer->slot_count; at++)
+        if (slots[at] == placement.slot) return;
+    fail("a slot that is not in the table");
+}
+
+int main(int count, char **arguments) {
+    uint64_t inputs = count > 1 ? strtoull(arguments[1], NULL, 10) : 100000;
+    uint64_t verdicts[3] = {0};
+    sd_placer placer;
+    uint8_t key[16] = {0}, person[16] = "stickyd-1";
+    state = count > 2 ? strtoull(arguments[2], NULL, 10) : 1;
+    key[15] = 1;
+    sd_set_key(&placer.hash, 8, key, sizeof key, person);
+    sd_set_key(&placer.tag, 7, key, sizeof key, person);
+    placer.slots = slots;
+    placer.trust.networks = networks;
+    networks[0] = (sd_network){4, {10}, {0xff}};
+    networks[1] = (sd_network){16, {0}, {0}};
+    networks[2] = (sd_network){4, {127, 0, 0, 1}, {0xff, 0xff, 0xff, 0xff}};
+
+    for (uint64_t number = 0; number < inputs; number++) {
+        const piece *head_of = &heads[below(COUNT_OF(heads))];
+        memcpy(input, head_of->text, head_of->size);
+        input_size = head_of->size;
+        for (size_t times = below(5); times-- > 0;) mutate();
+        sd_limits limits = {8190, 100, 8190, 32768};
+        if (below(4) == 0)
+            limits = (sd_limits){14 + (uint32_t)below(40), 1 + (uint32_t)below(6),
+                                 5 + (uint32_t)below(60), 30 + (uint32_t)below(200)};
+        if (below(8) == 0) limits = (sd_limits){SD_SIZE_MOST, 1000, SD_SIZE_MOST, SD_SIZE_MOST};
+
+        uint8_t *data = exact(input_size);
+        sd_head *head = malloc(sizeof *head), *other = malloc(sizeof *other);
+        if (head == NULL || other == NULL) abort();
+        sd_verdict verdict = sd_read_head(data, input_size, 0, &limits, head);
+        verdicts[verdict]++;
+        if (verdict == SD_HEAD) {
+            check_head(data, head);
+            place(&placer, data, head);
+        }
+        /* The same bytes in pieces. */
+        sd_verdict then = SD_INCOMPLETE;
+        for (size_t seen = 0; seen < input_size && then == SD_INCOMPLETE;) {
+            size_t size = seen + 1 + below(below(4) ? input_size - seen : 3);
+            if (size > input_size) size = input_size;
+            uint8_t *part = exact(size);
+            then = sd_read_head(part, size, seen, &limits, other);
+            free(part);
+            seen = size;
+        }
+        /* Without a new line ending only lengths are looked at, so more may be incomplete. */
+        if (input_size && then != verdict && !(verdict == SD_UNUSUAL && then == SD_INCOMPLETE))
+            fail("another verdict when it comes in pieces");
+        if (then == SD_HEAD && other->size != head->size) fail("another head in pieces");
+        free(other);
+        free(head);
+        free(data);
+    }
+    printf("%llu inputs: %llu heads, %llu incomplete, %llu for Python\n",
+           (unsigned long long)inputs, (unsigned long long)verdicts[SD_HEAD],
+           (unsigned long long)verdicts[SD_INCOMPLETE], (unsigned long long)verdicts[SD_UNUSUAL]);
+    return 0;
+}

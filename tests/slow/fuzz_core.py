@@ -1,0 +1,108 @@
+"""Fuzzes the compiled core: its answers must be Python's, or it must ask Python.
+
+``python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --seed 1``
+
+Heads are mutated requests of the corpus and plain heads, whole and arriving in pieces, under
+several limits. Placements are of every affinity source, from generated and mutated requests, over
+several sets of slots, trusted peers and seeds. Ends with status 1 at the first difference.
+"""
+
+import argparse
+import multiprocessing
+import random
+import sys
+import time
+from collections import Counter
+
+from tests.core_agreement import NATIVE, PEERS, PLAIN, Heads, Placements
+from tests.corpus.reading import load
+from tests.slow.fuzz_heads import DEFAULT, LONGEST, PROCESSES, TIGHT, mutate
+
+HEADS_A_BLOCK = 5000
+PLACEMENTS_A_BLOCK = 2000
+PLACEMENTS_A_POLICY = 50
+PLAIN_SHARE = 0.6
+
+Result = tuple[Counter[str], str | None]
+
+_corpus: list[bytes] = []
+
+
+def heads(seed: str, count: int) -> Result:
+    """So many heads; how often each verdict came, and the first difference."""
+    assert NATIVE is not None
+    if not _corpus:
+        _corpus.extend(case.data for case in load() if len(case.data) <= LONGEST // 2)
+    chance = random.Random(seed)
+    both = Heads(NATIVE)
+    for _ in range(count):
+        corpus = PLAIN if chance.random() < PLAIN_SHARE else _corpus
+        data = mutate(corpus, chance)
+        limits = TIGHT if chance.random() < 0.2 else DEFAULT
+        ends = sorted(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 0, 1, 3))))
+        difference, _verdict = both.difference(data, limits, [*ends, len(data)])
+        if difference is not None:
+            return Counter(), f"seed {seed}, {limits}, {data!r}, cut at {ends}: {difference}"
+    return Counter({**both.own, "asked": both.asked}), None
+
+
+def placements(seed: str, count: int) -> Result:
+    """So many placements; how often each source gave the key, and the first difference."""
+    assert NATIVE is not None
+    chance = random.Random(seed)
+    both = Placements(NATIVE, chance)
+    done = 0
+    while done < count:
+        for policy in both.policies():
+            for _ in range(PLACEMENTS_A_POLICY):
+                data, peer = both.head(policy.table.seed), chance.choice(PEERS)
+                if chance.random() < 0.2:
+                    data = mutate([data, *PLAIN], chance)
+                difference = both.difference(policy, data, peer)
+                if difference is not None:
+                    return Counter(), f"seed {seed}, {policy}, {data!r} from {peer}: {difference}"
+            done += PLACEMENTS_A_POLICY
+    return Counter({**both.own, "asked": both.asked}), None
+
+
+def block(arguments: tuple[str, str, int]) -> Result:
+    """One block of either kind."""
+    kind, seed, count = arguments
+    return (heads if kind == "heads" else placements)(seed, count)
+
+
+def main() -> int:
+    """Run from the command line; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--count", type=int, default=10_000_000, help="heads")
+    parser.add_argument("--placements", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if NATIVE is None:
+        print("the compiled core is not built: nothing to compare")
+        return 0
+    for kind, count, size in (
+        ("heads", options.count, HEADS_A_BLOCK),
+        ("placements", options.placements, PLACEMENTS_A_BLOCK),
+    ):
+        started = time.monotonic()
+        blocks = [
+            (kind, f"{options.seed}:{kind}:{number}", min(size, count - number * size))
+            for number in range(-(-count // size))
+        ]
+        seen: Counter[str] = Counter()
+        # A fork would take the state of the parent's threads along.
+        with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
+            for some, difference in pool.imap(block, blocks, chunksize=4):
+                seen += some
+                if difference is not None:
+                    print(f"DIFFERENCE: {difference}")
+                    return 1
+        tally = ", ".join(f"{name} {number}" for name, number in sorted(seen.items()))
+        seconds = time.monotonic() - started
+        print(f"{count} {kind} in {seconds:.0f} s, no difference: {tally}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
