@@ -19,7 +19,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SEED = ROOT / "tests" / "seed"
 START_SECONDS = 30.0
-TWISTD = [sys.executable, "-m", "twisted", "--nodaemon", "--pidfile=", "stickyd"]
 
 
 def free_port() -> int:

@@ -26,13 +26,8 @@ Senders = dict[int, socket.socket]
 
 _log = Logger("stickyd")
 
-_LEVELS = (
-    *[LogLevel.critical] * 3,
-    LogLevel.error,
-    LogLevel.warn,
-    *[LogLevel.info] * 2,
-    LogLevel.debug,
-)
+_LEVELS = [LogLevel.critical] * 3 + [LogLevel.error, LogLevel.warn]
+_LEVELS += [LogLevel.info] * 2 + [LogLevel.debug]
 """By priority of syslog(3)."""
 
 

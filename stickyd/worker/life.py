@@ -92,7 +92,7 @@ class Life:
         keys.bind(slot, chosen.seed, known.made.append if known is not None else lambda key: None)
         app = load_app(self._reactor, chosen)
         self._retirement = Retirement.load(chosen.on_retire, slot)
-        if told["only_load"]:
+        if told.get("only_load"):
             # Nobody is served, and so nobody's state is handed over.
             self._retirement = Retirement(slot, None)
         await app.start()
