@@ -42,7 +42,7 @@ class LingeringClose:
         self._over = over
         self._sweeper = sweeper
         self._socket = sock
-        self._last = last
+        self._last = memoryview(last)
         self._said = False
         self._until = reactor.seconds() + LINGER_MOST
         self.deadline: float | None = reactor.seconds() + LINGER_SILENCE
@@ -115,7 +115,8 @@ class LingeringClose:
         self._sweeper.discard(self)
         self._reactor.removeReader(self)
         self._reactor.removeWriter(self)
-        return self._socket, self._last
+        last, self._last = bytes(self._last), memoryview(b"")
+        return self._socket, last
 
     def _close(self) -> None:
         if self.deadline is None:

@@ -97,7 +97,9 @@ class AsgiExchange(HeadReader):
         """The client is gone; the app hears of it."""
         if not self._over:
             self._over = True
+            self._unsent.clear()
             (self._websocket or self._protocol).connection_lost(reason.value)
+            self._part()
 
     # ---- in the place of asyncio's transport
 
@@ -156,6 +158,8 @@ class AsgiExchange(HeadReader):
         self._finish(True)
         if self._websocket is not None:
             self._app.call_soon(self._websocket.connection_lost, None)
+        # Later: `complete` may follow, and needs the protocol object.
+        self._app.call_soon(self._part)
 
     # ---- the answer
 
@@ -255,6 +259,13 @@ class AsgiExchange(HeadReader):
         protocol.connections.discard(protocol)
         protocol.cycle = protocol.transport = protocol.flow = protocol.parser = None
         self._app.free.append(protocol)
+
+    def _part(self) -> None:
+        """Break the reference cycle with a protocol object that is not given back."""
+        self._websocket = None
+        protocol = self._protocol
+        if protocol.transport is self:
+            protocol.cycle = protocol.transport = protocol.flow = protocol.parser = None
 
     def _finish(self, last: bool) -> None:
         if self._over:

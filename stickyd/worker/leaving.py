@@ -158,6 +158,7 @@ class Leaving:
             entry = self.transport.entry
             end_connection(self._let_go(), copied=entry is not None)
             self.worker.ended(entry)
+            self.transport.release()
 
     def _linger(self, last: bytes) -> None:
         last = self.transport.unsent() + last
@@ -169,11 +170,13 @@ class Leaving:
             entry.occupy()
         over = partial(worker.ended, entry)
         LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
+        self.transport.release()
 
     def _let_go(self) -> int:
         """Forget the connection; the descriptor is the caller's."""
         self.state = State.OVER
         self._buffer = b""
+        self._goodbye = None
         self.deadline = None
         descriptor = self.transport.detach()
         self.worker.forget(self)
@@ -198,6 +201,8 @@ class Leaving:
         # Nothing is due to a client whose connection an app has taken over.
         due = self.state is not State.PINNED
         self.state = State.OVER
+        self._buffer = b""
+        self._goodbye = None
         self.deadline = None
         self.worker.ended(self.transport.entry)
         self.worker.forget(self)

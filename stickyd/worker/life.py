@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from stickyd import control, keys
 from stickyd.board import Board
-from stickyd.collector import leave_alone_what_is_there
+from stickyd.collector import GrowthCollector, leave_alone_what_is_there
 from stickyd.ledger import Ledger
 from stickyd.places import Tally
 from stickyd.routing.policy import Placement
@@ -72,6 +72,7 @@ class Life:
         except control.CannotLoad as error:
             raise with_traceback(error) if chosen.display_tracebacks else error from None
         leave_alone_what_is_there()
+        self._garbage = GrowthCollector()
         LoopingCall(self._beat).start(BEAT_EVERY, now=False)
         if self._told_to_end:
             self._reactor.callLater(0, self.told_to_end)
@@ -130,6 +131,7 @@ class Life:
         assert self.worker is not None
         self.worker.tally.beat(self._reactor.seconds())
         self.worker.settle()
+        self._garbage.look()
         counters = self.counters()
         if counters != self._told:
             self._told = counters

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet import interfaces, main
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionAborted
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -24,6 +25,8 @@ from stickyd.worker.poller import READ, WRITE, Poller
 READ_MOST = 65536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _QUEUED = struct.Struct("i")
+
+_log = Logger("stickyd")
 
 
 @implementer(interfaces.ITCPTransport)
@@ -148,7 +151,8 @@ class ClientTransport(Ends, FileDescriptor):
                 raise TypeError(f"data must be bytes, not {type(data).__name__}")
             self._tempDataBuffer.append(data)
             self._tempDataLen += len(data)
-            if self.producer is not None:
+            # Once: a producer may count how often it is paused.
+            if self.producer is not None and not self.producerPaused:
                 self._maybePauseProducer()
             if not self.corked:
                 self.startWriting()
@@ -276,12 +280,35 @@ class ClientTransport(Ends, FileDescriptor):
         """The connection has ended."""
         if not self.connected:
             return
-        super().connectionLost(reason)
+        try:
+            super().connectionLost(reason)
+        except Exception:
+            # An app's fault must not keep the connection open.
+            _log.failure("a producer failed at the end of its connection")
         # Shut down first, it would end by a FIN, and the client take that for an end in order.
         end_connection(self.detach(), copied=self.entry is not None and not self._aborting)
-        self.channel.connectionLost(reason)
-        if self.protocol is not self.channel:
-            self.protocol.connectionLost(reason)
+        try:
+            self.channel.connectionLost(reason)
+            if self.protocol is not self.channel:
+                self.protocol.connectionLost(reason)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Drop what is unsent, and every reference to who may refer to us.
+
+        Apps keep requests, and so this object, for longer than a connection lasts; and an
+        object in a reference cycle is freed only by the collector, which may run hours later.
+        """
+        self._tempDataBuffer, self._tempDataLen = [], 0
+        self._left_over = False
+        self.channel = self.protocol = None
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            try:
+                producer.stopProducing()
+            except Exception:
+                _log.failure("a producer failed at the end of its connection")
 
     def logPrefix(self) -> str:
         """For the log."""

@@ -80,7 +80,11 @@ class WebExchange:
 
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone; the app hears of it through ``notifyFinish``."""
-        self._request.connectionLost(reason)
+        request, self._request = self._request, None
+        if request is not None:
+            request.connectionLost(reason)
+            # It refers to the request, and the request to it.
+            request.producer = None
 
     # ---- for the request
 
@@ -106,7 +110,7 @@ class WebExchange:
         lines = [b"%b %b %b\r\n" % (version, code, reason)]
         coding = b""
         upgrade = b""
-        sized = code in _NO_BODY or self._request.method == b"HEAD"
+        sized = code in _NO_BODY or self._head.method == b"HEAD"
         # `Headers` writes every name in one way only.
         for name, values in headers.getAllRawHeaders():
             if name == b"Connection":

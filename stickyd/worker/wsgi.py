@@ -1,6 +1,5 @@
 """WSGI apps (PEP 3333): Twisted's own `WSGIResource`, on threads of the worker."""
 
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable
@@ -129,6 +128,8 @@ class _Call:
         self._request = request
         self._ahead = 0
         self._started = False
+        # The answer has begun to go out.
+        self._begun = False
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.multiprocess"] = self._resource.multiprocess
@@ -136,10 +137,17 @@ class _Call:
         environ["wsgi.errors"] = sys.stderr
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
-            write = start_response(_with_reason(status), headers, exc_info)
+            try:
+                if exc_info is not None and self._begun:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                # It would be in a reference cycle with this frame (PEP 3333).
+                exc_info = None
+            write = start_response(_with_reason(status), headers)
             self._started = True
 
             def paced(data: bytes) -> None:
+                self._begun = True
                 write(data)
                 self._pace(data)
 
@@ -158,12 +166,14 @@ class _Call:
             parts = self._resource.app(environ, start)
             for part in parts:
                 self._check_started()
+                self._begun = self._begun or bool(part)
                 yield part
                 self._pace(part)
             self._check_started()
         except Exception:
-            # Raises the error again if the answer has begun.
-            start_response("500 Internal Server Error", _PLAIN_TEXT, sys.exc_info())
+            if self._begun:
+                raise
+            start_response("500 Internal Server Error", _PLAIN_TEXT)
             _log.failure("the WSGI app failed on a request")
             page = traceback.format_exc() if self._resource.show_tracebacks else _ERROR_PAGE
             yield page.encode("utf-8", "backslashreplace")
