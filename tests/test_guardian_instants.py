@@ -25,10 +25,10 @@ from stickyd.handoff.frame import Frame, Kind
 from stickyd.handoff.inbox import make_inbox
 from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import Ledger
-from stickyd.lingering import LingeringClose
 from stickyd.master.guardian import Guardian
 from stickyd.places import Places, Tally
 from stickyd.worker.apps import WebApp
+from stickyd.worker.parting import Parting
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
 from tests.stepping import SteppingReactor
@@ -242,7 +242,7 @@ class World:
             # Python would close what it holds when it is collected.
             channel.transport.detach()
         for member in worker.sweeper.members:
-            if isinstance(member, LingeringClose):
+            if isinstance(member, Parting):
                 member._socket.detach()
         worker.poller.close()
         worker._intake._inbox._receiver.close()

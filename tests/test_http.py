@@ -6,7 +6,6 @@ import random
 import socket
 import time
 
-from stickyd.lingering import LINGER_MOST
 from tests import shared
 from tests.daemon import Daemon, Reader, read_all, request, splits, wait_for
 from tests.extent import slow
@@ -221,21 +220,6 @@ class Ends(shared.Shared):
         self.sock.sendall(head[:-2] + b"Connection: close\r\n\r\n")
         self.assertEqual(len(self.reader.response().body), 200_000)
         self.assertTrue(self.reader.at_end())
-
-    def test_who_has_announced_its_last_request_is_not_waited_for(self) -> None:
-        self.sock.sendall(request("10.0.0.1", "/hello")[:-2] + b"Connection: close\r\n\r\n")
-        self.assertEqual(self.reader.response().status, 200)
-        self.assertTrue(self.reader.at_end())
-
-        def is_closed() -> bool:
-            try:
-                self.sock.send(b"x")
-            except OSError:
-                return True
-            return False
-
-        # One that lingers is kept as long as the client sends.
-        wait_for(is_closed, LINGER_MOST - 2, "the connection is closed and not only finished")
 
     def test_refusal_after_pipelined_requests(self) -> None:
         self.sock.sendall(request("10.0.0.1", "/hello") + b"BAD\r\n\r\n" + request("1.1.1.1"))

@@ -26,12 +26,12 @@ from stickyd.handoff.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.handoff.inbox import make_inbox
 from stickyd.handoff.outbox import InboxSender
 from stickyd.ledger import Ledger
-from stickyd.lingering import LingeringClose
 from stickyd.master.guardian import Guardian
 from stickyd.master.replacing import place_anew
 from stickyd.places import Places, Tally
 from stickyd.settings import Settings
 from stickyd.worker.apps import WebApp
+from stickyd.worker.parting import Parting
 from stickyd.worker.worker import Worker
 from tests.daemon import workers_in
 from tests.extent import SLOW
@@ -314,7 +314,7 @@ class Ownership(RuleBasedStateMachine):
         for channel in list(worker._channels):
             os.close(channel.transport.detach())
         for member in worker.sweeper.members:
-            if isinstance(member, LingeringClose):
+            if isinstance(member, Parting):
                 member._socket.close()
         worker.poller.close()
         worker._intake._inbox._receiver.close()

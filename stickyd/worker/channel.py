@@ -36,8 +36,6 @@ class Channel(Receiving):
         self.ending = False
         self._scanned = 0
         self._advancing = False
-        # The request being answered is the client's last, as it has said itself.
-        self._last_asked = False
 
     # ---- adoption
 
@@ -181,17 +179,12 @@ class Channel(Receiving):
             # The last answer has all the time that any answer has.
             self.transport.flush()
             if self.transport.flushed():
-                self.close(may_send=not self.client_done and not self._has_sent_all())
+                self.close(may_send=not self.client_done)
         return False
-
-    def _has_sent_all(self) -> bool:
-        """Whether the client has said that nothing will follow, and nothing has."""
-        return self._last_asked and not self._buffer and self.transport.is_drained()
 
     # ---- a request
 
     def _serve(self, head: Head) -> None:
-        self._last_asked = not head.keep_alive
         self._buffer = self._buffer[head.size :]
         self._scanned = 0
         self._came_with = False

@@ -3,7 +3,6 @@ an app takes it over.
 """
 
 import os
-import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,11 +12,12 @@ from twisted.python.failure import Failure
 
 from stickyd.handoff.frame import Frame, Kind
 from stickyd.ledger import Entry
-from stickyd.lingering import LingeringClose, end_connection
+from stickyd.lingering import end_connection
 from stickyd.wire.refusal import BUSY, Refusal
 from stickyd.worker.access_log import LoggedRequest
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
+from stickyd.worker.parting import Parting
 from stickyd.worker.transport import ClientTransport
 
 Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
@@ -152,7 +152,8 @@ class Leaving:
         :param may_send: the client has just been answered and may be sending on,
             which must not cost it the answer (RFC 9112, 9.6).
         """
-        if may_send or self._buffer or not self.transport.flushed():
+        transport = self.transport
+        if may_send or self._buffer or not transport.flushed() or transport.queued():
             self._linger(b"")
         else:
             entry = self.transport.entry
@@ -161,24 +162,36 @@ class Leaving:
             self.transport.release()
 
     def _linger(self, last: bytes) -> None:
-        last = self.transport.unsent() + last
-        sock = socket.socket(fileno=self._let_go())
-        # To the socket object itself; the descriptor is non-blocking already.
-        sock.settimeout(0)
-        worker, entry = self.worker, self.transport.entry
-        if entry is not None:
-            entry.occupy()
-        over = partial(worker.ended, entry)
-        LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
-        self.transport.release()
+        transport = self.transport
+        parts = transport.unsent()
+        if last:
+            parts.append(last)
+        Parting(self.worker, self._let_go(watched=True), parts, transport.entry)
+        transport.release()
 
-    def _let_go(self) -> int:
-        """Forget the connection; the descriptor is the caller's."""
+    def lose(self) -> None:
+        """For the transport: the app has asked for the end, and what it had written is sent."""
+        reason = Failure(ConnectionDone())
+        protocol = self.transport.protocol
+        due = self.state is not State.PINNED
+        exchange = self._end_exchange()
+        self._linger(b"")
+        if exchange is not None:
+            self.worker.counters.lost += due
+            exchange.connectionLost(reason)
+        if protocol is not self:
+            protocol.connectionLost(reason)
+
+    def _let_go(self, *, watched: bool = False) -> int:
+        """Forget the connection; the descriptor is the caller's.
+
+        :param watched: the poller goes on to watch it for reading.
+        """
         self.state = State.OVER
         self._buffer = b""
         self._goodbye = None
         self.deadline = None
-        descriptor = self.transport.detach()
+        descriptor = self.transport.detach(watched=watched)
         self.worker.forget(self)
         return descriptor
 

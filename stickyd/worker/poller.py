@@ -47,6 +47,10 @@ class Poller:
             self._epoll.register(descriptor, events)
             self._members[descriptor] = member
 
+    def inherit(self, descriptor: int, member: Member) -> None:
+        """What is watched is ``member``'s from now on; watched for the same events."""
+        self._members[descriptor] = member
+
     def forget(self, descriptor: int) -> None:
         """Watch no longer; before the descriptor is closed, since other processes may hold it."""
         if self._members.pop(descriptor, None) is not None:

@@ -23,10 +23,16 @@ from stickyd.worker.gathering import Parts, send_parts
 from stickyd.worker.poller import READ, WRITE, Poller
 
 READ_MOST = 65536
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _QUEUED = struct.Struct("i")
 
 _log = Logger("stickyd")
+
+
+def queued_in(descriptor: int) -> int:
+    """Bytes that the kernel has for a peer which has not acknowledged them (SIOCOUTQ, tcp(7))."""
+    queued = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_QUEUED.size))
+    return int(_QUEUED.unpack(queued)[0])
 
 
 @implementer(interfaces.ITCPTransport)
@@ -135,13 +141,6 @@ class ClientTransport(Ends, FileDescriptor):
         self.channel.clientDone()
         return None
 
-    def is_drained(self) -> bool:
-        """Whether nothing is left in the socket; something that is may be taken out for this."""
-        try:
-            return not os.read(self._fd, READ_MOST)
-        except OSError:
-            return True
-
     # ---- writing
 
     def write(self, data: bytes) -> None:
@@ -209,8 +208,11 @@ class ClientTransport(Ends, FileDescriptor):
         What the kernel holds for it is not taken: the kernel reports room in lumps
         that a client of a modest pace may need minutes for.
         """
-        queued = fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(_QUEUED.size))
-        return self._sent - int(_QUEUED.unpack(queued)[0])
+        return self._sent - self.queued()
+
+    def queued(self) -> int:
+        """Bytes sent that the client's kernel has not acknowledged."""
+        return queued_in(self._fd)
 
     def doWrite(self) -> Any:
         """Go on writing; tells the channel of progress, and when everything is sent."""
@@ -244,18 +246,22 @@ class ClientTransport(Ends, FileDescriptor):
         """Bytes written since the connection came, sent or not."""
         return self._sent + self._tempDataLen
 
-    def unsent(self) -> bytes:
+    def unsent(self) -> Parts:
         """Take what is written and not yet sent."""
-        rest = b"".join(self._tempDataBuffer)
+        rest = self._tempDataBuffer
         self._tempDataBuffer, self._tempDataLen = [], 0
         self._left_over = False
         return rest
 
     # ---- the end
 
-    def detach(self) -> int:
-        """Give up the descriptor, without a word to the client; the caller owns it."""
-        self._watch(0)
+    def detach(self, *, watched: bool = False) -> int:
+        """Give up the descriptor, without a word to the client; the caller owns it.
+
+        :param watched: the poller goes on to watch it for reading, for who inherits it.
+        """
+        self._watch(READ if watched else 0)
+        self._interest = 0
         self.connected = 0
         self.disconnected = 1
         descriptor, self._fd = self._fd, -1
@@ -264,11 +270,15 @@ class ClientTransport(Ends, FileDescriptor):
             self._handle = None
         return descriptor
 
+    def _postLoseConnection(self) -> None:
+        """For `FileDescriptor`: everything is sent that was when the app asked for the end."""
+        self.channel.lose()
+
     def abortConnection(self) -> None:
         """End at once; the client sees a reset, of a guarded connection when its copy is closed."""
         if self.connected:
             self._aborting = True
-            self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self.end(ConnectionAborted())
 
     def end(self, why: BaseException) -> None:

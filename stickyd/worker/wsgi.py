@@ -1,5 +1,6 @@
 """WSGI apps (PEP 3333): Twisted's own `WSGIResource`, on threads of the worker."""
 
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable

@@ -120,6 +120,10 @@ class Pages:
         """Answers without reading the body."""
         await answer(self.send, b"no thanks", 403)
 
+    async def early(self):
+        """Answers with ?n= bytes without reading the body."""
+        await answer(self.send, b"e" * int(self.asked["n"]))
+
     async def echo(self):
         """Answers while it reads."""
         await begin(self.send)

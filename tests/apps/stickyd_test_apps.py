@@ -143,6 +143,12 @@ class Page(Resource):
         """Speaks another protocol to who offers it."""
         return Upgrading().render_GET(request)
 
+    def cut(self, request):
+        """Ends the connection itself."""
+        request.write(b"From worker %b cut " % SLOT)
+        request.loseConnection()
+        return NOT_DONE_YET
+
     def close(self, request):
         request.setHeader("Connection", "close")
         return b"From worker %b close " % SLOT
