@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from stickyd.wire.head import Head
 from stickyd.worker.asgi_exchange import AsgiExchange
+from stickyd.worker.asgi_handshakes import with_checked_handshakes
 from stickyd.worker.asgi_tracebacks import with_tracebacks
 from stickyd.worker.channel import Channel
 from stickyd.worker.lifespan import Lifespan
@@ -63,6 +64,7 @@ class AsgiApp:
         if show_tracebacks:
             # Outermost: whatever style the app is of, it is ASGI 3 by now.
             self.config.loaded_app = with_tracebacks(self.config.loaded_app)
+        self.config.loaded_app = with_checked_handshakes(self.config.loaded_app)
         self.server_state = ServerState()
         self.lifespan = Lifespan(self.config.loaded_app)
         self.closing = False

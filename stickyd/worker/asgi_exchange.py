@@ -15,7 +15,8 @@ from zope.interface import implementer
 from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.body import BodyPart, ChunkedReader
 from stickyd.wire.head import Head
-from stickyd.wire.refusal import Refusal
+from stickyd.wire.refusal import BROKEN, Refusal
+from stickyd.wire.response import NO_CONTENT, BadResponse, rewritten
 from stickyd.worker.asgi_reader import HeadReader
 from stickyd.worker.channel import Channel
 from stickyd.worker.gate import State
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 WRITE_AHEAD = 65536
 """Bytes that wait for the client before the app's ``send`` waits too."""
 
-_CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @implementer(IPullProducer)
@@ -52,6 +53,8 @@ class AsgiExchange(HeadReader):
         self._unsent: list[bytes] = []
         self._size = 0
         self._unchunk: ChunkedReader | None = None
+        # What follows is not sent.
+        self._muted = False
         self._websocket: Any = None
         frame = channel.frame
         policy = channel.worker.policy
@@ -73,6 +76,11 @@ class AsgiExchange(HeadReader):
         protocol.on_headers_complete()
 
     # ---- for the channel
+
+    @property
+    def to_head(self) -> bool:
+        """Whether the request's method is HEAD."""
+        return self._head.method == b"HEAD"
 
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""
@@ -119,7 +127,7 @@ class AsgiExchange(HeadReader):
 
     def write(self, data: bytes) -> None:
         """Write; it goes out when the answer is whole, or at the end of this turn of the loop."""
-        if self._over or not data:
+        if self._over or not data or self._muted:
             return
         if not self.begun:
             data = self._first(data)
@@ -154,6 +162,9 @@ class AsgiExchange(HeadReader):
         """End: what is written goes out, and nothing follows."""
         if self._over:
             return
+        if not self.begun:
+            # uvicorn has refused what the app says before any of it was written.
+            self._break_off()
         self._protocol.connections.discard(self._protocol)
         self._finish(True)
         if self._websocket is not None:
@@ -164,31 +175,42 @@ class AsgiExchange(HeadReader):
     # ---- the answer
 
     def _first(self, data: bytes) -> bytes:
-        """The head of the answer, as uvicorn wrote it."""
-        if data.startswith(b"HTTP/1.1 100"):
+        """The head of the answer, as uvicorn wrote it; of a WebSocket's refusal, all of it."""
+        if data == _CONTINUE:
             return data
         self.begun = True
+        try:
+            data, left, last = rewritten(
+                self._head, data, self._upgrades, self._channel.worker.header_line
+            )
+        except BadResponse:
+            self._break_off()
+            # To the app, and from there into the log.
+            raise
         # The status line is uvicorn's: HTTP/1.1, a blank, three digits.
         self.status = int(data[9:12])
-        line = self._channel.worker.header_line
-        if line:
-            data = data.replace(b"\r\n", b"\r\n" + line, 1)
-        if not self._head.minor:
-            data = self._first_of_1_0(data)
-        if self._websocket is not None and data.startswith(b"HTTP/1.1 101"):
+        self._last = last
+        # A protocol object that a WebSocket has given back is another request's.
+        cycle = None if self._upgrades else self._protocol.cycle
+        if self._websocket is not None and self.status == 101:
             self._channel.pin(self._websocket.shutdown)
             self._transport.protocol = self
+        elif left == NO_CONTENT:
+            self._muted = True
+            if cycle is not None:
+                # It does not count what is not sent.
+                cycle.chunked_encoding, cycle.expected_content_length = True, 0
+        elif not self._head.minor and cycle is not None and cycle.chunked_encoding:
+            self._unchunk = ChunkedReader()
         return data
 
-    def _first_of_1_0(self, data: bytes) -> bytes:
-        """Without chunks (RFC 9112, 6.1), and persistent only if it says so (appendix C.2.2)."""
-        if _CHUNKED in data:
-            self._unchunk = ChunkedReader()
-            self._last = True
-            return data.replace(_CHUNKED, b"\r\nconnection: close\r\n", 1)
-        if self._protocol.cycle.keep_alive:
-            return data.replace(b"\r\n", b"\r\nconnection: keep-alive\r\n", 1)
-        return data
+    def _break_off(self) -> None:
+        """Answer with a 500 in the place of the app."""
+        self.begun = self._last = self._muted = True
+        self.status = BROKEN.status
+        if not self._unsent:
+            self._app.flush_soon(self)
+        self._unsent.append(BROKEN.response(to_head=self.to_head))
 
     def _without_chunks(self, data: bytes) -> bytes:
         assert self._unchunk is not None
@@ -247,7 +269,8 @@ class AsgiExchange(HeadReader):
 
     def complete(self) -> None:
         """For the protocol object: the answer is whole."""
-        if self._unsent and self._channel.state is State.BODY and not self._over:
+        early = self._unsent and self._channel.state is State.BODY and not self._over
+        if early and not self._last:
             # It ends the connection, and the head has not gone out yet.
             self._unsent[0] = self._unsent[0].replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
         self._give_back()

@@ -26,6 +26,7 @@ from stickyd.worker.gate import State, Step
 from stickyd.worker.receiving import READ_AHEAD, Receiving
 
 _log = Logger("stickyd")
+_FAILED = Refusal(500, "the request could not be processed")
 
 
 class Channel(Receiving):
@@ -189,15 +190,20 @@ class Channel(Receiving):
         self._scanned = 0
         self._came_with = False
         self._head_until = None
-        if not head.length:
-            self._exchange = exchange = self.worker.begin(self, head)
-            self._deliver(exchange)
-            return
-        reader = body_reader(head.length, self.worker.limits)
+        reader = body_reader(head.length, self.worker.limits) if head.length else None
         if isinstance(reader, Refusal):
             self.refuse(reader)
             return
-        self._exchange = exchange = self.worker.begin(self, head)
+        try:
+            self._exchange = exchange = self.worker.begin(self, head)
+        except Exception:
+            # A file for the body cannot be made, or a request factory of the app's has failed.
+            _log.failure("a request could not be taken up")
+            self.refuse(_FAILED)
+            return
+        if reader is None:
+            self._deliver(exchange)
+            return
         if head.expects_continue and not self._buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._begin_body(reader)
@@ -210,7 +216,7 @@ class Channel(Receiving):
         except Exception:
             _log.failure("the app failed on a request")
             if self._exchange is exchange:
-                self.refuse(Refusal(500, "the request could not be processed"))
+                self.refuse(_FAILED)
             return
         if self.state is State.ANSWER and not self._advancing:
             self._arm()

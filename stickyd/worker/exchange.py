@@ -24,6 +24,10 @@ class Exchange(Protocol):
     status: int
     invites: bool
 
+    @property
+    def to_head(self) -> bool:
+        """Whether the request's method is HEAD."""
+
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""
 

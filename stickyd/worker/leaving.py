@@ -139,8 +139,9 @@ class Leaving:
     def refuse(self, refusal: Refusal) -> None:
         """Answer with a refusal and end; what lies behind it is never read as a request."""
         self.worker.counters.refused[refusal.status] += 1
-        begun = self._exchange is not None and self._exchange.begun
-        last = b"" if begun else refusal.response()
+        asked = self._exchange
+        begun = asked is not None and asked.begun
+        last = b"" if begun else refusal.response(to_head=asked is not None and asked.to_head)
         exchange = self._end_exchange(refusal.status, len(last))
         if exchange is not None:
             exchange.connectionLost(Failure(ConnectionDone(refusal.why)))

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from twisted.logger import Logger
+
 from stickyd.handoff.frame import Frame
 from stickyd.wire.body import BodyPart, ChunkedReader, LengthReader
-from stickyd.wire.refusal import Refusal
+from stickyd.wire.refusal import NOT_STORED, Refusal
 from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.timed import Timed
+
+_log = Logger("stickyd")
 
 READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
@@ -45,7 +49,12 @@ class Receiving(Timed):
             return
         assert isinstance(part, BodyPart)
         if part.data:
-            self._exchange.bodyReceived(part.data)
+            try:
+                self._exchange.bodyReceived(part.data)
+            except OSError as error:
+                _log.error("a request body cannot be stored: {why}", why=error)
+                self.refuse(NOT_STORED)
+                return
         if part.rest is None:
             self._arm()
             return

@@ -130,6 +130,9 @@ class LeanRequest(server.Request):
 
     def write(self, data: bytes) -> None:
         """Write part of the answer's body; its head goes before the first one."""
+        if type(data) is not bytes:
+            # What is no bytes is found before a head says 200.
+            data = b"".join((data,))
         if (
             self.startedWriting
             or self.finished
@@ -144,18 +147,20 @@ class LeanRequest(server.Request):
         self.startedWriting = 1
         code = self.code
         headers = self.responseHeaders
-        sized = headers.getRawHeaders(b"Content-Length")
+        # As its methods, which look every name up in all its spellings.
+        raw = headers._rawHeaders
+        sized = raw.get(b"Content-Length")
         bodiless = code in _NO_BODY
         if (
             self.defaultContentType is not None
             and code not in _NO_TYPE
             and not (sized and sized[0] == b"0")
-            and not headers.hasHeader(b"Content-Type")
+            and b"Content-Type" not in raw
         ):
             headers.setRawHeaders(b"Content-Type", (self.defaultContentType,))
         head = self.method == b"HEAD"
-        if sized is None and not head and not bodiless and self.clientproto == b"HTTP/1.1":
-            headers.setRawHeaders(b"Transfer-Encoding", (b"chunked",))
+        if not sized and not head and not bodiless and self.clientproto == b"HTTP/1.1":
+            raw[b"Transfer-Encoding"] = [b"chunked"]
             self.chunked = 1
         if self.cookies:
             headers.setRawHeaders(b"Set-Cookie", self.cookies)

@@ -1,18 +1,22 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IPullProducer
+from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import NO_BODY_CODES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import INonQueuedRequestFactory
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.head import CHUNKED, Head, origin_form
-from stickyd.wire.refusal import Refusal
+from stickyd.wire.refusal import BROKEN, Refusal
+from stickyd.wire.response import NO_CONTENT, BadResponse, response_head
 from stickyd.worker.channel import Channel
 from stickyd.worker.request import LeanRequest
 
@@ -20,12 +24,30 @@ GOING_AWAY = 1012
 """The worker ends and another one takes its place: "service restart" in the WebSocket registry
 of close codes (RFC 6455, 11.7)."""
 
-_NO_BODY = frozenset(b"%d" % code for code in NO_BODY_CODES)
+_log = Logger("stickyd")
 
 
 @lru_cache(maxsize=4096)
 def _address(host: str, port: int) -> IPv4Address | IPv6Address:
     return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
+
+
+@implementer(IPullProducer)
+class _Pulled:
+    """A pull producer that comes to its end though what it writes is not sent (to HEAD, say)."""
+
+    def __init__(self, exchange: "WebExchange", producer: Any) -> None:
+        self._exchange = exchange
+        self._producer = producer
+
+    def resumeProducing(self) -> None:
+        """For the transport."""
+        self._producer.resumeProducing()
+        self._exchange.pulled()
+
+    def stopProducing(self) -> None:
+        """For the transport: the connection is lost."""
+        self._producer.stopProducing()
 
 
 class WebExchange:
@@ -46,7 +68,8 @@ class WebExchange:
         self.begun = False
         self.status = 0
         self._last = not head.keep_alive
-        self._declared: int | None = None
+        # What the response may still have of content; see `response_head`.
+        self._left: int | None = NO_CONTENT
         self.length = head.length
         self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
         self._target, self._authority = origin_form(head)
@@ -70,13 +93,33 @@ class WebExchange:
 
     # ---- for the channel
 
+    @property
+    def to_head(self) -> bool:
+        """Whether the request's method is HEAD."""
+        return self._head.method == b"HEAD"
+
     def bodyReceived(self, data: bytes) -> None:
-        """Part of the request body."""
-        self._request.handleContentChunk(data)
+        """Part of the request body; OSError if it cannot be stored."""
+        try:
+            self._request.handleContentChunk(data)
+        except OSError:
+            self._drop_content()
+            raise
 
     def requestReceived(self) -> None:
         """The request is whole: the app may answer, now or later."""
-        self._request.requestReceived(self._head.method, self._target, self._head.version)
+        try:
+            self._request.requestReceived(self._head.method, self._target, self._head.version)
+        except OSError:
+            self._drop_content()
+            raise
+
+    def _drop_content(self) -> None:
+        """Close the request body's file here: what it has not written yet cannot be written."""
+        content = getattr(self._request, "content", None)
+        if content is not None:
+            with suppress(OSError):
+                content.close()
 
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone; the app hears of it through ``notifyFinish``."""
@@ -104,59 +147,75 @@ class WebExchange:
         return headers
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
-        """Write the head of the answer. Persistence is ours, not the app's."""
+        """Write the head of the answer. Framing and persistence are ours, not the app's."""
+        worker = self._channel.worker
+        try:
+            data, self._left, self._last = response_head(
+                self._head,
+                version,
+                code,
+                reason,
+                headers.getAllRawHeaders(),
+                self._last or worker.closing,
+                worker.header_line,
+            )
+        except BadResponse as error:
+            self._break_off(error.why)
+            return
         self.begun = True
         self.status = int(code)
-        lines = [b"%b %b %b\r\n" % (version, code, reason)]
-        coding = b""
-        upgrade = b""
-        sized = code in _NO_BODY or self._head.method == b"HEAD"
-        # `Headers` writes every name in one way only.
-        for name, values in headers.getAllRawHeaders():
-            if name == b"Connection":
-                options = b",".join(values).lower()
-                self._last = self._last or b"close" in options
-                if code == b"101":
-                    upgrade = b",".join(values)
-                continue
-            if name == b"Transfer-Encoding":
-                coding = values[-1]
-                continue
-            if name == b"Content-Length" and not sized:
-                self._declared = int(values[0])
-            for value in values:
-                lines.append(b"%b: %b\r\n" % (name, value))
-        worker = self._channel.worker
-        if worker.header_line:
-            lines.append(worker.header_line)
-        if self._declared is None and not coding and not sized:
-            # Only the end of the connection can end this answer (RFC 9112, 6.3).
-            self._last = True
-        if upgrade:
-            lines.append(b"Connection: %b\r\n" % upgrade)
-        elif self._last or worker.closing:
-            self._last = True
-            lines.append(b"Connection: close\r\n")
-        elif b"keep-alive" in self._head.connection:
-            lines.append(b"Connection: keep-alive\r\n")
-        if coding:
-            lines.append(b"Transfer-Encoding: %b\r\n" % coding)
-        lines.append(b"\r\n")
-        self.transport.write(b"".join(lines))
+        self.transport.write(data)
+
+    def _break_off(self, why: str) -> None:
+        """Answer with a 500 in the place of the app, which goes on and is not heard."""
+        self._complain("breaks HTTP, the client is sent a 500", why)
+        self.begun = self._last = True
+        self.status = BROKEN.status
+        self._left = NO_CONTENT
+        self.transport.write(BROKEN.response(to_head=self.to_head))
+
+    def _complain(self, what: str, why: str) -> None:
+        _log.error(
+            "the response to {method} {target} {what}: {why}",
+            method=self._head.method.decode("ascii"),
+            target=self._target[:200].decode("ascii"),
+            what=what,
+            why=why,
+        )
 
     def write(self, data: bytes) -> None:
         """Write part of the answer's body."""
+        left = self._left
+        if left is not None:
+            if len(data) > left:
+                data = self._cut(data, left)
+            else:
+                self._left = left - len(data)
         self.transport.write(data)
 
+    def _cut(self, data: bytes, left: int) -> bytes:
+        """What of ``data`` may be sent: a client would read the rest as another response."""
+        if not self.begun:
+            self._break_off("its head could not be written")
+        elif left != NO_CONTENT:
+            self._complain("is cut, the connection ends", "longer than its Content-Length")
+            self._last = True
+        self._left = NO_CONTENT
+        return data[: max(left, 0)]
+
     def writeSequence(self, iovec: Any) -> None:
-        """Write parts of the answer's body."""
-        self.transport.writeSequence(iovec)
+        """Write parts of the answer's body: all of them, or none if one is no bytes."""
+        parts = [part if type(part) is bytes else b"".join((part,)) for part in iovec]
+        if self._left is None:
+            self.transport.writeSequence(parts)
+        else:
+            self.write(b"".join(parts))
 
     def requestDone(self, request: Any) -> None:
         """The answer is whole."""
-        declared = self._declared
-        if declared is not None and declared != request.sentLength:
+        if self._left is not None and self._left > 0:
             # The client would take the next answer for the rest of this one.
+            self._complain("is not whole, the connection ends", "shorter than its Content-Length")
             self._last = True
         # The request may be kept, and keeps us: so nothing goes round in a circle.
         self._request = None
@@ -164,7 +223,15 @@ class WebExchange:
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let a producer write at the pace of the client."""
+        if not streaming:
+            producer = _Pulled(self, producer)
         self.transport.registerProducer(producer, streaming)
+
+    def pulled(self) -> None:
+        """A producer has been asked for more: again, where nothing of that is ever sent."""
+        transport = self.transport
+        if self.begun and self._left == NO_CONTENT and transport.producer is not None:
+            transport.startWriting()
 
     def unregisterProducer(self) -> None:
         """The producer has nothing more to write."""

@@ -16,6 +16,9 @@ from twisted.web.resource import IResource
 from twisted.web.wsgi import WSGIResource
 from zope.interface import implementer
 
+from stickyd.wire.head import Head
+from stickyd.wire.response import BadResponse, response_head
+
 Environ = dict[str, Any]
 Write = Callable[[bytes], object]
 StartResponse = Callable[..., Write]
@@ -25,6 +28,9 @@ WRITE_AHEAD = 65536
 
 _PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 _ERROR_PAGE = "Internal Server Error\n"
+
+# One that offers no other protocol: WSGI has none.
+_ANY_REQUEST = Head(b"GET", b"/", 1, (), 0, 0, True, frozenset(), False)
 
 _log = Logger("stickyd")
 
@@ -111,9 +117,30 @@ def _name_ends(request: Any) -> None:
 def _with_reason(status: str) -> str:
     """A status line's end; one without a reason gets one, since Twisted relies on it."""
     code, _, reason = status.partition(" ")
-    if not (code.isdecimal() and len(code) == 3):
-        raise ValueError(f"{status!r} is not of the form '200 OK'")
     return status if reason.strip() else f"{code} Unknown"
+
+
+def _check_response(status: str, headers: list[tuple[str, str]]) -> None:
+    """See that a response may go out as it is, while the app can still hear of it.
+
+    :raise BadResponse: if it may not.
+    """
+    code, _, reason = status.partition(" ")
+    fields = [(_latin(name), [_latin(value)]) for name, value in headers]
+    response_head(_ANY_REQUEST, b"HTTP/1.1", _latin(code), _latin(reason), fields, False)
+
+
+def _latin(text: str) -> bytes:
+    """What text of the app's is on the wire (PEP 3333, "Unicode Issues")."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise BadResponse(f"{text!r} is not latin-1") from error
+
+
+def _check_part(part: object) -> None:
+    if not isinstance(part, bytes):
+        raise TypeError(f"the app's response is to be bytes, not {type(part).__name__}")
 
 
 class _Call:
@@ -144,10 +171,14 @@ class _Call:
             finally:
                 # It would be in a reference cycle with this frame (PEP 3333).
                 exc_info = None
-            write = start_response(_with_reason(status), headers)
+            status = _with_reason(status)
+            # The types are checked there.
+            write = start_response(status, headers)
+            _check_response(status, headers)
             self._started = True
 
             def paced(data: bytes) -> None:
+                _check_part(data)
                 self._begun = True
                 write(data)
                 self._pace(data)
@@ -167,6 +198,7 @@ class _Call:
             parts = self._resource.app(environ, start)
             for part in parts:
                 self._check_started()
+                _check_part(part)
                 self._begun = self._begun or bool(part)
                 yield part
                 self._pace(part)
