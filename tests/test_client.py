@@ -56,9 +56,13 @@ SCHEMES: dict[str, tuple[bool, str, list[str]]] = {
     "two_values": (False, TRUSTED, ["https, https"]),
     "two_values_in_the_last_line": (False, TRUSTED, ["https", "https,http"]),
     "quoted": (False, TRUSTED, ['"https"']),
-    "another": (False, TRUSTED, ["wss"]),
+    "wss": (True, TRUSTED, ["wss"]),
+    "ws": (False, TRUSTED, ["ws"]),
+    "wss_then_ws": (False, TRUSTED, ["wss", "ws"]),
+    "another": (False, TRUSTED, ["ftps"]),
     "not_ascii": (False, TRUSTED, ["http\u017f"]),
     "of_a_stranger": (False, STRANGER, ["https"]),
+    "wss_of_a_stranger": (False, STRANGER, ["wss"]),
 }
 
 
@@ -138,6 +142,11 @@ class Pure(unittest.TestCase):
             with self.subTest(name):
                 head = head_of([f"X-Forwarded-Proto: {value}" for value in values])
                 self.assertIs(forwarded_proto(head, source, PROXIES) == "https", expected)
+
+    def test_the_schemes_of_websocket_are_those_of_http(self) -> None:
+        for value, scheme in (("ws", "http"), ("WSS", "https"), ("wss,ws", None), ("ftp", None)):
+            head = head_of([f"X-Forwarded-Proto: {value}"])
+            self.assertEqual(forwarded_proto(head, TRUSTED, PROXIES), scheme)
 
     def test_forwarded_first(self) -> None:
         for lines, expected in (

@@ -56,6 +56,12 @@ class Asgi(shared.Shared):
             self.assertEqual(report["pinned"], pinned + 1)
             self.assertEqual(sum(report["moved"].values()), moved + 1)
 
+    def test_the_scheme_that_a_proxy_names(self) -> None:
+        for proto, scheme in (("wss", "wss"), ("https", "wss"), ("ws", "ws"), ("http", "ws")):
+            with self.subTest(proto), self.daemon.connect() as sock:
+                with over(sock, TWO, headers={"X-Forwarded-Proto": proto}) as websocket:
+                    self.assertEqual(json.loads(websocket.recv())["scheme"], scheme)
+
     def test_a_client_slower_than_the_app(self) -> None:
         with over(self.sock, TWO, compression=None) as websocket:
             websocket.recv()

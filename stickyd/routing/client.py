@@ -15,6 +15,9 @@ _LINES_REMEMBERED = 4096
 
 Read = Callable[[list[bytes], TrustedPeers], str | Missing]
 
+# Traefik and Caddy, for instance, name the scheme of a WebSocket as RFC 6455 (11.1) does.
+_SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
+
 _NO_XFF = Missing("no X-Forwarded-For")
 _NO_FORWARDED = Missing("no Forwarded")
 
@@ -78,12 +81,12 @@ def true_client(
 
 
 def forwarded_proto(head: Head, peer: str | None, trusted: TrustedPeers) -> str | None:
-    """The scheme that a trusted peer's X-Forwarded-Proto tells: ``http``, ``https`` or None.
+    """The scheme that a trusted peer's X-Forwarded-Proto names: ``http``, ``https`` or None.
 
+    ``ws`` and ``wss`` count as the scheme of the request that opens the WebSocket (RFC 6455, 4.1).
     The last line counts, and only if it holds one value; the rest could be the client's.
     """
     values = head.values(b"x-forwarded-proto")
     if not values or peer not in trusted:
         return None
-    scheme = values[-1].lower()
-    return scheme.decode("ascii") if scheme in (b"http", b"https") else None
+    return _SCHEMES.get(values[-1].lower())
