@@ -76,6 +76,7 @@ class Options(usage.Options):
         ["body-timeout", None, "60", "seconds in which a body must go on at --min-rate"],
         ["send-timeout", None, "60", "seconds in which an answer must be taken at --min-rate"],
         ["min-rate", None, "240", "bytes a second of a body or an answer; 0: more than nothing"],
+        ["ws-max-size", None, "16777216", "bytes of a WebSocket message; 1009 beyond"],
         ["inbox-timeout", None, "10", "seconds to wait for room in a full inbox, then 503"],
         [
             "half-close-timeout",
@@ -197,6 +198,7 @@ class Options(usage.Options):
             body_timeout=seconds("--body-timeout", self["body-timeout"]),
             send_timeout=seconds("--send-timeout", self["send-timeout"]),
             min_rate=whole("--min-rate", self["min-rate"], 0),
+            ws_max_size=whole("--ws-max-size", self["ws-max-size"], 1, 2**31),
             inbox_timeout=seconds("--inbox-timeout", self["inbox-timeout"]),
             half_close_timeout=seconds("--half-close-timeout", self["half-close-timeout"]),
             graceful_timeout=seconds("--graceful-timeout", self["graceful-timeout"]),

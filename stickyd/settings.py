@@ -46,6 +46,7 @@ class Settings:
     body_timeout: float = 60.0
     send_timeout: float = 60.0
     min_rate: int = 240
+    ws_max_size: int = 16 * 1024 * 1024
     inbox_timeout: float = 10.0
     half_close_timeout: float = 10.0
     graceful_timeout: float = 30.0

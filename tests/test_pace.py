@@ -1,25 +1,17 @@
 """Bodies and answers that go on, but slowly: who is cut, when, and who never is."""
 
-import socket
 import unittest
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from stickyd.deadlines import SWEEP_EVERY
-from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import make_inbox, try_put
-from stickyd.places import Tally
 from stickyd.settings import Settings
-from stickyd.worker.apps import WebApp
 from stickyd.worker.gate import State
 from stickyd.worker.patience import Pace
-from stickyd.worker.worker import Worker
 from tests.daemon import Daemon, request, wait_for
-from tests.stepping import SteppingReactor
+from tests.one_connection import OneConnection
 
 TIMEOUT = 10.0
 RATE = 100
@@ -75,76 +67,13 @@ class Blob(Resource):
         return b"x" * BLOB if request.method == b"GET" else b"%d" % len(request.content.read())
 
 
-class InAWorker(unittest.TestCase):
+class InAWorker(OneConnection):
     """A real channel over loopback TCP, in a time of its own."""
 
-    def setUp(self) -> None:
-        settings = Settings(workers=1, body_timeout=TIMEOUT, send_timeout=TIMEOUT, min_rate=RATE)
-        self.reactor = reactor = SteppingReactor()
-        sender, receiver = make_inbox()
-        site = WebApp(Site(Blob(), reactor=reactor))
-        tally = Tally()
-        self.addCleanup(tally.close)
-        self.worker = Worker(
-            reactor, settings, 1, site, receiver, {}, lambda slot, named: None, tally
-        )
-        self.worker.start()
-        with socket.socket() as listening:
-            # Small, so that what the kernel takes says little about the client's pace.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-            listening.bind(("127.0.0.1", 0))
-            listening.listen()
-            self.client = socket.socket()
-            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            self.client.connect(listening.getsockname())
-            accepted, self.peer = listening.accept()
-        try_put(sender, Frame(Kind.PLACED, 1, self.peer, None).encode(), accepted.fileno())
-        accepted.close()
-        for end in (sender, receiver):
-            self.addCleanup(end.close)
-        self.addCleanup(self.leave)
-        self.got = b""
+    settings = Settings(workers=1, body_timeout=TIMEOUT, send_timeout=TIMEOUT, min_rate=RATE)
 
-    def leave(self) -> None:
-        """The client goes, and the worker with it."""
-        self.client.close()
-        self.reactor.settle()
-        self.reactor.advance(SWEEP_EVERY)
-        self.worker.retire(0)
-        self.assertEqual(self.worker.sweeper.members, set())
-        self.worker.poller.close()
-
-    def open(self) -> bool:
-        return bool(self.worker.report()["open"])
-
-    def pass_time(self, seconds: float, each: Callable[[], Any]) -> float:
-        """Let time pass until the worker has the connection no more; the seconds it took."""
-        start = self.reactor.seconds()
-        while self.open() and self.reactor.seconds() - start < seconds:
-            self.reactor.settle()
-            each()
-            self.reactor.settle()
-            self.reactor.advance(SWEEP_EVERY)
-        return self.reactor.seconds() - start
-
-    def begin(self, data: bytes) -> None:
-        self.client.sendall(data)
-        while not self.worker.counters.adopted:
-            self.reactor.settle()
-
-    def take(self, most: int) -> bool:
-        """Take at most so many bytes; whether the connection goes on."""
-        wanted = len(self.got) + most
-        while len(self.got) < wanted:
-            self.reactor.settle()
-            try:
-                data = self.client.recv(wanted - len(self.got), socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return True
-            self.got += data
-            if not data:
-                return False
-        return True
+    def resource(self) -> Resource:
+        return Blob()
 
     def test_a_body_that_trickles_is_408_in_its_time(self) -> None:
         self.begin(request("10.0.0.1", "/", "POST", bytes(10**5))[: -(10**5)])
@@ -198,19 +127,21 @@ class Unsent(unittest.TestCase):
     def test_the_kernel_holds_little_for_a_client_that_takes_nothing(self) -> None:
         with Daemon("--class", "stickyd_test_apps:Page") as daemon, daemon.connect() as sock:
             sock.sendall(request("10.0.0.1", "/stream?n=400"))
-            queued = wait_for(lambda: self.queued(sock.getsockname()[1]), what="an answer")
+            ends = (daemon.port, sock.getsockname()[1])
+            queued = wait_for(lambda: self.queued(*ends), what="an answer")
             # Until nothing more is added.
             last = -1
             while queued != last:
                 last = queued
                 wait_for(lambda: daemon.report()["workers"]["open"] == 1)
-                queued = self.queued(sock.getsockname()[1])
+                queued = self.queued(*ends)
             self.assertLess(queued, 512 * 1024)
 
-    def queued(self, port: int) -> int:
+    def queued(self, local: int, remote: int) -> int:
         """Bytes in the send queue of the server's end (proc_net_tcp in the kernel's docs)."""
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
-            if int(fields[2].partition(":")[2], 16) == port:
+            # Both: an end that is closed may have had the same port at the other side.
+            if [int(end.partition(":")[2], 16) for end in fields[1:3]] == [local, remote]:
                 return int(fields[4].partition(":")[0], 16)
         return 0

@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests import shared
 from tests.daemon import Daemon, Reader, at_rest, request, wait_for
+from tests.slow.websocket_cases.frames import BINARY, PING, frame
 
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 OFFER = request(TWO, "/ws")[:-2] + (
@@ -151,6 +152,55 @@ class Web(shared.Shared):
 
             wait_for(lambda: ended() == b"1", what="the app hears of it")
         self.assertEqual(self.daemon.report()["workers"]["lost"], 0)
+
+
+LIMITS = ("--ws-max-size", "1000", "--send-timeout", "1")
+FLOODS = (frame(BINARY, bytes(1000)) * 100, frame(PING, bytes(125)) * 1000)
+
+
+class WebLimits(shared.Shared):
+    """Bounds that hold for every kind of app; more of them in test_websocket_limits."""
+
+    options = (*WEB, *LIMITS)
+    workers = 1
+
+    def test_a_message_that_is_too_big(self) -> None:
+        # A client that has not sent all of it must hear of it, too.
+        for message in (bytes(1001), [bytes(500), bytes(501)], "ü" * 501, bytes(10**7)):
+            with self.daemon.connect() as sock, over(sock, ONE, compression=None) as websocket:
+                websocket.recv()
+                websocket.send(bytes(1000))
+                self.assertEqual(websocket.recv(), bytes(1000))
+                with self.assertRaises(ConnectionClosed) as closed:
+                    websocket.send(message)
+                    websocket.recv()
+                self.assertEqual(closed.exception.rcvd.code, 1009)
+
+    def test_a_client_that_takes_nothing(self) -> None:
+        """The worker stops reading, which the client sees, and ends the connection in time."""
+        for data in FLOODS:
+            with self.subTest(size=len(data)), self.daemon.connect() as sock:
+                sock.sendall(OFFER)
+                sock.recv(1)
+                sent = 0
+                with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+                    while sent < 400_000_000:
+                        sent += sock.send(data)
+                self.assertLess(sent, 100_000_000)
+        self.sock.close()
+        wait_for(lambda: self.daemon.report()["workers"]["open"] == 0, what="the worker's end")
+
+
+class AsgiLimits(WebLimits):
+    options = (*ASGI, *LIMITS)
+
+    def test_what_is_unpacked_counts(self) -> None:
+        with self.daemon.connect() as sock, over(sock, ONE) as websocket:
+            websocket.recv()
+            with self.assertRaises(ConnectionClosed) as closed:
+                websocket.send(bytes(10**6))
+                websocket.recv()
+            self.assertEqual(closed.exception.rcvd.code, 1009)
 
 
 class Retire(unittest.TestCase):

@@ -15,7 +15,7 @@ _LINES_REMEMBERED = 4096
 
 Read = Callable[[list[bytes], TrustedPeers], str | Missing]
 
-# Traefik and Caddy, for instance, name the scheme of a WebSocket as RFC 6455 (11.1) does.
+# Traefik, for instance, names the scheme of a WebSocket as RFC 6455 (11.1) does.
 _SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
 
 _NO_XFF = Missing("no X-Forwarded-For")

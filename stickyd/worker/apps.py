@@ -140,7 +140,7 @@ def _asgi(settings: Settings) -> App:
         if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
             hint = "" if settings.factory else " (if it makes one: --factory)"
             raise CannotLoad(f"--asgi {name} is not callable as an ASGI application{hint}")
-        return AsgiApp(app, settings.root_path, settings.display_tracebacks)
+        return AsgiApp(app, settings.root_path, settings.display_tracebacks, settings.ws_max_size)
     except CannotLoad:
         raise
     except BaseException as error:

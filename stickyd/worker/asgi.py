@@ -18,6 +18,7 @@ from stickyd.wire.head import Head
 from stickyd.worker.asgi_exchange import AsgiExchange
 from stickyd.worker.asgi_handshakes import with_checked_handshakes
 from stickyd.worker.asgi_tracebacks import with_tracebacks
+from stickyd.worker.asgi_websocket import WebSocketProtocol
 from stickyd.worker.channel import Channel
 from stickyd.worker.lifespan import Lifespan
 
@@ -43,16 +44,24 @@ class AsgiApp:
 
     :param root_path: where the app is mounted.
     :param show_tracebacks: the page of a 500 tells the traceback.
+    :param ws_max_size: bytes of a WebSocket message, after it is unpacked.
     """
 
-    def __init__(self, app: Any, root_path: str, show_tracebacks: bool = False) -> None:
+    def __init__(
+        self,
+        app: Any,
+        root_path: str,
+        show_tracebacks: bool = False,
+        ws_max_size: int = 16 * 1024 * 1024,
+    ) -> None:
         # The application stands in a factory since uvicorn would call it to find out whether
         # it is one.
         self.config = uvicorn.Config(
             lambda: app,
             factory=True,
             http=HttpProtocol,
-            ws="websockets-sansio",
+            ws=WebSocketProtocol,
+            ws_max_size=ws_max_size,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -17,15 +17,14 @@ from stickyd.wire.body import BodyPart, ChunkedReader
 from stickyd.wire.head import Head
 from stickyd.wire.refusal import BROKEN, Refusal
 from stickyd.wire.response import NO_CONTENT, BadResponse, rewritten
+from stickyd.wire.websocket import FrameMeter
 from stickyd.worker.asgi_reader import HeadReader
 from stickyd.worker.channel import Channel
 from stickyd.worker.gate import State
+from stickyd.worker.upgraded import WRITE_AHEAD, Upgraded
 
 if TYPE_CHECKING:
     from stickyd.worker.asgi import AsgiApp
-
-WRITE_AHEAD = 65536
-"""Bytes that wait for the client before the app's ``send`` waits too."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -56,6 +55,9 @@ class AsgiExchange(HeadReader):
         # What follows is not sent.
         self._muted = False
         self._websocket: Any = None
+        self._upgraded: Upgraded | None = None
+        # Bytes that uvicorn has answered by itself while the app waits for the client.
+        self._unasked = 0
         frame = channel.frame
         policy = channel.worker.policy
         peer = frame.peer[0] if frame.peer else None
@@ -137,20 +139,22 @@ class AsgiExchange(HeadReader):
             self._app.flush_soon(self)
         self._unsent.append(data)
         self._size += len(data)
+        if self.write_paused:
+            self._unasked += len(data)
         if self._size > WRITE_AHEAD:
             self.flush()
 
     def pause_reading(self) -> None:
         """The app has enough for now."""
-        if self._channel.state is State.PINNED:
-            self._transport.stopReading()
+        if self._upgraded is not None:
+            self._upgraded.pause()
         else:
             self._channel.hold(self)
 
     def resume_reading(self) -> None:
         """The app takes more."""
-        if self._channel.state is State.PINNED:
-            self._transport.startReading()
+        if self._upgraded is not None:
+            self._upgraded.resume()
         else:
             self._channel.go_on(self)
 
@@ -193,8 +197,7 @@ class AsgiExchange(HeadReader):
         # A protocol object that a WebSocket has given back is another request's.
         cycle = None if self._upgrades else self._protocol.cycle
         if self._websocket is not None and self.status == 101:
-            self._channel.pin(self._websocket.shutdown)
-            self._transport.protocol = self
+            self._upgrade()
         elif left == NO_CONTENT:
             self._muted = True
             if cycle is not None:
@@ -211,6 +214,19 @@ class AsgiExchange(HeadReader):
         if not self._unsent:
             self._app.flush_soon(self)
         self._unsent.append(BROKEN.response(to_head=self.to_head))
+
+    def _upgrade(self) -> None:
+        websocket = self._websocket
+        self._upgraded = Upgraded(
+            self._channel,
+            websocket.data_received,
+            # The code is uvicorn's to choose: 1012 too.
+            close=lambda code: websocket.shutdown(),
+            # How long a message may be is for the library to say, which unpacks it.
+            meter=FrameMeter(None),
+            waiting=lambda: self._unasked,
+        )
+        self._channel.pin(self._upgraded)
 
     def _without_chunks(self, data: bytes) -> bytes:
         assert self._unchunk is not None
@@ -257,6 +273,7 @@ class AsgiExchange(HeadReader):
     def resumeProducing(self) -> None:
         """For the transport: at the registration, and when everything is sent."""
         if self.write_paused and self._transport.flushed():
+            self._unasked = 0
             self._transport.unregisterProducer()
             if self._websocket is not None:
                 self.write_paused = False
@@ -294,6 +311,8 @@ class AsgiExchange(HeadReader):
         if self._over:
             return
         self._over = True
+        if self._upgraded is not None:
+            self._upgraded.stop()
         if self.write_paused:
             self._transport.unregisterProducer()
         if self._unsent:
@@ -301,11 +320,3 @@ class AsgiExchange(HeadReader):
             self._transport.send(unsent[0] if len(unsent) == 1 else b"".join(unsent))
         # In a context of its own: what the app has set in its task's is not for the next request.
         self._app.context.copy().run(self._channel.answered, self, last)
-
-    # ---- for the transport, once the connection is a WebSocket's
-
-    def dataReceived(self, data: bytes) -> None:
-        """Bytes of the client, in order: those that came before the connection was taken over."""
-        self._channel.hand_over()
-        if not self._over:
-            self._websocket.data_received(data)

@@ -88,11 +88,13 @@ class Channel(Receiving):
             self._arm()
 
     def bytesSent(self, flushed: bool) -> None:
-        """For the transport: the client has taken something."""
+        """For the transport: the client has taken something, or has to begin to."""
         if flushed and self.state is State.HEAD:
             self.advance()
         else:
             self._arm()
+            if self._upgraded is not None:
+                self._upgraded.sent()
 
     # ---- the seam between two requests
 

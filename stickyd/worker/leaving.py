@@ -19,6 +19,7 @@ from stickyd.worker.exchange import Exchange
 from stickyd.worker.gate import State
 from stickyd.worker.parting import Parting
 from stickyd.worker.transport import ClientTransport
+from stickyd.worker.upgraded import Upgraded
 
 Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
 
@@ -38,16 +39,13 @@ class Leaving:
         self._buffer = b""
         self._exchange: Exchange | None = None
         self._logged: LoggedRequest | None = None
-        self._goodbye: Callable[[], None] | None = None
+        self._upgraded: Upgraded | None = None
 
-    def pin(self, goodbye: Callable[[], None] | None = None) -> None:
-        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8).
-
-        :param goodbye: ends it in the words of the new protocol, when the worker has to end.
-        """
+    def pin(self, upgraded: Upgraded) -> None:
+        """The app has taken the connection over, for as long as it lives (RFC 9110, 7.8)."""
         self.state = State.PINNED
         self.deadline = None
-        self._goodbye = goodbye
+        self._upgraded = self.transport.protocol = upgraded
         self.worker.counters.pinned += 1
         # What arrived behind the request is for the new protocol, once it is set up.
         self.worker.reactor.callLater(0, self.hand_over)
@@ -62,10 +60,23 @@ class Leaving:
 
     def part(self) -> None:
         """The time of the worker is over: end, in words if the app has any for it."""
-        if self.state is State.PINNED and self._goodbye is not None:
-            self._goodbye()
+        if self.state is State.PINNED and self._upgraded is not None:
+            self._upgraded.part()
         else:
             self.transport.abortConnection()
+
+    def part_after_upgrade(self) -> None:
+        """For the transport: the app has ended a connection that it had taken over, all is sent.
+
+        The client may be sending on, which must not cost it the last words (RFC 9112, 9.6).
+        """
+        protocol = self.transport.protocol
+        reason = Failure(ConnectionDone())
+        self._linger(b"")
+        exchange = self._end_exchange()
+        if exchange is not None:
+            exchange.connectionLost(reason)
+        protocol.connectionLost(reason)
 
     def move(self, slot: int) -> None:
         """Give the connection to another slot, with what has not been served yet."""

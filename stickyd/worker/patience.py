@@ -3,7 +3,7 @@
 ::
 
     waiting for                       patience             when it is over
-    the client to take what we wrote  send timeout, paced  abort
+    the client to take what was sent  send timeout, paced  abort
     the rest of a head                head timeout, fixed  408
     the next head                     keep-alive           close
     the rest of a body                body timeout, paced  408
@@ -11,7 +11,7 @@
     the app, client still there       none
     the app, client half-closed       half-close timeout   abort: the app hears of it
     room in an inbox                  the inbox's own      503
-    an app that took it over          none
+    an app that took it over          none                 (what that app sends: as above)
 
 *Paced*: silence is not all that makes a client slow. One that sends a byte every
 few seconds would never be over; see `Pace`.
@@ -45,10 +45,12 @@ def patience(
 
     :param held: the app takes no more of the body for now.
     """
-    if state in (State.ROOM, State.PINNED, State.OVER):
+    if state in (State.ROOM, State.OVER):
         return None
     if not flushed:
         return settings.send_timeout
+    if state is State.PINNED:
+        return None
     if state is State.BODY:
         return None if held else settings.body_timeout
     if state is State.ANSWER:

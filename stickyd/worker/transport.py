@@ -148,6 +148,7 @@ class ClientTransport(Ends, FileDescriptor):
         if data and self.connected and not self._writeDisconnected:
             if type(data) is not bytes:
                 raise TypeError(f"data must be bytes, not {type(data).__name__}")
+            begins = not self._tempDataLen
             self._tempDataBuffer.append(data)
             self._tempDataLen += len(data)
             # Once: a producer may count how often it is paused.
@@ -155,6 +156,9 @@ class ClientTransport(Ends, FileDescriptor):
                 self._maybePauseProducer()
             if not self.corked:
                 self.startWriting()
+                if begins and self.channel.deadline is None:
+                    # The kernel may be full, and never say that it has room.
+                    self.channel.bytesSent(False)
 
     def send(self, data: bytes) -> None:
         """Write, and send it now as far as the kernel takes it."""
@@ -220,9 +224,19 @@ class ClientTransport(Ends, FileDescriptor):
         if failed is None and not self._tempDataLen:
             # It knows what follows when nothing is left.
             failed = super().doWrite()
+            if failed is main.CONNECTION_DONE and self.protocol is not self.channel:
+                self._part()
+                return None
         if failed is None and self.connected:
             self.channel.bytesSent(self.flushed())
         return failed
+
+    def _part(self) -> None:
+        """An app that took the connection over has ended it, and everything is sent."""
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self.channel.part_after_upgrade()
 
     def flushed(self) -> bool:
         """Whether every byte written is in the kernel."""
@@ -245,6 +259,10 @@ class ClientTransport(Ends, FileDescriptor):
     def written(self) -> int:
         """Bytes written since the connection came, sent or not."""
         return self._sent + self._tempDataLen
+
+    def waiting(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+        return self._tempDataLen
 
     def unsent(self) -> Parts:
         """Take what is written and not yet sent."""

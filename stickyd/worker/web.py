@@ -1,7 +1,7 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -17,12 +17,11 @@ from stickyd.routing.client import forwarded_proto, true_client
 from stickyd.wire.head import CHUNKED, Head, origin_form
 from stickyd.wire.refusal import BROKEN, Refusal
 from stickyd.wire.response import NO_CONTENT, BadResponse, response_head
+from stickyd.wire.websocket import FrameMeter
 from stickyd.worker.channel import Channel
 from stickyd.worker.request import LeanRequest
-
-GOING_AWAY = 1012
-"""The worker ends and another one takes its place: "service restart" in the WebSocket registry
-of close codes (RFC 6455, 11.7)."""
+from stickyd.worker.upgraded import Upgraded
+from stickyd.worker.websocket_buffers import gather_linearly
 
 _log = Logger("stickyd")
 
@@ -259,10 +258,22 @@ class WebExchange:
         self._channel.refuse(Refusal(400, "malformed multipart body"))
 
     def _protocolUpgradeForWebsockets(self, protocol: Any) -> None:
-        """For `twisted.web.websocket`: the connection is the protocol's from now on."""
-        # Whatever has these words is a `WebSocketTransport`; another protocol is cut.
-        goodbye = getattr(protocol, "loseConnection", None)
-        self._channel.pin(None if goodbye is None else partial(goodbye, GOING_AWAY))
-        transport = self.transport
-        transport.protocol = protocol
-        protocol.makeConnection(transport)
+        """For `twisted.web.websocket`: the connection is the protocol's from now on.
+
+        Twisted has no public name for this; other protocols may come this way too.
+        """
+        channel = self._channel
+        meter = None
+        if any(b"websocket" in value.lower() for value in self._head.values(b"upgrade")):
+            meter = FrameMeter(channel.worker.settings.ws_max_size)
+            gather_linearly(protocol)
+        upgraded = Upgraded(
+            channel,
+            protocol.dataReceived,
+            lost=protocol.connectionLost,
+            # Whatever has these words is a `WebSocketTransport`; another protocol is cut.
+            close=getattr(protocol, "loseConnection", None),
+            meter=meter,
+        )
+        channel.pin(upgraded)
+        protocol.makeConnection(self.transport)

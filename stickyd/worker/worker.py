@@ -26,6 +26,7 @@ from stickyd.worker.exchange import App, Exchange
 from stickyd.worker.intake import Intake
 from stickyd.worker.known import Known
 from stickyd.worker.poller import Poller
+from stickyd.worker.round_robin import RoundRobin
 from stickyd.worker.ways import Ways
 
 IDLE_LEAST = 1.0
@@ -76,6 +77,7 @@ class Worker:
         self.tally = tally
         self.sweeper = Sweeper(reactor)
         self.poller = Poller(reactor)
+        self.round_robin = RoundRobin(reactor)
         self.closing = False
         self.leaving = False
         self.access: AccessLog | None = None
