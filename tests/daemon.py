@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = ROOT / "tests" / "seed"
 START_SECONDS = 30.0
 
+# A shell ignores SIGINT for what it runs in the background (POSIX, 2.11), and so would daemons.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def free_port() -> int:
     """A TCP port that was free a moment ago.

@@ -48,7 +48,8 @@ def life(daemon: Daemon) -> Path:
 
 
 def start(*options: str, workers: int = 2) -> Daemon:
-    daemon = Daemon(*APP, *options, workers=workers)
+    # A head that waits for its second half has all the time that a busy machine takes.
+    daemon = Daemon(*APP, "--head-timeout", "300", *options, workers=workers)
     daemon._environment["LIFE"] = daemon.directory.name
     return daemon
 
