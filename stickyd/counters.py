@@ -16,6 +16,7 @@ class MasterCounters:
         self.handed_off: dict[int, Counter[str]] = {}
         self.refused: Counter[int | str] = Counter()
         self.vanished = 0
+        self.silent = 0
         self.upgrades = 0
         self.shed = 0
         self.rescued = 0
@@ -39,6 +40,7 @@ class MasterCounters:
             {int(name) if name.isdigit() else name: n for name, n in told["refused"].items()}
         )
         self.vanished = told["vanished"]
+        self.silent = told.get("silent", 0)
         self.upgrades = told["upgrades"]
         self.shed = told["shed"]
         self.rescued = told["rescued"]
@@ -55,6 +57,7 @@ class MasterCounters:
             "handed_off": {str(slot): dict(by) for slot, by in sorted(self.handed_off.items())},
             "refused": dict(sorted((str(name), n) for name, n in self.refused.items())),
             "vanished": self.vanished,
+            "silent": self.silent,
             "upgrades": self.upgrades,
             "shed": self.shed,
             "rescued": self.rescued,

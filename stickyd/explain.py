@@ -140,6 +140,8 @@ def explain_request(
     :param percent: the load bound, 0 for none.
     :raise Refused: if it has none because it is no whole request head.
     """
+    if not data:
+        raise Refused("no answer: a connection on which nothing comes is closed in silence")
     head = read_head(data, Limits())
     if head is None:
         head = Refusal(408, "the head does not end: an empty line is missing")

@@ -113,6 +113,19 @@ class StepByStep(unittest.TestCase):
         sock.close()
         self.reactor.settle()
 
+    def test_silence_behind_a_header_is_closed_without_an_answer(self) -> None:
+        # The header is the proxy's; its client has sent nothing.
+        sock = self.connect()
+        self.send(sock, v1(A4, B4))
+        self.reactor.advance(9.75)
+        self.assertEqual(len(self.listener.waiting), 1)
+        self.reactor.advance(0.5)
+        self.assertEqual(self.listener.waiting, set())
+        self.assertEqual(outcome(sock)[0], b"")
+        self.assertEqual(self.counters.refused, {})
+        self.assertEqual(self.counters.silent, 1)
+        self.assertEqual(self.places.open(), 0)
+
     def test_silence_is_cut_at_the_deadline(self) -> None:
         sock = self.connect()
         self.send(sock, b"PROXY TCP4")
@@ -138,9 +151,10 @@ class StepByStep(unittest.TestCase):
         self.assertEqual(self.places.open(), 0)
 
     def test_a_stop_that_waits(self) -> None:
-        owing, begun, silent = self.connect(), self.connect(), self.connect()
+        owing, begun, half, silent = (self.connect() for _ in range(4))
         self.send(owing, b"PROXY")
         self.send(begun, v1(A4, B4) + PLAIN[:10])
+        self.send(half, v1(A4, B4) + PLAIN[:10])
         self.send(silent, v1(A4, B4))
         stopped = defer.ensureDeferred(self.listener.stop(1.0))
         self.send(owing, v1(A4, B4)[5:] + PLAIN)
@@ -149,7 +163,9 @@ class StepByStep(unittest.TestCase):
         self.assertFalse(stopped.called)
         self.reactor.advance(1.0)
         self.assertTrue(stopped.called)
-        self.assertTrue(silent.recv(9999).startswith(b"HTTP/1.1 503 "))
+        self.assertTrue(half.recv(9999).startswith(b"HTTP/1.1 503 "))
+        self.assertEqual(silent.recv(9999), b"")
+        half.close()
         silent.close()
         self.reactor.settle()
         for arrival in self.placed:

@@ -55,8 +55,10 @@ class SlowClients(unittest.TestCase):
     def test_each_kind(self) -> None:
         with Daemon("--head-timeout", str(HEAD_TIMEOUT)) as daemon:
             with daemon.connect() as silent:
+                # Browsers open connections in advance, and take what comes for an answer.
                 answer, took = self.timed(silent)
-                self.assertTrue(answer.startswith(b"HTTP/1.1 408 "), answer)
+                self.assertEqual(answer, b"")
+                self.assertGreater(took, HEAD_TIMEOUT - LATE)
                 self.assertLess(took, HEAD_TIMEOUT + LATE)
             with daemon.connect() as partial:
                 partial.sendall(b"GET / HTTP/1.1\r\nHost:")
@@ -82,8 +84,10 @@ class SlowClients(unittest.TestCase):
                 http2.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
                 answer = read_all(http2)
                 self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
-            refused = daemon.report()["master"]["refused"]
-            self.assertEqual(refused, {"400": 2, "408": 2, "414": 1, "431": 1})
+            master = daemon.report()["master"]
+            self.assertEqual(master["refused"], {"400": 2, "408": 1, "414": 1, "431": 1})
+            self.assertEqual((master["silent"], master["vanished"]), (1, 1))
+            self.assertEqual(daemon.report()["connections"]["open"], 0)
 
     def send_for_ever(self, sock: socket.socket, first: bytes, again: bytes) -> bytes:
         """Send until the server answers."""

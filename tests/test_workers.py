@@ -1,5 +1,6 @@
 """Workers that die, hang or end, and what becomes of their connections."""
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -111,9 +112,11 @@ class Stop(unittest.TestCase):
                     Reader(sock).response()
 
     def test_who_came_just_before_is_served(self) -> None:
-        with Daemon() as daemon, daemon.connect() as early, daemon.connect() as silent:
+        with Daemon() as daemon, contextlib.ExitStack() as clients:
+            early, late, silent = (clients.enter_context(daemon.connect()) for _ in range(3))
             early.sendall(b"GET / HT")
-            wait_for(lambda: daemon.report()["master"]["accepted"] == 2)
+            late.sendall(b"GET / HT")
+            wait_for(lambda: daemon.report()["master"]["accepted"] == 3)
             daemon.process.send_signal(signal.SIGSTOP)
             backlog = [daemon.connect() for _ in range(20)]
             for sock in backlog:
@@ -125,7 +128,9 @@ class Stop(unittest.TestCase):
                 with sock:
                     self.assertEqual(Reader(sock).response().worker, 2)
             self.assertEqual(workers_in(read_all(early)), [1])
-            self.assertIn(b"503 Service Unavailable: shutting down", read_all(silent))
+            self.assertIn(b"503 Service Unavailable: shutting down", read_all(late))
+            # Who has asked for nothing is told nothing.
+            self.assertEqual(read_all(silent), b"")
             # Not at the end of the grace of 30 s.
             daemon.wait(20)
 

@@ -219,8 +219,20 @@ class Arrival(Waiting):
 
     def expired(self) -> None:
         """For the sweeper: the head took too long."""
-        self.refuse(Refusal(408, "request head not complete in time"))
+        self._refuse_begun(Refusal(408, "request head not complete in time"))
 
     def dismiss(self) -> None:
         """The listener stops, and has waited long enough."""
-        self.refuse(Refusal(503, "shutting down"))
+        self._refuse_begun(Refusal(503, "shutting down"))
+
+    def _refuse_begun(self, refusal: Refusal) -> None:
+        """Refuse a request of which something has come; close in silence if nothing has.
+
+        A client that has connected in advance would take the refusal for the answer to
+        its next request. A PROXY header is the proxy's, not the client's.
+        """
+        if self.unread:
+            self.refuse(refusal)
+        else:
+            self._listener.counters.silent += 1
+            self.end()
