@@ -55,6 +55,16 @@ class ItsOwn(Compiled):
             self.agree(data, LIMITS, *range(1, len(data)))
         self.assertEqual(self.heads.asked, 0)
 
+    def test_byte_by_byte_right_at_the_bounds(self) -> None:
+        """The CR of a line ending does not count, not even while its LF has not arrived."""
+        for data in PLAIN[:-2]:
+            lines = data[: data.index(b"\r\n\r\n")].split(b"\r\n")
+            longest = max(map(len, lines[1:]), default=1)
+            size = sum(len(line) + 2 for line in lines) + 2
+            limits = Limits(len(lines[0]), max(1, len(lines) - 1), longest, size)
+            self.agree(data[:size], limits, *range(1, size))
+        self.assertEqual(self.heads.asked, 0)
+
     def test_every_part_of_a_browsers_head(self) -> None:
         head = self.read(BROWSER, LIMITS, 0)
         assert isinstance(head, Head)
