@@ -21,10 +21,10 @@ endif
 HAS_COMPILER = command -v $(CC) >/dev/null && \
   [ -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
 # Rooms that decide and do no I/O.
-PURE := stickyd/wire stickyd/routing stickyd/core stickyd/handoff/frame.py \
-  stickyd/worker/access_format.py $(addprefix stickyd/logs/,buffer.py levels.py) \
-  $(addprefix stickyd/worker/,gate.py patience.py) $(addprefix stickyd/master/,verdict.py changes.py) \
-  $(addprefix stickyd/verify/,answer.py confidence.py judging.py plan.py table.py failures.py)
+PURE := stickyd/http1 stickyd/routing stickyd/core stickyd/ipc/frame.py $(addprefix stickyd/logs/,buffer.py levels.py) \
+  $(addprefix stickyd/worker/connection/,next_step.py timeout_rules.py) \
+  stickyd/master/supervisor/orphan_policy.py stickyd/master/file_changes.py \
+  $(addprefix stickyd/cli/verify/,response.py statistics.py verdict.py scenarios.py report.py errors.py)
 
 
 PREFIX ?= /usr/local
@@ -48,8 +48,7 @@ test: core lint sanitize pytest-twisted
 trial-core: core
 	$(BIN)/python -W error -m twisted.trial $(UNDER_TRIAL)
 
-UNDER_TRIAL = tests.test_workers \
-  $(subst /,.,$(basename $(shell grep -L -e tests.daemon -e tests.test_life tests/test_*.py)))
+UNDER_TRIAL = tests.unit tests.integration.test_workers
 
 # Built with the installation; again when its sources have changed since.
 core: $(STAMP)

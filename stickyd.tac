@@ -8,8 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from twisted.application.service import Application
 
-from stickyd.options import Options
-from stickyd.service import makeService
+from stickyd.tap import Options, makeService
 
 options = Options()
 options.parseOptions(["--workers", "2", "--listen", os.environ.get("STICKYD_LISTEN", "tcp:3000")])

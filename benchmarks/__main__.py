@@ -21,7 +21,7 @@ from benchmarks.contest import PEERS, Ground, Unavailable, keep_to_load_core
 from benchmarks.plan import Plan
 from benchmarks.result import Result, from_json, to_json
 from benchmarks.workloads import DAILY, WORKLOADS
-from tests.daemon import ROOT
+from tests.support.daemon import ROOT
 
 KEPT = ROOT / "benchmarks" / ".results"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"

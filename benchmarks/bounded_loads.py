@@ -6,12 +6,12 @@ Microseconds of processor time, the least of several rounds, at 4 and 64 slots.
 import time
 from timeit import repeat
 
-from stickyd.balance import Balance
-from stickyd.board import Board
-from stickyd.counters import MasterCounters
-from stickyd.routing.key import Key
+from stickyd.routing.affinity import Key
 from stickyd.routing.policy import Placement
-from stickyd.routing.selection import SlotTable
+from stickyd.routing.rendezvous import SlotTable
+from stickyd.shm.load_balancer import Balance
+from stickyd.shm.scoreboard import Board
+from stickyd.stats import MasterCounters
 
 KEYS = 400
 ROUNDS = 15

@@ -20,7 +20,7 @@ from typing import Any
 
 import attrs
 
-from tests.daemon import ROOT, free_port, wait_for
+from tests.support.daemon import ROOT, free_port, wait_for
 
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 120.0

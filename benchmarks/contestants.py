@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.contest import PEERS, Contestant, Ground, Maker, Unavailable, tool
-from tests.daemon import ROOT, free_port
+from tests.support.daemon import ROOT, free_port
 
 TWISTED, ASGI = "benchmarks.site:Page", "benchmarks.asgi_site:hello"
 
@@ -55,7 +55,7 @@ def stickyd(scope: str, workers: int, app: Sequence[str] = ("--class", TWISTED))
 
     def make(ground: Ground) -> Contestant:
         port = free_port()
-        command = [sys.executable, "-m", "stickyd.cli", "run", *app, "--seed", "1"]
+        command = [sys.executable, "-m", "stickyd", "run", *app, "--seed", "1"]
         command += ["--workers", str(workers), "--affinity-scope", scope]
         # Clients of P7 come from several addresses of the loopback network.
         command += ["--forwarded-allow-ips", "127.0.0.0/8"]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from stickyd.core.head_reader import reader
 from stickyd.core.native import CORE
 from stickyd.core.placer import placer
+from stickyd.http1.head_parser import Head, read_head
+from stickyd.http1.limits import Limits
 from stickyd.routing.policy import Policy
-from stickyd.wire.head import Head, read_head
-from stickyd.wire.limits import Limits
 
 LIMITS = Limits()
 PEER = "127.0.0.1"

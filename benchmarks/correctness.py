@@ -14,7 +14,7 @@ import attrs
 
 from benchmarks.load import CONNECTIONS, Load
 from stickyd.settings import Settings
-from tests.daemon import Reader
+from tests.support.daemon import Reader
 
 BIG_SIZE = 1 << 20
 _WORKER = re.compile(rb"rom worker (\d+)|^worker (\d+), ")

@@ -22,13 +22,13 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from stickyd.counters import MasterCounters
-from stickyd.handoff.frame import Frame, Kind
-from stickyd.ledger import Ledger
-from stickyd.lingering import end_connection
-from stickyd.master.guardian import Guardian
-from stickyd.places import Places
-from tests.daemon import Daemon, Reader, request, wait_for
+from stickyd.ipc.frame import Frame, Kind
+from stickyd.master.supervisor.guardian import Guardian
+from stickyd.net.lingering_close import end_connection
+from stickyd.shm.connection_table import Ledger
+from stickyd.shm.worker_stats import Places
+from stickyd.stats import MasterCounters
+from tests.support.daemon import Daemon, Reader, request, wait_for
 
 CLIENT = "10.10.10.10"
 OTHER = "10.10.12.11"

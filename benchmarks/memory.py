@@ -17,7 +17,7 @@ from benchmarks.correctness import worker_of
 from benchmarks.load import thread_client
 from benchmarks.plan import Plan
 from benchmarks.result import Result, Rounds, Target
-from tests.daemon import Reader
+from tests.support.daemon import Reader
 
 CONNECTIONS = 10_000
 EACH_ADDRESS = 2_500

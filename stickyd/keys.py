@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from os import urandom
 
-from stickyd.routing.declared import LENGTH, RANDOM_BYTES, make, secret_of
+from stickyd.routing.signed_keys import LENGTH, RANDOM_BYTES, make, secret_of
 
 # Bound once, before the app is loaded; replaced as a whole, so threads see all or none.
 _bound: tuple[int, bytes, Callable[[str], object]] | None = None

@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
-from stickyd.routing.address import LOCAL_PEERS
+from stickyd.http1.limits import Limits
 from stickyd.routing.policy import Policy
-from stickyd.wire.limits import Limits
+from stickyd.routing.trusted_peers import LOCAL_PEERS
 
 MOST_WORKERS = 512
 """Slots of one daemon: a worker holds the sending end of every inbox."""

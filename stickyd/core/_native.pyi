@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from stickyd.wire.head import Head
-from stickyd.wire.limits import Limits
-from stickyd.wire.refusal import Refusal
+from stickyd.http1.error_response import Refusal
+from stickyd.http1.head_parser import Head
+from stickyd.http1.limits import Limits
 
 BUILT_FROM: str
 
@@ -25,6 +25,7 @@ class Placer:
         slots: list[int],
         chain: list[tuple[str, bytes]],
         everyone: bool,
+        unix_peers: bool,
         networks: list[tuple[bytes, bytes]],
     ) -> None: ...
     def place(self, data: bytes, peer: str | None) -> tuple[int, int, int | None] | None: ...

@@ -173,6 +173,7 @@ cdef class Placer:
     :param slots: 1 to 65535, in rising order.
     :param chain: kind and name of each source; names of headers in lower case.
     :param everyone: every peer is trusted.
+    :param unix_peers: peers on Unix sockets are trusted.
     :param networks: trusted ones: base and mask, 4 or 16 bytes each.
     """
 
@@ -183,6 +184,7 @@ cdef class Placer:
         list slots not None,
         list chain not None,
         bint everyone,
+        bint unix_peers,
         list networks not None,
     ):
         cdef Py_ssize_t at
@@ -215,6 +217,7 @@ cdef class Placer:
         self.c.chain = self._chain
         self.c.sources = len(chain)
         self.c.trust.everyone = everyone
+        self.c.trust.unix_peers = unix_peers
         self.c.trust.networks = self._networks
         self.c.trust.count = len(networks)
 

@@ -1,4 +1,4 @@
-/* Client addresses and trust, as in `stickyd.routing.address`.
+/* Client addresses and trust, as in `stickyd.routing.trusted_peers`.
  *
  * An address is its bytes; an IPv4-mapped IPv6 address is the IPv4 address. Text is read and
  * written by inet_pton(3) and inet_ntop(3), as Python does it.
@@ -30,6 +30,7 @@ typedef struct {
 
 typedef struct {
     int everyone;
+    int unix_peers;
     size_t count;
     const sd_network *networks;
 } sd_trust;
@@ -116,9 +117,10 @@ static inline int sd_is_in(const sd_network *network, const sd_address *address)
     return !differs;
 }
 
-/* Whether the word of an address counts; that of a Unix peer always does. */
+/* Whether an address is trusted; a peer on a Unix socket has size 0. */
 static inline int sd_is_trusted(const sd_trust *trust, const sd_address *address) {
-    if (trust->everyone || address->size == 0) return 1;
+    if (trust->everyone) return 1;
+    if (address->size == 0) return trust->unix_peers;
     for (size_t at = 0; at < trust->count; at++)
         if (sd_is_in(&trust->networks[at], address)) return 1;
     return 0;

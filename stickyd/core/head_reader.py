@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from stickyd.core.native import CORE, Native
-from stickyd.wire.head import Head, connection_options
-from stickyd.wire.head import read_head as read_in_python
-from stickyd.wire.limits import Limits
-from stickyd.wire.refusal import Refusal
+from stickyd.http1.error_response import Refusal
+from stickyd.http1.head_parser import Head, connection_options
+from stickyd.http1.head_parser import read_head as read_in_python
+from stickyd.http1.limits import Limits
 
 ReadHead = Callable[[bytes, Limits, int], Head | Refusal | None]
 
@@ -19,4 +19,4 @@ def reader(native: Native | None) -> ReadHead:
 
 
 read_head = reader(CORE.native)
-"""Read the request head at the start of some bytes; see `stickyd.wire.head.read_head`."""
+"""Read the request head at the start of some bytes; see `stickyd.http1.head_parser.read_head`."""

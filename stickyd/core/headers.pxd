@@ -89,6 +89,7 @@ cdef extern from "address.h" nogil:
 
     ctypedef struct sd_trust:
         bint everyone
+        bint unix_peers
         size_t count
         const sd_network *networks
 

@@ -39,7 +39,7 @@ typedef struct {
 /* Equal in every process of a daemon but for `owners`, which is filled as buckets are met. */
 typedef struct {
     sd_keyed hash;
-    sd_keyed tag; /* of keys that carry their slot (`stickyd.routing.declared`) */
+    sd_keyed tag; /* of keys that carry their slot (`stickyd.routing.signed_keys`) */
     sd_trust trust;
     const sd_source *chain;
     size_t sources;

@@ -4,11 +4,11 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
 from stickyd.core.native import CORE, Native
-from stickyd.routing.address import TrustedPeers, canonical
-from stickyd.routing.declared import TAG_PERSON, secret_of
-from stickyd.routing.key import Source
+from stickyd.routing.affinity import Source
 from stickyd.routing.policy import Policy
-from stickyd.routing.selection import PERSON, SlotTable, hash_key
+from stickyd.routing.rendezvous import PERSON, SlotTable, hash_key
+from stickyd.routing.signed_keys import TAG_PERSON, secret_of
+from stickyd.routing.trusted_peers import TrustedPeers, canonical
 
 if TYPE_CHECKING:
     from stickyd.core._native import Placer
@@ -34,6 +34,7 @@ def placer(policy: Policy, native: Native | None = CORE.native) -> "Placer | Non
         slots,
         [_source(source) for source in policy.chain],
         policy.trusted.everyone,
+        policy.trusted.unix,
         _networks(policy.trusted),
     )
 

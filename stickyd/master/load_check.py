@@ -16,11 +16,11 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from stickyd.handoff.inbox import make_inbox
-from stickyd.master.process import WorkerProcess
-from stickyd.master.succession import KILL_AFTER, traceback_of, why
-from stickyd.places import Tally
+from stickyd.ipc.fd_queue import make_inbox
+from stickyd.master.supervisor.replacement import KILL_AFTER, traceback_of, why
+from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
+from stickyd.shm.worker_stats import Tally
 
 STACKS_FIRST = 1.0
 """Seconds in which a worker that has not loaded in time writes where its threads are."""

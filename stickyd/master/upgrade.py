@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 
 from twisted.python import usage
 
-from stickyd.master.baggage import FORMAT, Packed, taken
-from stickyd.master.child import Child, how_it_ended, spawn
+from stickyd.master.exec_state import FORMAT, Packed, taken
+from stickyd.master.supervisor.child_process import Child, how_it_ended, spawn
 
 RESUME = "STICKYD_RESUME"
 """Environment variable: the descriptor of the file with the state."""
@@ -38,7 +38,7 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
     :raise CannotUpgrade: if it does not.
     """
     said: list[str] = []
-    command = [sys.executable, "-m", "stickyd.cli", "check", f"--format={FORMAT}", *arguments]
+    command = [sys.executable, "-m", "stickyd", "check", f"--format={FORMAT}", *arguments]
     try:
         pid, output = spawn(command, environment)
     except OSError as error:

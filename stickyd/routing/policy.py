@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import attrs
 
-from stickyd.routing.address import Missing, TrustedPeers, client_of_xff
-from stickyd.routing.key import Asked, Key, Source, find_key, parse_chain
-from stickyd.routing.selection import SlotTable, StickySessionTable, Table
-from stickyd.wire.head import Head
+from stickyd.http1.head_parser import Head
+from stickyd.routing.affinity import Asked, Key, Source, find_key, parse_chain
+from stickyd.routing.rendezvous import SlotTable, StickySessionTable, Table
+from stickyd.routing.trusted_peers import Missing, TrustedPeers, client_of_xff
 
 _LINE_REMEMBERED = 128
 _LINES_REMEMBERED = 16384

@@ -10,11 +10,11 @@ import socket
 import sys
 from typing import Any
 
-from stickyd.control import ASYNCIO
+from stickyd.ipc.control_channel import ASYNCIO
 
 if ASYNCIO in sys.argv[1:]:
     # Before anything imports the reactor.
-    from stickyd.worker.loop import install_asyncio
+    from stickyd.worker.event_loop import install_asyncio
 
     install_asyncio()
 
@@ -22,11 +22,11 @@ from twisted.internet import reactor as _reactor
 from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner
 from zope.interface import provider
 
-from stickyd.control import adopt_stream
-from stickyd.privileges import give_up_the_rest
-from stickyd.signals import let_signals_come
-from stickyd.worker.life import Life
-from stickyd.worker.link import WorkerLink
+from stickyd.ipc.control_channel import adopt_stream
+from stickyd.master.signals import let_signals_come
+from stickyd.process import drop_saved_ids
+from stickyd.worker.control_link import WorkerLink
+from stickyd.worker.lifecycle import Life
 from stickyd.worker.output import as_lines, tell_levels
 
 reactor: Any = _reactor
@@ -62,7 +62,7 @@ _to_stderr = FileLogObserver(sys.stderr, as_lines)
 
 def main() -> None:
     """Run until the master says so, or is gone."""
-    give_up_the_rest()
+    drop_saved_ids()
     tell_levels()
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
     # As `python -m` does: apps are found from the directory the daemon was started in.

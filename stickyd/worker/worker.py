@@ -10,24 +10,24 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from stickyd.balance import Balance
-from stickyd.board import Board
-from stickyd.counters import WorkerCounters
-from stickyd.deadlines import Sweeper
-from stickyd.ledger import Entry, Ledger
-from stickyd.places import Tally
+from stickyd.http1.head_parser import Head
+from stickyd.net.epoll import Poller
+from stickyd.net.timeouts import Sweeper
 from stickyd.routing.policy import Placement, Policy
-from stickyd.routing.selection import SlotTable
+from stickyd.routing.rendezvous import SlotTable
 from stickyd.settings import Settings
-from stickyd.wire.head import Head
-from stickyd.worker.access_log import AccessLog
-from stickyd.worker.channel import Channel
-from stickyd.worker.exchange import App, Exchange
-from stickyd.worker.intake import Intake
-from stickyd.worker.known import Known
-from stickyd.worker.poller import Poller
-from stickyd.worker.round_robin import RoundRobin
-from stickyd.worker.ways import Ways
+from stickyd.shm.connection_table import Entry, Ledger
+from stickyd.shm.load_balancer import Balance
+from stickyd.shm.scoreboard import Board
+from stickyd.shm.worker_stats import Tally
+from stickyd.stats import WorkerCounters
+from stickyd.worker.connection.access_log import AccessLog
+from stickyd.worker.connection.adoption import Intake
+from stickyd.worker.connection.channel import Channel
+from stickyd.worker.connection.round_robin import RoundRobin
+from stickyd.worker.interfaces import App, Exchange
+from stickyd.worker.known_keys import Known
+from stickyd.worker.slot_senders import Ways
 
 IDLE_LEAST = 1.0
 """Seconds a connection has idled before it is closed in favour of others: one in use, whose next

@@ -8,8 +8,8 @@ from stickyd_life_app import LIFE, SLOT, App
 from twisted.internet import reactor
 from twisted.web.server import NOT_DONE_YET
 
-from stickyd.handoff.frame import decode
-from stickyd.handoff.inbox import InboxReader
+from stickyd.ipc.fd_queue import InboxReader
+from stickyd.ipc.frame import decode
 
 NOTES = os.environ.get("LIFE_NOTES")
 """Set: every worker writes down which connections it takes and which requests it begins, so that

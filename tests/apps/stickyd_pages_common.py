@@ -1,4 +1,4 @@
-"""What the same pages of several frameworks share (tests/test_framework_pages.py)."""
+"""What the same pages of several frameworks share (tests/integration/test_framework_pages.py)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The pages of tests/test_framework_pages.py, of Django: for WSGI, and for ASGI."""
+"""The pages of tests/integration/test_framework_pages.py, of Django: for WSGI, and for ASGI."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""The pages of tests/test_framework_pages.py, of Flask."""
+"""The pages of tests/integration/test_framework_pages.py, of Flask."""
 
 import itertools
 import threading

@@ -1,7 +1,7 @@
 """Cases of the corpus, and the readers put together as a worker puts them together.
 
 `Reading` is a connection without sockets: bytes in, requests and refusals out,
-the steps of `stickyd.worker.channel` with everything but the readers left out.
+the steps of `stickyd.worker.connection.channel` with everything but the readers left out.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from urllib.parse import quote_from_bytes
 
 import attrs
 
-from stickyd.wire.body import ChunkedReader, LengthReader, body_reader
-from stickyd.wire.head import Head, origin_form, read_head
-from stickyd.wire.limits import Limits
-from stickyd.wire.refusal import Refusal
+from stickyd.http1.body_parser import ChunkedReader, LengthReader, body_reader
+from stickyd.http1.error_response import Refusal
+from stickyd.http1.head_parser import Head, origin_form, read_head
+from stickyd.http1.limits import Limits
 from tests.corpus.make_corpus import BODY_LIMIT, found
 
 LIMITS = Limits(body=BODY_LIMIT)

@@ -6,7 +6,7 @@ from twisted.internet import reactor, threads
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.http_headers import Headers
 
-from tests.daemon import Daemon
+from tests.support.daemon import Daemon
 
 
 # Twisted's client itself hands readBody a transport that it then warns about.

@@ -140,6 +140,7 @@ static void place(sd_placer *placer, const uint8_t *data, const sd_head *head) {
     for (size_t at = 0; at < placer->sources; at++) chain[at] = sources[below(COUNT_OF(sources))];
     placer->chain = chain;
     placer->trust.everyone = below(4) == 0;
+    placer->trust.unix_peers = below(2);
     placer->trust.count = below(COUNT_OF(networks) + 1);
     placer->slot_count = 1 + below(COUNT_OF(slots));
     if (placer->slot_count != COUNT_OF(slots)) placer->slot_count = 2;

@@ -22,9 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.activation import Activated
-from tests.daemon import ROOT, request, wait_for, workers_in
 from tests.slow.booted_inside import CHECKS
+from tests.support.activation import Activated
+from tests.support.daemon import ROOT, request, wait_for, workers_in
 
 LIBDIR = "usr/local/lib/stickyd"
 PYTHON = "/usr/bin/python3"

@@ -9,7 +9,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from tests.daemon import Reader, read_all, request, wait_for
+from tests.support.daemon import Reader, read_all, request, wait_for
 
 PORT = 3000
 RESULT = Path("/srv/probe/result")

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.daemon import ROOT, Daemon, free_port, wait_for
-from tests.test_examples import documented
+from tests.integration.test_examples import documented
+from tests.support.daemon import ROOT, Daemon, free_port, wait_for
 
 CHAT = ROOT / "examples" / "socketio_chat"
 FLAGS = [

@@ -14,9 +14,9 @@ import sys
 import time
 from collections import Counter
 
-from tests.core_agreement import NATIVE, PEERS, PLAIN, Heads, Placements
 from tests.corpus.reading import load
 from tests.slow.fuzz_heads import DEFAULT, LONGEST, PROCESSES, TIGHT, mutate
+from tests.support.core_agreement import NATIVE, PEERS, PLAIN, Heads, Placements
 
 HEADS_A_BLOCK = 5000
 PLACEMENTS_A_BLOCK = 2000

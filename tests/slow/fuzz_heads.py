@@ -17,9 +17,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from stickyd.wire.head import Head, read_head
-from stickyd.wire.limits import Limits
-from stickyd.wire.refusal import Refusal
+from stickyd.http1.error_response import Refusal
+from stickyd.http1.head_parser import Head, read_head
+from stickyd.http1.limits import Limits
 from tests.corpus.reading import Reading, cut, load
 
 PROCESSES = 2
@@ -193,7 +193,7 @@ def mutate(corpus: list[bytes], chance: random.Random) -> bytes:
 def by_master(pieces: list[bytes], limits: Limits) -> tuple[Head | Refusal | None, bytes, bytes]:
     """The master's verdict, what it has consumed, and what is left in the socket.
 
-    As `stickyd.master.listener.Arrival`: one look that consumes nothing; after
+    As `stickyd.master.frontend.listener.Arrival`: one look that consumes nothing; after
     that, if the head is not whole, never more bytes than a head may have.
     """
     unread = b""

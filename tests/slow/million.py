@@ -15,8 +15,8 @@ import socket
 import sys
 import time
 
-from stickyd.routing.selection import SlotTable
-from tests.daemon import Daemon, wait_for
+from stickyd.routing.rendezvous import SlotTable
+from tests.support.daemon import Daemon, wait_for
 
 CONNECTIONS = 64
 CLIENTS = 50_000

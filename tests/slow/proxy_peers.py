@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 
 from stickyd.settings import Settings
-from tests.daemon import Daemon, Reader, free_port, read_all, wait_for
+from tests.support.daemon import Daemon, Reader, free_port, read_all, wait_for
 
 WORKERS = 4
 TABLE = Settings(workers=WORKERS).policy().table

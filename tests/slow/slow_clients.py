@@ -34,8 +34,8 @@ from pathlib import Path
 
 import attrs
 
-from tests.daemon import Daemon
 from tests.slow.steady_load import CONNECTIONS, Outcome, steady_load
+from tests.support.daemon import Daemon
 
 HEAD, BODY, SEND = 10.0, 8.0, 8.0
 LATE = 2.5
@@ -245,7 +245,7 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     load = ["taskset", "-c", str(cores[0])] if arguments.pin else []
     serve = ["taskset", "-c", str(cores[-1])] if arguments.pin else []
-    command = [*serve, sys.executable, "-W", "error", "-m", "stickyd.cli", "run"]
+    command = [*serve, sys.executable, "-W", "error", "-m", "stickyd", "run"]
     options = (
         *("--class", "stickyd_test_apps:Page", "--affinity-scope", "request"),
         *("--head-timeout", str(HEAD), "--body-timeout", str(BODY), "--send-timeout", str(SEND)),

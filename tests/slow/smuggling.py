@@ -29,7 +29,7 @@ import attrs
 
 from tests.corpus.make_corpus import HELLO, LAST, SMUGGLED, chunked, get, post, sized
 from tests.corpus.reading import load
-from tests.daemon import Daemon, free_port, read_all, wait_for
+from tests.support.daemon import Daemon, free_port, read_all, wait_for
 
 SILENCE = 0.25
 """Seconds without a byte after which an answer is taken to be over."""

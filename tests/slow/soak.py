@@ -26,11 +26,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.contest import memory
-from tests.daemon import Daemon, Reader, read_all, request, wait_for
+from tests.integration.test_lifecycle import reload
+from tests.integration.test_upgrade import upgrade
 from tests.slow.million import Run
 from tests.slow.slow_clients import cpu_seconds
-from tests.test_life import reload
-from tests.test_upgrade import upgrade
+from tests.support.daemon import Daemon, Reader, read_all, request, wait_for
 
 WORKERS = 4
 FILLED_AFTER = 25

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from stickyd.settings import Settings
-from tests.daemon import ROOT, request
+from tests.support.daemon import ROOT, request
 
 CONNECTIONS = 16
 CLIENTS = [f"10.1.{n}.{n * 7 % 251}" for n in range(64)]

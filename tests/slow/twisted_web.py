@@ -14,7 +14,7 @@ from twisted.trial.reporter import TestResult
 from twisted.web import server
 from twisted.web.http_headers import Headers
 
-from stickyd.worker.request import LeanRequest
+from stickyd.worker.apps.lean_request import LeanRequest
 
 MODULES = (
     "twisted.web.test.test_web",

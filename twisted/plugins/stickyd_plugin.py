@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 stickyd = ServiceMaker(
     "stickyd",
-    "stickyd.service",
+    "stickyd.tap",
     "Keep every client with its own worker process.",
     "stickyd",
 )

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import attrs
 
+from stickyd.http1.head_parser import Head, read_head
+from stickyd.http1.limits import Limits
 from stickyd.routing.policy import Policy
-from stickyd.wire.head import Head, read_head
-from stickyd.wire.limits import Limits
 
 LIMITS = Limits()
 TRUSTED_PEER = "127.0.0.1"

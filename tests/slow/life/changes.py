@@ -3,9 +3,9 @@
 import signal
 import time
 
-from tests.daemon import wait_for
 from tests.slow.life.run import PATIENCE, Arguments, Results, Run, daemon_for_load, under_load
 from tests.slow.life.run import upgrades as upgrades_of
+from tests.support.daemon import wait_for
 
 MOST_SLOTS = 6
 

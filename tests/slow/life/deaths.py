@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator, Mapping
 from random import Random
 
-from tests.daemon import wait_for
 from tests.slow.life.load import Load, random_names
 from tests.slow.life.losses import Fate, Notes, judged
 from tests.slow.life.run import PATIENCE, Arguments, Results, Run, cpu_seconds, daemon_for_load
 from tests.slow.life.wrk import Wrk
+from tests.support.daemon import wait_for
 
 _SILENT = re.compile(r"worker \d+ \(pid (\d+)\) has been silent")
 

@@ -11,12 +11,12 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from stickyd.handoff.frame import Frame, Kind
-from stickyd.handoff.inbox import make_inbox
-from stickyd.handoff.outbox import InboxSender
-from stickyd.places import Places, Tally
+from stickyd.ipc.fd_queue import make_inbox
+from stickyd.ipc.fd_sender import InboxSender
+from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
-from stickyd.worker.apps import WebApp
+from stickyd.shm.worker_stats import Places, Tally
+from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge
 from tests.slow.life.faulty import Faults, FaultyReceiver, FaultySender

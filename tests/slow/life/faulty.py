@@ -12,7 +12,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from stickyd.handoff.frame import connection_of
+from stickyd.ipc.frame import connection_of
 
 _SEND = (errno.ENOBUFS, errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOMEM)
 _RECEIVE = (errno.ENOBUFS, errno.EAGAIN, errno.ENOMEM)

@@ -11,9 +11,9 @@ import attrs
 
 from stickyd.routing.policy import Policy
 from stickyd.settings import Settings
-from tests.daemon import Daemon, wait_for
 from tests.slow.life.load import Load
 from tests.slow.life.wrk import Wrk
+from tests.support.daemon import Daemon, wait_for
 
 PATIENCE = 90.0
 LISTED = 20

@@ -31,11 +31,11 @@ from typing import Any
 
 import attrs
 
-from tests.daemon import ROOT, Daemon, free_port, wait_for
 from tests.slow.socketio.clients import NodeCrowd, PythonCrowd, install_client
 from tests.slow.socketio.fronts import Redis, front
 from tests.slow.socketio.outcome import Outcome, plans, total
 from tests.slow.socketio.polling import PollingCrowd
+from tests.support.daemon import ROOT, Daemon, free_port, wait_for
 
 WORKERS = 4
 POLLING = ["polling"]

@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 import socketio
 
-from tests.daemon import ROOT
 from tests.slow.socketio.outcome import Outcome, Plan, judge, total
+from tests.support.daemon import ROOT
 
 HERE = Path(__file__).parent
 MODULES = ROOT / "build" / "socketio-client"

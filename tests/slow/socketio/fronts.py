@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from tests.daemon import free_port, wait_for
+from tests.support.daemon import free_port, wait_for
 
 NGINX = """\
 worker_processes 1;

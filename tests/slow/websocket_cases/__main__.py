@@ -6,12 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.daemon import Daemon
 from tests.slow.websocket_cases import __doc__ as about
 from tests.slow.websocket_cases import closing, deflate, framing, utf8, volume
 from tests.slow.websocket_cases.frames import Breach, close
 from tests.slow.websocket_cases.judging import FAILED, LAX, OK, Case, Verdict
 from tests.slow.websocket_cases.wire import Connection
+from tests.support.daemon import Daemon
 
 SERVERS = {
     "twisted.web": ("--class", "stickyd_websocket_echo_apps.root"),

@@ -1,0 +1,186 @@
+"""The ``stickyd`` console command."""
+
+import pwd
+import sys
+from collections.abc import Callable, Sequence
+
+from twisted.python import usage
+from twisted.python.util import gidFromString, switchUID, uidFromString
+
+from stickyd.cli.explain import ExplainOptions, Refused, explain
+from stickyd.cli.options import Options
+from stickyd.settings import Settings
+
+_USAGE = """Usage: stickyd COMMAND [options]
+
+Commands:
+  run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
+  explain  Say which slot serves a key, and why. Needs no server.
+  check    Say whether the options of 'run' are right; with --load, whether the app loads.
+  verify   Ask any server whether every request reaches its client's own worker.
+
+'stickyd COMMAND --help' tells the options of a command."""
+
+
+class RunOptions(Options):
+    """The options of ``stickyd run``: some are twistd's own."""
+
+    synopsis = "Usage: stickyd run [options]"
+
+    optParameters = [
+        ["uid", None, None, "user to become once the ports are bound, by name or number"],
+        ["gid", None, None, "group to become [default: the user's]"],
+    ]
+
+    def postOptions(self) -> None:
+        """Check what twistd would answer with a traceback."""
+        super().postOptions()
+        for option, known in (("uid", _user_exists), ("gid", _group_exists)):
+            try:
+                if self[option] is not None:
+                    known(self[option])
+            except (KeyError, OverflowError):
+                raise usage.UsageError(f"--{option}: there is no {self[option]!r}") from None
+        if self["gid"] is not None and self["uid"] is None:
+            raise usage.UsageError("--gid alone would leave root's rights: give --uid")
+
+
+class CheckOptions(RunOptions):
+    """The options of ``stickyd check``: those of ``run``, and what to check."""
+
+    synopsis = "Usage: stickyd check [--load] [options of 'run']"
+
+    optFlags = [["load", None, "load the app too, in a worker that serves nobody"]]
+
+
+def _user_exists(text: str) -> None:
+    # initgroups(3) wants a user that has a name.
+    pwd.getpwuid(uidFromString(text))
+
+
+def _group_exists(text: str) -> None:
+    if not 0 <= gidFromString(text) < 2**32 - 1:
+        raise KeyError(text)
+
+
+def _twistds(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """twistd's own options among ``arguments``, and the others."""
+    own: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, _ = argument.partition("=")
+        if name not in ("--uid", "--gid"):
+            others.append(argument)
+        else:
+            own += [argument] if equals else [argument, next(rest)]
+    return own, others
+
+
+def _run(arguments: Sequence[str]) -> int:
+    # Checked here too, so that a wrong option says 'stickyd' and not 'twistd'.
+    RunOptions().parseOptions(list(arguments))
+    from twisted.scripts import twistd
+
+    own, others = _twistds(arguments)
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", *own, "stickyd", *others]
+    twistd.run()
+    return 0
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    options = ExplainOptions()
+    try:
+        options.parseOptions(list(arguments))
+    except usage.UsageError as error:
+        sys.stderr.write(f"stickyd explain: {error}\n")
+        return 2
+    try:
+        print("\n".join(explain(options)))
+    except Refused as refused:
+        print(refused)
+        return 1
+    return 0
+
+
+def _check(arguments: Sequence[str]) -> int:
+    # The service too, for whatever it imports.
+    from stickyd.master import service
+    from stickyd.master.exec_state import FORMAT
+
+    options = list(arguments)
+    # Asked by a master that is about to become this program.
+    format_of_master = options.pop(0) if options and options[0].startswith("--format=") else None
+    if format_of_master not in (None, f"--format={FORMAT}"):
+        print(f"stickyd: this program takes over from format {FORMAT} only")
+        return 3
+    checked = CheckOptions()
+    checked.parseOptions(options)
+    right = f"stickyd {service.__version__}: the options are right"
+    unchecked = ["whether the ports are free"]
+    if checked["load"]:
+        why = _load(checked)
+        if why:
+            sys.stderr.write(f"stickyd: {why}\n")
+            return 1
+        right += ", and the app loads"
+    elif names := _named(checked.settings):
+        unchecked.insert(0, f"whether {' and '.join(names)} can be loaded (--load)")
+    print(f"{right}; not checked: {', '.join(unchecked)}")
+    return 0
+
+
+def _named(settings: Settings) -> list[str]:
+    """The options that name something that workers load, as they were given."""
+    kind, name = settings.app
+    named = [f"--{kind} {name}"] if kind in ("class", "wsgi", "asgi") else []
+    return [*named, f"--on-retire {settings.on_retire}"] if settings.on_retire else named
+
+
+def _load(options: CheckOptions) -> str:
+    """Load the app, as the user that the daemon would be; why it cannot be, or nothing."""
+    from twisted.internet import reactor
+
+    from stickyd.master.load_check import load_once
+
+    if options["uid"] is not None:
+        uid = uidFromString(options["uid"])
+        gid = options["gid"]
+        try:
+            switchUID(uid, pwd.getpwuid(uid).pw_gid if gid is None else gidFromString(gid))
+        except OSError as error:
+            return f"--uid: cannot become {options['uid']}: {error.strerror}"
+    return load_once(reactor, options.settings)
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    from stickyd.cli.verify.command import verify
+
+    return verify(arguments)
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "run": _run,
+    "explain": _explain,
+    "check": _check,
+    "verify": _verify,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0
+    if arguments[0] == "--version":
+        Options().opt_version()
+    command = _COMMANDS.get(arguments[0])
+    if command is None:
+        sys.stderr.write(f"stickyd: no command {arguments[0]!r} (try: stickyd --help)\n")
+        return 2
+    return command(arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The file with a PID that twistd writes, and that bars the next start while a process has it.
+
+Containers repeat PIDs, and so does a machine after a reboot: the process that has the PID may be
+another one than wrote the file, even this one.
+"""
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable
+
+from stickyd.net.unix_socket import listened_on, path_in
+
+CONNECT_SECONDS = 1.0
+"""Seconds that a connection to a port of ours may take."""
+
+CLOCK_SECONDS = 2.0
+"""By how much the start of a process is known at least (btime in proc_stat(5) is whole seconds)."""
+
+_TCP = re.compile(r"tcp(6?):(?:port=)?(\d+)(?::(?:.*:)?interface=((?:\\.|[^:\\])*))?")
+
+_removed = False
+
+
+def remove_stale_once(path: str, answers: Callable[[], bool]) -> None:
+    """Remove the file if it `is_stale`; for the start of the process, and done once in it.
+
+    Options are parsed again when the program is replaced, and the file is our own by then.
+    """
+    global _removed
+    if path and not _removed:
+        _removed = True
+        if is_stale(path, answers):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def is_stale(path: str, answers: Callable[[], bool]) -> bool:
+    """Whether a process has the PID in the file, and cannot be the one that wrote it.
+
+    That nobody has the PID is for twistd to see.
+
+    :param answers: whether anybody answers where the daemon is to listen.
+    """
+    try:
+        with open(path) as file:
+            pid = int(file.read())
+        written = os.stat(path).st_mtime
+    except (OSError, ValueError):
+        return False
+    if pid == os.getpid():
+        # We have not written anything yet.
+        return True
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file_of_arguments:
+            arguments = file_of_arguments.read().split(b"\0")
+        started = _started(pid)
+    except (OSError, ValueError):
+        return False
+    if not any(re.search(b"twist|stickyd", os.path.basename(each)) for each in arguments):
+        return True
+    return started > written + CLOCK_SECONDS and not answers()
+
+
+def _started(pid: int) -> float:
+    """When a process was started, in seconds of the system's clock (proc_pid_stat(5))."""
+    with open(f"/proc/{pid}/stat", "rb") as stat:
+        ticks = int(stat.read().rpartition(b")")[2].split()[19])
+    with open("/proc/stat", "rb") as of_system:
+        booted = next(int(line.split()[1]) for line in of_system if line.startswith(b"btime "))
+    return booted + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def somebody_answers(descriptions: Iterable[str], control: str | None) -> bool:
+    """Whether a connection to any address that a daemon is to listen on is accepted.
+
+    :param descriptions: Twisted endpoint descriptions; those of TCP and Unix sockets are tried.
+    :param control: path of another Unix socket.
+    """
+    paths = [control] if control else []
+    for description in descriptions:
+        tcp, path = _TCP.match(description), path_in(description)
+        if path is not None:
+            paths.append(path)
+        elif tcp is not None:
+            host = re.sub(r"\\(.)", r"\1", tcp[3] or "") or ("::1" if tcp[1] else "127.0.0.1")
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(tcp[2])), CONNECT_SECONDS).close()
+                return True
+    return any(listened_on(path) for path in paths)

@@ -1,0 +1,182 @@
+"""The inbox of a slot: the only place that calls sendmsg and recvmsg.
+
+An ``AF_UNIX SOCK_SEQPACKET`` pair (unix(7)) made by the master. Anyone may put
+a connection in; the slot's worker takes them out. The master keeps both ends
+open, so what a killed worker had not taken waits for its replacement.
+"""
+
+import errno
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+MESSAGE_MOST = 160 * 1024
+"""Bytes of one message; below the default send buffer of unix(7), 212,992."""
+
+SEND_BUFFER = 4 * 1024 * 1024
+"""Bytes asked for; the kernel grants up to net.core.wmem_max unless we are root."""
+
+_FD = struct.Struct("i")
+_PASSING = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+_CONTROL_SPACE = socket.CMSG_SPACE(_FD.size)
+
+# As numbers: the socket module's are slow to put together.
+_CUT = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+
+# Linux values that the socket module does not name.
+_SO_SNDBUFFORCE = 32
+
+# The inbox is full, or the kernel is short of something for the moment; the
+# channel itself is sound (unix(7): ETOOMANYREFS, too many descriptors in flight).
+_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS, errno.ENOMEM})
+
+
+def make_inbox() -> tuple[socket.socket, socket.socket]:
+    """The sending and the receiving end of a new inbox, both non-blocking."""
+    sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sender.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER)
+    except PermissionError:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    for end in (sender, receiver):
+        end.setblocking(False)
+    return sender, receiver
+
+
+def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
+    """Put one connection in; False if there is no room now.
+
+    The caller still holds its own copy of the descriptor and closes it.
+
+    :raise OSError: the inbox is gone, or the message can never fit.
+    """
+    try:
+        sender.sendmsg([message], [(*_PASSING, _FD.pack(descriptor))])
+    except OSError as error:
+        if error.errno in _FULL:
+            return False
+        raise
+    return True
+
+
+class Watching(Protocol):
+    """Something that watches descriptors, as `stickyd.net.epoll.Poller` does."""
+
+    def watch(self, descriptor: int, member: Any, events: int) -> None:
+        """Tell ``member.ready(events)`` when they come."""
+
+    def forget(self, descriptor: int) -> None:
+        """Watch no longer."""
+
+
+class InboxReader:
+    """Takes connections out of an inbox, a batch at a time, and gives them to ``adopt``.
+
+    ``adopt(message, descriptor)`` owns the descriptor from then on.
+    ``lost(message)`` is told when the kernel could not install a descriptor
+    (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is gone.
+    """
+
+    BATCH = 32
+
+    def __init__(
+        self,
+        poller: Watching,
+        receiver: socket.socket,
+        adopt: Callable[[bytes, int], None],
+        lost: Callable[[bytes], None],
+    ) -> None:
+        self._poller = poller
+        self._receiver = receiver
+        self._adopt = adopt
+        self._lost = lost
+        self._reading = False
+        self._buffer = bytearray(MESSAGE_MOST)
+        self._view = memoryview(self._buffer)
+
+    def start(self) -> None:
+        """Begin, or go on, taking connections out."""
+        if not self._reading:
+            self._reading = True
+            self._poller.watch(self._receiver.fileno(), self, select.EPOLLIN)
+
+    def stop(self) -> None:
+        """Leave what comes in the inbox."""
+        if self._reading:
+            self._reading = False
+            self._poller.forget(self._receiver.fileno())
+
+    def ready(self, events: int) -> None:
+        """For the poller: take a batch out."""
+        for _ in range(self.BATCH):
+            if not self._reading or not self.take():
+                return
+
+    def abortConnection(self) -> None:
+        """For the poller: taking failed, and would fail again."""
+        self.stop()
+
+    def take(self) -> bool:
+        """Take one connection out; False if there is none."""
+        received = _receive(self._receiver, self._buffer)
+        if received is None:
+            return False
+        size, descriptor = received
+        if not size:
+            # Nobody holds a sending end any more: the whole family is ending.
+            self.stop()
+            return False
+        if descriptor < 0:
+            self._lost(bytes(self._view[:size]))
+        else:
+            self._adopt(bytes(self._view[:size]), descriptor)
+        return True
+
+
+def waits_in(receiver: socket.socket) -> bool:
+    """Whether anything can be taken out of an inbox now."""
+    poll = select.poll()
+    poll.register(receiver, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def take_one(receiver: socket.socket) -> tuple[bytes, int] | None:
+    """Take one connection out of an inbox, beside its readers; None if there is none.
+
+    :return: message and descriptor; -1 if the kernel could not install it (EMFILE).
+    """
+    buffer = bytearray(MESSAGE_MOST)
+    received = _receive(receiver, buffer)
+    if received is None or not received[0]:
+        return None
+    size, descriptor = received
+    return bytes(buffer[:size]), descriptor
+
+
+def _receive(receiver: socket.socket, buffer: bytearray) -> tuple[int, int] | None:
+    """Size of the message, 0 at the end, and its descriptor, -1 if it was lost."""
+    try:
+        size, control, flags, _ = receiver.recvmsg_into([buffer], _CONTROL_SPACE, _CLOSE_ON_EXEC)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        if error.errno in _FULL:
+            return None
+        raise
+    if len(control) == 1 and not flags & _CUT:
+        level, kind, data = control[0]
+        if (level, kind) == _PASSING and len(data) == _FD.size:
+            return size, _FD.unpack(data)[0]
+    # The kernel had no room, or somebody has sent what nobody here sends.
+    descriptors = [
+        descriptor
+        for level, kind, data in control
+        if (level, kind) == _PASSING
+        for (descriptor,) in _FD.iter_unpack(data[: len(data) - len(data) % _FD.size])
+    ]
+    for descriptor in descriptors:
+        socket.close(descriptor)
+    return size, -1

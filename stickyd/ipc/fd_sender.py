@@ -1,0 +1,168 @@
+"""The way into an inbox: who finds it full waits in order, not for ever."""
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+
+from stickyd.ipc.fd_queue import try_put
+
+RETRY_AFTER = 0.005
+"""Seconds between attempts at a full inbox: EPOLLOUT would come only after
+three quarters of it have drained."""
+
+
+class Departing(Protocol):
+    """Who has a connection, and writes down whether it has left."""
+
+    def departs(self) -> None:
+        """It is about to be put into an inbox."""
+
+    def stays(self) -> None:
+        """It has not been put in."""
+
+
+class InboxCounter(Protocol):
+    """Counts connections that one process has put into one inbox (`stickyd.shm.scoreboard_row`)."""
+
+    def placed(self) -> None:
+        """A connection is being put in, or waits for room."""
+
+    def withdrawn(self) -> None:
+        """It has not been put in."""
+
+
+@attrs.define(eq=False)
+class _Waiting:
+    message: bytes = attrs.field(repr=False)
+    descriptor: int
+    until: float
+    done: Callable[[bool], None]
+    who: Departing | None = None
+
+
+class InboxSender:
+    """Puts connections into one inbox; those that find it full wait in order, not for ever.
+
+    Every process puts connections in by this class alone, so this is where they are counted.
+
+    :param counter: counts them as load of the slot; None if slots have no bound.
+    """
+
+    def __init__(
+        self, reactor: Any, sender: socket.socket, counter: InboxCounter | None = None
+    ) -> None:
+        self._reactor = reactor
+        self._sender = sender
+        self._counter = counter
+        self._waiting: deque[_Waiting] = deque()
+        self._retry: Any = None
+        self._on_empty: list[Callable[[], None]] = []
+
+    def put(
+        self,
+        message: bytes,
+        descriptor: int,
+        patience: float,
+        done: Callable[[bool], None],
+        who: Departing | None = None,
+    ) -> None:
+        """Put a connection in, now or within ``patience`` seconds.
+
+        ``done`` is called once, at once where possible: with True when the
+        inbox has it (the caller closes its copy), with False when time is up
+        or the inbox is gone (the caller still owns it).
+        """
+        if self._counter is not None:
+            # Before sendmsg: the receiver counts it as taken at once.
+            self._counter.placed()
+        if not self._waiting:
+            sent = self._attempt(message, descriptor, who)
+            if sent is not None:
+                self._finish(sent, done)
+                return
+        until = self._reactor.seconds() + patience
+        self._waiting.append(_Waiting(message, descriptor, until, done, who))
+        if self._retry is None:
+            self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
+
+    def waiting(self) -> int:
+        """How many connections wait for room."""
+        return len(self._waiting)
+
+    def when_empty(self, call: Callable[[], None]) -> None:
+        """Call once when nobody waits for room, now or later."""
+        self._on_empty.append(call)
+        if not self._waiting:
+            self._tell_empty()
+
+    def _tell_empty(self) -> None:
+        told, self._on_empty = self._on_empty, []
+        for call in told:
+            call()
+
+    def take_waiting(self) -> list[tuple[bytes, int, float]]:
+        """Give up waiting for room: message, descriptor and seconds left of each who waits.
+
+        ``done`` is not called: the connections are the caller's.
+        """
+        now = self._reactor.seconds()
+        if self._counter is not None:
+            # Whoever puts them in later counts them again.
+            for _ in self._waiting:
+                self._counter.withdrawn()
+        taken = [(each.message, each.descriptor, each.until - now) for each in self._waiting]
+        self._waiting.clear()
+        return taken
+
+    def give_up(self) -> None:
+        """Tell everyone who waits that the inbox will not have room."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        while self._waiting:
+            self._finish(False, self._waiting.popleft().done)
+        self._tell_empty()
+
+    def close(self) -> None:
+        """Give up this sending end as soon as nobody waits for room."""
+        self.when_empty(self._sender.close)
+
+    def _finish(self, sent: bool, done: Callable[[bool], None]) -> None:
+        if not sent and self._counter is not None:
+            self._counter.withdrawn()
+        done(sent)
+
+    def _attempt(self, message: bytes, descriptor: int, who: Departing | None) -> bool | None:
+        """True: sent. False: never. None: full."""
+        sent: bool | None
+        if who is not None:
+            who.departs()
+        try:
+            sent = try_put(self._sender, message, descriptor) or None
+        except OSError:
+            sent = False
+        if not sent and who is not None:
+            who.stays()
+        return sent
+
+    def _drain(self) -> None:
+        self._retry = None
+        while self._waiting:
+            first = self._waiting[0]
+            sent = self._attempt(first.message, first.descriptor, first.who)
+            if sent is None:
+                break
+            self._finish(sent, self._waiting.popleft().done)
+        now = self._reactor.seconds()
+        for late in [waiting for waiting in self._waiting if waiting.until <= now]:
+            # An earlier one's answer may have emptied the queue.
+            if late in self._waiting:
+                self._waiting.remove(late)
+                self._finish(False, late.done)
+        if not self._waiting:
+            self._tell_empty()
+        elif self._retry is None:
+            self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)

@@ -1,0 +1,189 @@
+"""The frame: what travels with a connection's descriptor. Pure; one codec for every sender.
+
+A frame is complete in itself, so that any reader of an inbox can take any
+frame: a replacement after a crash, a second reader during a reload. The layout
+is fixed by ``VERSION`` (network byte order)::
+
+    u8  version        u8  kind           u16 hops
+    u64 connection id  u32 table version  u32 head deadline, ms still to go
+    u32 ledger entry   u16 listener id    u8  family    u8  length of the addresses
+    addresses          peer and local, host and port each: `_V4`, `_V6`, or nothing
+                       (family 0), which is a Unix socket's
+    rest               unread bytes of the connection
+"""
+
+import enum
+import struct
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import NamedTuple
+
+VERSION = 2
+_FIXED = struct.Struct("!BBHQIIIHBB")
+_ID = struct.Struct("!Q")
+_ENTRY = struct.Struct("!I")
+_ID_AT, _LEFT_AT, _ENTRY_AT = 4, 16, 20
+_V4 = struct.Struct("!4sH4sH")
+_V6 = struct.Struct("!16sH16sH")
+_NO_ADDRESS = 0
+
+Address = tuple[str, int]
+"""Canonical host text and port."""
+
+
+class Kind(enum.IntEnum):
+    """Why a connection travels."""
+
+    PLACED = 1
+    """New, from the master: its first request belongs to this slot."""
+    MOVED = 2
+    """From another slot: its next request belongs to this slot."""
+    RETURNED = 3
+    """Idle, put back by a worker that retires or for one that died: no request has arrived."""
+
+
+_KINDS = {int(kind): kind for kind in Kind}
+_RETURNED = bytes([Kind.RETURNED])
+_NOTHING_LEFT = bytes(4)
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame of this version."""
+
+
+class Frame(NamedTuple):
+    """A connection on its way.
+
+    :ivar connection: unique among the connections of one daemon.
+    :ivar peer: the client's end as the PROXY header or the kernel names it,
+        None on a Unix socket.
+    :ivar local: our end, None on a Unix socket.
+    :ivar listener: which of the daemon's listeners accepted it, from 0.
+    :ivar head_left: milliseconds until the head must be complete, 0 if the
+        deadline begins with the next head.
+    :ivar table: version of the slot table the sender decided by.
+    :ivar hops: how many workers had it before.
+    :ivar unread: bytes read from the socket and not yet served.
+    :ivar entry: where its owner notes its state (`stickyd.shm.connection_table`), 0 for nowhere.
+    """
+
+    kind: Kind
+    connection: int
+    peer: Address | None
+    local: Address | None
+    listener: int = 0
+    head_left: int = 0
+    table: int = 1
+    hops: int = 0
+    unread: bytes = b""
+    entry: int = 0
+
+    def encode(self) -> bytes:
+        """The frame as one message."""
+        family, addresses = _pack_addresses(self.peer, self.local)
+        fixed = _FIXED.pack(
+            VERSION,
+            self.kind,
+            min(self.hops, 0xFFFF),
+            self.connection,
+            self.table,
+            self.head_left,
+            self.entry,
+            self.listener,
+            family,
+            len(addresses),
+        )
+        return fixed + addresses + self.unread
+
+
+def connection_of(message: bytes) -> int:
+    """The connection id of a message, 0 if it is too short to be a frame."""
+    return int(_ID.unpack_from(message, _ID_AT)[0]) if len(message) >= _FIXED.size else 0
+
+
+def entry_of(message: bytes) -> int:
+    """The ledger entry of a message, 0 if it is no frame of this version or has none."""
+    if len(message) < _FIXED.size or message[0] != VERSION:
+        return 0
+    return int(_ENTRY.unpack_from(message, _ENTRY_AT)[0])
+
+
+def carries(message: bytes) -> bool:
+    """Whether a message that has an entry has unread bytes."""
+    return len(message) > _FIXED.size + message[_FIXED.size - 1]
+
+
+def as_returned(message: bytes) -> bytes:
+    """The message of the same connection once it idles: `Kind.RETURNED`, without unread bytes."""
+    end = _FIXED.size + message[_FIXED.size - 1]
+    head = message[:1] + _RETURNED + message[2:_LEFT_AT] + _NOTHING_LEFT
+    return head + message[_ENTRY_AT:end]
+
+
+def decode(message: bytes, known: Frame | None = None) -> Frame:
+    """Read a message.
+
+    :param known: an earlier frame of the same connection; its addresses hold.
+    :raise FrameError: if it is no frame of this version.
+    """
+    try:
+        version, kind, hops, connection, table, head_left, entry, listener, family, length = (
+            _FIXED.unpack_from(message)
+        )
+    except struct.error:
+        raise FrameError("message shorter than a frame") from None
+    if version != VERSION:
+        raise FrameError(f"frame version {version}, expected {VERSION}")
+    start = _FIXED.size
+    end = start + length
+    if len(message) < end:
+        raise FrameError("message shorter than its addresses")
+    try:
+        if known is not None:
+            peer, local = known.peer, known.local
+        else:
+            peer, local = _unpack_addresses(family, message[start:end])
+        unread = message[end:]
+        return Frame(
+            _KINDS[kind], connection, peer, local, listener, head_left, table, hops, unread, entry
+        )
+    except KeyError:
+        raise FrameError(f"malformed frame: no kind {kind}") from None
+    except (struct.error, ValueError) as error:
+        raise FrameError(f"malformed frame: {error}") from None
+
+
+def _pack_addresses(peer: Address | None, local: Address | None) -> tuple[int, bytes]:
+    if peer is None or local is None:
+        return _NO_ADDRESS, b""
+    if ":" in peer[0] or ":" in local[0]:
+        ends = (_as_v6(peer[0]), peer[1], _as_v6(local[0]), local[1])
+        return AF_INET6, _V6.pack(*ends)
+    return AF_INET, _V4.pack(
+        inet_pton(AF_INET, peer[0]), peer[1], inet_pton(AF_INET, local[0]), local[1]
+    )
+
+
+def _as_v6(host: str) -> bytes:
+    if ":" in host:
+        return inet_pton(AF_INET6, host)
+    return bytes(10) + b"\xff\xff" + inet_pton(AF_INET, host)
+
+
+def _from_v6(packed: bytes) -> str:
+    if packed.startswith(bytes(10) + b"\xff\xff"):
+        return inet_ntop(AF_INET, packed[12:])
+    return inet_ntop(AF_INET6, packed)
+
+
+def _unpack_addresses(family: int, packed: bytes) -> tuple[Address | None, Address | None]:
+    if family == _NO_ADDRESS:
+        if packed:
+            raise ValueError("addresses of no family")
+        return None, None
+    if family == AF_INET:
+        peer, peer_port, local, local_port = _V4.unpack(packed)
+        return (inet_ntop(AF_INET, peer), peer_port), (inet_ntop(AF_INET, local), local_port)
+    if family == AF_INET6:
+        peer, peer_port, local, local_port = _V6.unpack(packed)
+        return (_from_v6(peer), peer_port), (_from_v6(local), local_port)
+    raise ValueError(f"address family {family}")

@@ -1,0 +1,88 @@
+"""What a daemon does to its whole process when it starts, or cannot."""
+
+import atexit
+import contextlib
+import os
+import resource
+import sys
+
+from twisted.logger import Logger
+
+from stickyd.logs.target import write_within
+from stickyd.process import is_root
+from stickyd.routing.trusted_peers import TrustedPeers
+from stickyd.settings import Settings
+
+STDERR_PATIENCE = 1.0
+"""Seconds that whoever reads standard error has to take one line."""
+
+_log = Logger("stickyd")
+
+
+class _Exit:
+    """The exit status of a daemon that could not start: twistd itself always says 0."""
+
+    status = 0
+
+
+def _leave_with_status() -> None:
+    if _Exit.status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_Exit.status)
+
+
+# Handlers run in reverse order: registered as early as this, ours comes last.
+atexit.register(_leave_with_status)
+
+
+def fail_with(line: str = "") -> None:
+    """The exit status will be 1; a line is written to standard error, unless nobody reads it."""
+    if line:
+        write_within(2, f"{line}\n".encode("utf-8", "backslashreplace"), STDERR_PATIENCE)
+    _Exit.status = 1
+
+
+def warn_of(settings: Settings, on_unix: bool) -> None:
+    """Say what is convenient and not safe, and what is safe and hardly meant.
+
+    :param on_unix: one of the listeners is a Unix socket.
+    """
+    if is_root():
+        _log.warn("the app runs as root; give twistd --uid and --gid, or the unit a User=")
+    if settings.seed == 1:
+        _log.warn(
+            "seed 1 is public, so clients can choose their worker; give production"
+            " a secret one: --seed @FILE"
+        )
+    if "*" in settings.trusted.split(","):
+        _log.warn("--forwarded-allow-ips * lets every client say who it is")
+    if settings.proxy_protocol != "off" and "*" in settings.proxy_allow_from:
+        _log.warn("--proxy-allow-from * lets every client say who it is")
+    if on_unix and settings.proxy_protocol != "off":
+        _warn_without_unix("--proxy-allow-from", settings.proxy_allow_from, "connections are cut")
+    elif on_unix:
+        what = "forwarding headers do not count"
+        _warn_without_unix("--forwarded-allow-ips", settings.trusted, what)
+
+
+def _warn_without_unix(option: str, peers: str, what: str) -> None:
+    if None not in TrustedPeers.parse(peers):
+        _log.warn(
+            "on the Unix socket {what}: {option} does not name unix", what=what, option=option
+        )
+
+
+def raise_descriptor_limit() -> None:
+    """A connection is a descriptor: take as many as we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def keep_descriptors_to_ourselves() -> None:
+    """What whoever started us left open, systemd's sockets among it, is not for workers."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)

@@ -1,0 +1,1 @@
+"""Listening sockets, and the connections that have not reached a worker."""

@@ -1,0 +1,158 @@
+"""The listening sockets: bound while we may, never taken from whoever passed them to us."""
+
+import contextlib
+import os
+import socket
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
+from twisted.internet.interfaces import ILoggingContext
+from twisted.internet.protocol import Factory
+from zope.interface import implementer
+
+from stickyd.master.exec_state import Packed, keep, taken
+from stickyd.master.supervisor.supervisor import StartFailed
+from stickyd.net.listen_description import with_mode
+from stickyd.net.unix_socket import lock_of, make_way, path_in
+
+
+@implementer(ILoggingContext)
+class _Unused(Factory):
+    """Endpoints want a factory; connections never reach it, since `Listener` accepts them."""
+
+    noisy = False
+
+    def logPrefix(self) -> str:
+        """For Twisted's remark on the port."""
+        return "stickyd"
+
+
+class Passed:
+    """A listening socket that systemd passed to us (sd_listen_fds(3)).
+
+    Only our copy of the descriptor is ever closed: a Twisted port would shut a
+    Unix socket down and remove its file, and a restart would refuse clients.
+
+    :param descriptor: consumed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.socket = socket.socket(fileno=descriptor)
+        self.socket.setblocking(False)
+        self.socket.set_inheritable(False)
+
+    def stopReading(self) -> None:
+        """Nothing reads it but the `Listener`."""
+
+    def stopListening(self) -> None:
+        """Let go of it; clients wait in its backlog for whoever listens next."""
+        self.socket.close()
+
+
+class Kept(Passed):
+    """A listening socket that the program before us has bound: ours, with all that belongs to it.
+
+    Not a Twisted port either, since that would set the mode of a socket file anew.
+    """
+
+    def stopListening(self) -> None:
+        """Close it; a socket file goes, and its lock (twisted.python.lockfile)."""
+        name = self.socket.getsockname()
+        self.socket.close()
+        if isinstance(name, str) and not name.startswith("\0"):
+            for path in (name, lock_of(name)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+
+
+class Ports:
+    """What the ``--listen`` options ask for.
+
+    :param descriptions: Twisted endpoint descriptions.
+    """
+
+    def __init__(self, reactor: Any, descriptions: list[str]) -> None:
+        self._reactor = reactor
+        self._descriptions = descriptions
+        self._bound: dict[int, defer.Deferred[Any]] = {}
+        self._ports: list[Any] = []
+
+    def bind_privileged(self) -> None:
+        """Bind what may need root's rights, before they are given up.
+
+        Socket files wait until then: they are to belong to, and be removed by,
+        the user that the daemon will be.
+        """
+        for index, description in enumerate(self._descriptions):
+            if not description.startswith("unix:"):
+                self._bind(index)
+
+    def _bind(self, index: int) -> "defer.Deferred[Any]":
+        if index not in self._bound:
+            self._bound[index] = defer.maybeDeferred(self._listen, self._descriptions[index])
+        return self._bound[index]
+
+    def _listen(self, description: str) -> Any:
+        try:
+            endpoint = serverFromString(self._reactor, with_mode(description))
+        except LookupError:
+            why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
+            raise ValueError(why) from None
+        if isinstance(endpoint, AdoptedStreamServerEndpoint):
+            return Passed(endpoint.fileno)
+        path = path_in(description)
+        if path is not None:
+            make_way(path)
+        return endpoint.listen(_Unused()).addCallback(_plain)
+
+    async def listen(self) -> list[Any]:
+        """Bind what is not bound yet.
+
+        :return: the ports, in order; each has ``socket``, ``stopReading`` and ``stopListening``.
+        :raise StartFailed: if one cannot be had; then none is left.
+        """
+        waits = [self._bind(index) for index in range(len(self._descriptions))]
+        results = await defer.DeferredList(waits, consumeErrors=True)
+        for description, (bound, failure) in zip(self._descriptions, results, strict=True):
+            if not bound:
+                ports = [port for got, port in results if got]
+                await defer.DeferredList([defer.maybeDeferred(p.stopListening) for p in ports])
+                raise StartFailed(f"cannot listen on {description}: {failure.value}")
+        self._ports = [port for _, port in results]
+        return self._ports
+
+    # ---- the master's own program is replaced
+
+    def pack(self) -> list[Packed]:
+        """The sockets, in order; all are bound."""
+        return [
+            {
+                "fd": keep(port.socket.fileno()),
+                "passed": not ends_with_us(port),
+            }
+            for port in self._ports
+        ]
+
+    def resume(self, packed: list[Packed]) -> list[Any]:
+        """What `listen` returns, from what the program before us has packed."""
+        self._ports = [self._adopt(each) for each in packed]
+        return self._ports
+
+    def _adopt(self, packed: Packed) -> Any:
+        kind = Passed if packed["passed"] else Kept
+        return kind(taken(packed["fd"]))
+
+
+def ends_with_us(port: Any) -> bool:
+    """Whether nobody goes on with a port's socket after us."""
+    return not isinstance(port, Passed) or isinstance(port, Kept)
+
+
+def _plain(port: Any) -> Any:
+    if not isinstance(getattr(port, "socket", None), socket.socket):
+        port.stopListening()
+        raise ValueError("it yields no plain socket")
+    # Or it would accept, as soon as the reactor runs, what only a `Listener` can.
+    port.stopReading()
+    return port

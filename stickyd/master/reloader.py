@@ -1,0 +1,118 @@
+"""Watches the files of the app, for ``--reload``: looks at them again and again (stat(2))."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from stickyd.master.file_changes import Changes, Stamp, Stamps, is_searched, is_source
+
+EVERY = 1.0
+"""Seconds between two looks."""
+
+SETTLE_EVERY = 0.1
+"""Seconds between two looks while changes follow each other."""
+
+NAMED_MOST = 3
+"""Files that the log names."""
+
+_log = Logger("stickyd")
+
+
+class Watch:
+    """Calls when files of the app have changed.
+
+    :param directories: absolute paths; none: nothing is watched.
+    :param on_changed: called for all changes that come together.
+    """
+
+    def __init__(
+        self, reactor: Any, directories: Sequence[str], on_changed: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._directories = directories
+        self._on_changed = on_changed
+        self._stopped = threading.Event()
+        self._next: Any = None
+
+    def start(self) -> None:
+        """Take what is there as known, before the app is loaded from it, and begin to look."""
+        if self._directories:
+            changes = Changes(stamps_below(self._directories, self._stopped))
+            _log.info("reload: watching {where}", where=", ".join(self._directories))
+            self._look_later(changes)
+
+    def stop(self) -> None:
+        """Look no longer."""
+        self._stopped.set()
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+
+    def _look_later(self, changes: Changes) -> None:
+        if not self._stopped.is_set():
+            delay = SETTLE_EVERY if changes.unsettled else EVERY
+            self._next = self._reactor.callLater(delay, self._look, changes)
+
+    def _look(self, changes: Changes) -> None:
+        # A large tree, or a slow disk, must not keep the master from accepting.
+        looking: defer.Deferred[Stamps] = deferToThreadPool(
+            self._reactor,
+            self._reactor.getThreadPool(),
+            stamps_below,
+            self._directories,
+            self._stopped,
+        )
+        looking.addCallback(self._seen, changes)
+        looking.addErrback(lambda failure: _log.failure("cannot watch files", failure))
+        looking.addCallback(lambda _: self._look_later(changes))
+
+    def _seen(self, stamps: Stamps, changes: Changes) -> None:
+        if self._stopped.is_set():
+            return
+        found = changes.look(stamps)
+        if found:
+            named = ", ".join(map(self._short, found[:NAMED_MOST]))
+            more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
+            _log.info("reload: {named}{more} changed", named=named, more=more)
+            self._on_changed()
+
+    def _short(self, path: str) -> str:
+        """The path as seen from the watched directory it is in."""
+        above = (d for d in self._directories if path.startswith(os.path.join(d, "")))
+        return os.path.relpath(path, max(above, key=len))
+
+
+def stamps_below(directories: Sequence[str], stopped: threading.Event) -> Stamps:
+    """The stamps of all files of the app in these directories and below.
+
+    What cannot be read, or goes meanwhile, is not there. Symbolic links to
+    directories are not followed.
+
+    :param stopped: if set, nobody wants the result any more.
+    """
+    stamps: dict[str, Stamp] = {}
+    left = list(directories)
+    while left and not stopped.is_set():
+        directory = left.pop()
+        try:
+            with os.scandir(directory) as found:
+                entries = list(found)
+        except OSError:
+            continue
+        name, contents = os.path.basename(directory), [entry.name for entry in entries]
+        if directory not in directories and not is_searched(name, contents):
+            continue
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif is_source(entry.name):
+                    stat = entry.stat()
+                    stamps[entry.path] = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            except OSError:
+                continue
+    return stamps

@@ -1,0 +1,71 @@
+"""What waits in the inbox of a slot that nobody serves goes to slots that are served."""
+
+import os
+from itertools import cycle
+
+from twisted.logger import Logger
+
+from stickyd.ipc.fd_queue import take_one
+from stickyd.ipc.frame import FrameError, Kind, decode, entry_of
+from stickyd.master.supervisor.guardian import Guardian
+from stickyd.master.supervisor.slots import Slot
+from stickyd.shm.scoreboard import Board
+from stickyd.shm.worker_stats import Places
+
+_log = Logger("stickyd")
+
+
+def place_anew(
+    slot: Slot,
+    others: list[Slot],
+    patience: float,
+    places: Places,
+    guardian: Guardian | None,
+    board: Board | None,
+) -> None:
+    """Empty an inbox into those of ``others``, in turn.
+
+    A connection travels as one that was put back: whoever takes it judges its
+    next request by the table of the day.
+
+    :param patience: seconds that a connection may wait for room in another inbox.
+    :param board: told what is taken out; None if slots have no bound.
+    """
+
+    def ended(entry: int) -> None:
+        if entry and guardian is not None:
+            guardian.give_up(entry)
+        else:
+            places.give_back()
+
+    targets = cycle(others)
+    while True:
+        taken = take_one(slot.receiver)
+        if taken is None:
+            return
+        if board is not None:
+            board.requeued(slot.number)
+        message, descriptor = taken
+        if descriptor < 0:
+            _log.error("a connection was lost on its way: this process is out of descriptors")
+            ended(entry_of(message))
+            continue
+        try:
+            frame = decode(message)._replace(kind=Kind.RETURNED)
+        except FrameError as error:
+            _log.error("a message that is no frame: {error}", error=error)
+            os.close(descriptor)
+            ended(entry_of(message))
+            continue
+        # Whoever takes a connection that was put back expects it so.
+        os.set_blocking(descriptor, False)
+
+        if guardian is not None:
+            guardian.flies_on(frame.entry)
+
+        def close(sent: bool, descriptor: int = descriptor, entry: int = frame.entry) -> None:
+            os.close(descriptor)
+            if not sent:
+                ended(entry)
+
+        next(targets).outbox.put(frame.encode(), descriptor, patience, close)

@@ -1,0 +1,1 @@
+"""Sockets, epoll and the kernel: what knows nothing of stickyd."""

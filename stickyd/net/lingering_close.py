@@ -1,0 +1,157 @@
+"""Say a last word and leave without a reset (RFC 9112, 9.6).
+
+Closing a socket that still has unread bytes makes the kernel send RST, which
+can destroy the answer before the client reads it. So: write, shut down our
+direction, read on for a while, then close.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from stickyd.net.timeouts import Sweeper
+
+LINGER_SILENCE = 2.0
+"""Seconds a client may stay silent before we close."""
+
+LINGER_MOST = 10.0
+"""Seconds after which we close whatever the client does."""
+
+_READS_A_TURN = 16
+
+_FAMILY, _STREAM = int(socket.AF_INET), int(socket.SOCK_STREAM)
+
+
+class LingeringClose:
+    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed.
+
+    :param over: told once when the socket is closed.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        sweeper: Sweeper,
+        sock: socket.socket,
+        last: bytes,
+        over: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._over = over
+        self._sweeper = sweeper
+        self._socket = sock
+        self._last = memoryview(last)
+        self._said = False
+        self._until = reactor.seconds() + LINGER_MOST
+        self.deadline: float | None = reactor.seconds() + LINGER_SILENCE
+        sweeper.add(self)
+        self._go_on()
+
+    def fileno(self) -> int:
+        """For the reactor."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """For the reactor."""
+        return "closing"
+
+    def doWrite(self) -> None:
+        """For the reactor."""
+        self._go_on()
+
+    def doRead(self) -> None:
+        """For the reactor."""
+        self._go_on()
+
+    def connectionLost(self, reason: object) -> None:
+        """For the reactor: the client is gone."""
+        self._close()
+
+    def expired(self) -> None:
+        """For the sweeper: the client has had its time."""
+        self._close()
+
+    def _go_on(self) -> None:
+        try:
+            if self._said or self._say_last():
+                self._drain()
+        except OSError:
+            self._close()
+
+    def _say_last(self) -> bool:
+        try:
+            self._last = self._last[self._socket.send(self._last) :]
+            self._heard()
+        except BlockingIOError:
+            pass
+        if self._last:
+            self._reactor.addWriter(self)
+            return False
+        self._reactor.removeWriter(self)
+        self._socket.shutdown(socket.SHUT_WR)
+        self._said = True
+        return True
+
+    def _drain(self) -> None:
+        for _ in range(_READS_A_TURN):
+            try:
+                data = self._socket.recv(65536)
+            except BlockingIOError:
+                break
+            if not data:
+                self._close()
+                return
+            self._heard()
+        self._reactor.addReader(self)
+
+    def _heard(self) -> None:
+        self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
+
+    def let_go(self) -> tuple[socket.socket, bytes]:
+        """Give the socket up, and what is still to be written; both are the caller's."""
+        self.deadline = None
+        self._sweeper.discard(self)
+        self._reactor.removeReader(self)
+        self._reactor.removeWriter(self)
+        last, self._last = bytes(self._last), memoryview(b"")
+        return self._socket, last
+
+    def _close(self) -> None:
+        if self.deadline is None:
+            return
+        self.let_go()[0].close()
+        self._over()
+
+
+def say_and_close(sock: socket.socket, last: bytes) -> None:
+    """As well as it can be done without waiting.
+
+    What has arrived is taken, so that only what arrives later makes the kernel
+    send RST.
+    """
+    with contextlib.suppress(OSError), sock:
+        sock.setblocking(False)
+        sock.send(last)
+        sock.shutdown(socket.SHUT_WR)
+        for _ in range(_READS_A_TURN):
+            if not sock.recv(65536):
+                break
+
+
+def end_connection(descriptor: int, copied: bool) -> None:
+    """Close a connection that has nothing more to say.
+
+    :param copied: another process has a copy of the descriptor, which would keep it open.
+    """
+    if not copied:
+        os.close(descriptor)
+        return
+    # The family is of no account here, and need not be asked for.
+    sock = socket.socket(_FAMILY, _STREAM, 0, descriptor)
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # It has ended already.
+    os.close(sock.detach())

@@ -1,0 +1,34 @@
+"""Process-wide state: credentials (credentials(7)) and the garbage collector."""
+
+import gc
+import os
+
+
+def drop_saved_ids() -> None:
+    """Make real and saved user and group what the effective ones are.
+
+    ``twistd --euid`` keeps root's for the master to come back to; an app must
+    not find them. Needs no privilege (setresuid(2)), and ends what capabilities
+    are left (capabilities(7)).
+    """
+    gid, uid = os.getegid(), os.geteuid()
+    # Only where it matters: a system call filter may forbid even the attempt.
+    if os.getresgid() != (gid, gid, gid):
+        os.setresgid(gid, gid, gid)
+    if os.getresuid() != (uid, uid, uid):
+        os.setresuid(uid, uid, uid)
+
+
+def is_root() -> bool:
+    """Whether the effective user is root."""
+    return os.geteuid() == 0
+
+
+def freeze_gc() -> None:
+    """Exclude all objects that exist now from garbage collection, and collect less often.
+
+    Requests and connections leave few cycles; the default threshold of 700 new objects would
+    start a collection after every few of them.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

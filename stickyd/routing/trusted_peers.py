@@ -1,0 +1,166 @@
+"""Client addresses: one canonical text each, and which peers are believed.
+
+Source of the walk: rightmost-untrusted, as RFC 7239 section 8.1 suggests for
+lists of forwarders of which only the last ones are known.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+import attrs
+
+LOCAL_PEERS = "127.0.0.1,::1,unix"
+"""The peers that are trusted if nobody says otherwise: those on this machine."""
+
+UNIX = "unix"
+"""The member of a list that stands for peers on Unix sockets, which have no address."""
+
+_PEERS_REMEMBERED = 4096
+_V4_MAPPED = bytes(10) + b"\xff\xff"
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+
+
+@lru_cache(maxsize=8192)
+def canonical(text: str) -> str | None:
+    """The one text of an IP address, or None if ``text`` is none.
+
+    IPv4 as dotted quad, IPv6 in lower case and compressed (RFC 5952), an
+    IPv4-mapped IPv6 address as the IPv4 address it stands for.
+    """
+    try:
+        if ":" not in text:
+            return inet_ntop(AF_INET, inet_pton(AF_INET, text))
+        packed = inet_pton(AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+    if packed.startswith(_V4_MAPPED):
+        return inet_ntop(AF_INET, packed[12:])
+    return inet_ntop(AF_INET6, packed)
+
+
+def without_port(text: str) -> str:
+    """``[v6]:port``, ``[v6]`` and ``v4:port`` without brackets and port; other text as it is."""
+    match = _WITH_PORT.fullmatch(text) if ":" in text else None
+    return (match[1] or match[2]) if match else text
+
+
+class TrustError(ValueError):
+    """A list of trusted peers that cannot be read; the text says what to change."""
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _unmapped(network: Network) -> Network:
+    """A network of IPv4-mapped addresses as the IPv4 network it stands for."""
+    if network.version == 6 and network.prefixlen >= 96:
+        packed = network.network_address.packed
+        if packed.startswith(_V4_MAPPED):
+            return ipaddress.IPv4Network((packed[12:], network.prefixlen - 96))
+    return network
+
+
+@attrs.frozen
+class TrustedPeers:
+    """The peers whose word about the client counts.
+
+    :ivar everyone: all of them, those on Unix sockets included.
+    :ivar unix: those on Unix sockets.
+    """
+
+    everyone: bool
+    unix: bool
+    hosts: frozenset[str]
+    networks: tuple[Network, ...]
+    _memo: dict[str, bool] = attrs.field(init=False, factory=dict, eq=False, repr=False)
+    # The networks as numbers: bytes of an address, mask, and what is left under it.
+    _masks: tuple[tuple[int, int, int], ...] = attrs.field(init=False, eq=False, repr=False)
+    # For `stickyd.routing.client_address`: the client of a header line that was read before.
+    by_xff: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
+    by_forwarded: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
+
+    @_masks.default
+    def _(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(
+            (n.max_prefixlen // 8, int(n.netmask), int(n.network_address)) for n in self.networks
+        )
+
+    @classmethod
+    def parse(cls, spec: str) -> "TrustedPeers":
+        """Read ``10.0.0.0/8,::1,unix`` or ``*``.
+
+        :raise TrustError: for a member that is neither address, network, ``unix`` nor ``*``.
+        """
+        members = [member.strip() for member in spec.split(",") if member.strip()]
+        hosts: set[str] = set()
+        networks: list[Network] = []
+        for member in members:
+            if member in ("*", UNIX):
+                continue
+            try:
+                network = _unmapped(ipaddress.ip_network(member))
+            except ValueError as error:
+                raise TrustError(f"{error} (give addresses, networks, unix or *)") from None
+            if network.prefixlen == network.max_prefixlen:
+                hosts.add(canonical(str(network.network_address)) or member)
+            else:
+                networks.append(network)
+        return cls("*" in members, UNIX in members, frozenset(hosts), tuple(networks))
+
+    def __contains__(self, host: str | None) -> bool:
+        """Whether ``host``, a canonical text or None for a Unix peer, is trusted."""
+        if self.everyone or host in self.hosts:
+            return True
+        if host is None:
+            return self.unix
+        if not self._masks:
+            return False
+        known = self._memo.get(host)
+        if known is None:
+            if len(self._memo) >= _PEERS_REMEMBERED:
+                self._memo.clear()
+            known = self._memo[host] = self._in_a_network(host)
+        return known
+
+    def _in_a_network(self, host: str) -> bool:
+        packed = inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+        size, number = len(packed), int.from_bytes(packed, "big")
+        return any(number & mask == base and length == size for length, mask, base in self._masks)
+
+
+@attrs.frozen
+class Missing:
+    """A source yields nothing, and why."""
+
+    why: str
+
+
+def walk(hops: Iterable[str | Missing], trusted: TrustedPeers) -> str | Missing:
+    """The client among ``hops``, which stand from the nearest to the farthest.
+
+    The first hop that is no trusted peer; the farthest one if all are trusted.
+    A hop that is no address ends the walk: nobody vouches for what lies
+    beyond it.
+    """
+    farthest: str | None = None
+    for hop in hops:
+        if isinstance(hop, Missing):
+            return hop
+        host = canonical(without_port(hop))
+        if host is None:
+            return Missing(f"{hop!r} is no IP address")
+        if host not in trusted:
+            return host
+        farthest = host
+    return farthest if farthest is not None else Missing("empty list")
+
+
+def client_of_xff(values: list[bytes], trusted: TrustedPeers) -> str | Missing:
+    """The client named by X-Forwarded-For lines that came from a trusted peer."""
+    if len(values) == 1 and b"," not in values[0]:
+        return walk((values[0].decode("latin-1"),), trusted)
+    joined = b",".join(values).decode("latin-1")
+    return walk((hop.strip(" \t") for hop in reversed(joined.split(","))), trusted)

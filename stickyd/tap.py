@@ -1,0 +1,19 @@
+"""What twistd and twist ask for: `Options`, and a service made from them."""
+
+from stickyd.cli.options import Options
+from stickyd.logs.stream import never_wait_for_output
+from stickyd.master.bootstrap import keep_descriptors_to_ourselves
+from stickyd.master.service import StickydService
+
+__all__ = ["Options", "makeService"]
+
+
+def makeService(options: Options) -> StickydService:
+    """For the plugin: a service from a parsed command line."""
+    from twisted.internet import reactor
+
+    keep_descriptors_to_ourselves()
+    output = never_wait_for_output(reactor, options.parent)
+    return StickydService(
+        reactor, options.settings, options["listen"], options["control"], options.arguments, output
+    )

@@ -1,0 +1,1 @@
+"""The kinds of apps: twisted.web, WSGI, ASGI, files."""

@@ -1,0 +1,158 @@
+"""Load what the workers run."""
+
+import inspect
+from typing import Any
+
+from twisted.internet import defer
+from twisted.web.resource import IResource
+from twisted.web.server import Site
+
+from stickyd.http1.head_parser import Head
+from stickyd.ipc.control_channel import CannotLoad
+from stickyd.settings import Settings
+from stickyd.worker.apps.demo import Demo
+from stickyd.worker.apps.sessions import KeyedSite
+from stickyd.worker.apps.web import WebExchange
+from stickyd.worker.apps.wsgi import WsgiResource
+from stickyd.worker.connection.channel import Channel
+from stickyd.worker.importer import cannot_load, load_named, one_line
+from stickyd.worker.interfaces import App
+
+
+class WebApp:
+    """A twisted.web site, whatever its resources are."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def start(self) -> "defer.Deferred[None]":
+        """Ready at once."""
+        return defer.succeed(None)
+
+    def exchange(self, channel: Channel, head: Head) -> WebExchange:
+        """An exchange for a new request."""
+        return WebExchange(channel, head, self.site)
+
+    def close(self) -> None:
+        """Exchanges see for themselves that the daemon ends."""
+
+    def stop(self, seconds: float) -> "defer.Deferred[None]":
+        """Nothing to put away."""
+        return defer.succeed(None)
+
+
+class WsgiApp(WebApp):
+    """A WSGI application and its threads."""
+
+    def __init__(self, site: Site, resource: WsgiResource) -> None:
+        super().__init__(site)
+        self._resource = resource
+
+    def start(self) -> "defer.Deferred[None]":
+        """Start the threads."""
+        self._resource.start()
+        return super().start()
+
+    def stop(self, seconds: float) -> "defer.Deferred[None]":
+        """Let the threads go."""
+        self._resource.stop()
+        return super().stop(seconds)
+
+
+def load_app(reactor: Any, settings: Settings) -> App:
+    """The app that ``settings`` name, not started yet.
+
+    :raise CannotLoad: with one line that says why.
+    """
+    kind, name = settings.app
+    if kind == "asgi":
+        return _asgi(settings)
+    if kind == "wsgi":
+        resource = _wsgi(reactor, settings)
+        # The body is the app's to parse; Twisted's way holds all of a form in memory.
+        return WsgiApp(_site(resource, settings, parsePOSTFormSubmission=False), resource)
+    if kind == "path":
+        # Here, since `twisted.web.static` warns of itself when it is imported.
+        from stickyd.worker.apps.static_files import Files
+
+        return WebApp(_site(Files(name), settings))
+    return WebApp(_site(Demo() if kind == "demo" else _resource(name), settings))
+
+
+def _site(resource: Any, settings: Settings, **how: Any) -> Site:
+    site = KeyedSite(resource, **how)
+    site.displayTracebacks = settings.display_tracebacks
+    return site
+
+
+def _resource(name: str) -> Any:
+    found = load_named("class", name)
+    try:
+        resource = _as_resource(found)
+    except BaseException as error:
+        raise cannot_load("class", name, error) from error
+    if not IResource.providedBy(resource):
+        raise CannotLoad(f"--class {name} is not a twisted.web resource")
+    return resource
+
+
+def _as_resource(found: Any) -> Any:
+    """A resource as it is, made by calling, or what ``resource()`` gives, as Klein apps do."""
+    for _ in range(2):
+        if IResource.providedBy(found):
+            return found
+        if not isinstance(found, type) and callable(getattr(found, "resource", None)):
+            return found.resource()
+        if not callable(found):
+            return found
+        found = found()
+    return found
+
+
+def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
+    name = settings.app[1]
+    found = load_named("wsgi", name)
+    if not callable(found) or not _takes(found, 2):
+        raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application")
+    return WsgiResource(
+        reactor,
+        found,
+        settings.threads,
+        multiprocess=settings.workers > 1,
+        show_tracebacks=settings.display_tracebacks,
+    )
+
+
+def _asgi(settings: Settings) -> App:
+    try:
+        from stickyd.worker.apps import uvicorn_log
+        from stickyd.worker.apps.asgi import AsgiApp
+    except ImportError as error:
+        raise CannotLoad(
+            f"--asgi needs more packages: pip install 'stickyd[asgi]' ({one_line(error)})"
+        ) from error
+    uvicorn_log.set_up()
+    name = settings.app[1]
+    app = load_named("asgi", name)
+    try:
+        if settings.factory:
+            app = app()
+        if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
+            hint = "" if settings.factory else " (if it makes one: --factory)"
+            raise CannotLoad(f"--asgi {name} is not callable as an ASGI application{hint}")
+        return AsgiApp(app, settings.root_path, settings.display_tracebacks, settings.ws_max_size)
+    except CannotLoad:
+        raise
+    except BaseException as error:
+        raise cannot_load("asgi", name, error) from error
+
+
+def _takes(app: Any, arguments: int) -> bool:
+    """Whether so many positional arguments will do; True if that cannot be told."""
+    try:
+        inspect.signature(app).bind(*[None] * arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True

@@ -1,0 +1,279 @@
+"""twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
+
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IPullProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import INonQueuedRequestFactory
+from twisted.web.server import Request, Site
+from zope.interface import implementer
+
+from stickyd.http1.error_response import BROKEN, Refusal
+from stickyd.http1.head_parser import CHUNKED, Head, origin_form
+from stickyd.http1.response import NO_CONTENT, BadResponse, response_head
+from stickyd.http1.websocket_frames import FrameMeter
+from stickyd.routing.client_address import forwarded_proto, true_client
+from stickyd.worker.apps.lean_request import LeanRequest
+from stickyd.worker.apps.websocket_buffers import gather_linearly
+from stickyd.worker.connection.channel import Channel
+from stickyd.worker.connection.upgraded import Upgraded
+
+_log = Logger("stickyd")
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str, port: int) -> IPv4Address | IPv6Address:
+    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
+
+
+@implementer(IPullProducer)
+class _Pulled:
+    """A pull producer that comes to its end though what it writes is not sent (to HEAD, say)."""
+
+    def __init__(self, exchange: "WebExchange", producer: Any) -> None:
+        self._exchange = exchange
+        self._producer = producer
+
+    def resumeProducing(self) -> None:
+        """For the transport."""
+        self._producer.resumeProducing()
+        self._exchange.pulled()
+
+    def stopProducing(self) -> None:
+        """For the transport: the connection is lost."""
+        self._producer.stopProducing()
+
+
+class WebExchange:
+    """One request; to its `Request` it is the channel.
+
+    A request that has been answered can reach the connection no more, since
+    each request has an exchange of its own.
+    """
+
+    invites = False
+
+    def __init__(self, channel: Channel, head: Head, site: Site) -> None:
+        self._channel = channel
+        self._head = head
+        self.transport: Any = channel.transport
+        self.site = site
+        self.factory = site
+        self.begun = False
+        self.status = 0
+        self._last = not head.keep_alive
+        # What the response may still have of content; see `response_head`.
+        self._left: int | None = NO_CONTENT
+        self.length = head.length
+        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
+        self._target, self._authority = origin_form(head)
+        factory = site.requestFactory
+        if factory is Request:
+            self._request: Any = LeanRequest(self)
+        else:
+            self._request = self._made_by(factory)
+        self._request.gotLength(None if head.length == CHUNKED else head.length)
+
+    def _made_by(self, factory: Any) -> Any:
+        """A request of the app's own kind, with all that it may look at without asking."""
+        if INonQueuedRequestFactory.providedBy(factory):
+            request = factory(self)
+        else:
+            request = factory(self, False)
+        request.client = self.client_address()
+        request.requestHeaders = self.read_headers()
+        request.parseCookies()
+        return request
+
+    # ---- for the channel
+
+    @property
+    def to_head(self) -> bool:
+        """Whether the request's method is HEAD."""
+        return self._head.method == b"HEAD"
+
+    def bodyReceived(self, data: bytes) -> None:
+        """Part of the request body; OSError if it cannot be stored."""
+        try:
+            self._request.handleContentChunk(data)
+        except OSError:
+            self._drop_content()
+            raise
+
+    def requestReceived(self) -> None:
+        """The request is whole: the app may answer, now or later."""
+        try:
+            self._request.requestReceived(self._head.method, self._target, self._head.version)
+        except OSError:
+            self._drop_content()
+            raise
+
+    def _drop_content(self) -> None:
+        """Close the request body's file here: what it has not written yet cannot be written."""
+        content = getattr(self._request, "content", None)
+        if content is not None:
+            with suppress(OSError):
+                content.close()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone; the app hears of it through ``notifyFinish``."""
+        request, self._request = self._request, None
+        if request is not None:
+            request.connectionLost(reason)
+            # It refers to the request, and the request to it.
+            request.producer = None
+
+    # ---- for the request
+
+    def client_address(self) -> Any:
+        """The true client's address: the peer's, unless trusted peers name another."""
+        policy = self._channel.worker.policy
+        client = true_client(self._head, self._peer, policy.trusted, policy.forwarded_first)
+        return self.transport.getPeer() if client is None else _address(*client)
+
+    def read_headers(self) -> Headers:
+        """The fields of the head, as apps read them."""
+        headers = Headers()
+        for name, value in self._head.fields:
+            headers.addRawHeader(name, value)
+        if self._authority is not None:
+            headers.setRawHeaders(b"host", [self._authority])
+        return headers
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        """Write the head of the answer. Framing and persistence are ours, not the app's."""
+        worker = self._channel.worker
+        try:
+            data, self._left, self._last = response_head(
+                self._head,
+                version,
+                code,
+                reason,
+                headers.getAllRawHeaders(),
+                self._last or worker.closing,
+                worker.header_line,
+            )
+        except BadResponse as error:
+            self._break_off(error.why)
+            return
+        self.begun = True
+        self.status = int(code)
+        self.transport.write(data)
+
+    def _break_off(self, why: str) -> None:
+        """Answer with a 500 in the place of the app, which goes on and is not heard."""
+        self._complain("breaks HTTP, the client is sent a 500", why)
+        self.begun = self._last = True
+        self.status = BROKEN.status
+        self._left = NO_CONTENT
+        self.transport.write(BROKEN.response(to_head=self.to_head))
+
+    def _complain(self, what: str, why: str) -> None:
+        _log.error(
+            "the response to {method} {target} {what}: {why}",
+            method=self._head.method.decode("ascii"),
+            target=self._target[:200].decode("ascii"),
+            what=what,
+            why=why,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Write part of the answer's body."""
+        left = self._left
+        if left is not None:
+            if len(data) > left:
+                data = self._cut(data, left)
+            else:
+                self._left = left - len(data)
+        self.transport.write(data)
+
+    def _cut(self, data: bytes, left: int) -> bytes:
+        """What of ``data`` may be sent: a client would read the rest as another response."""
+        if not self.begun:
+            self._break_off("its head could not be written")
+        elif left != NO_CONTENT:
+            self._complain("is cut, the connection ends", "longer than its Content-Length")
+            self._last = True
+        self._left = NO_CONTENT
+        return data[: max(left, 0)]
+
+    def writeSequence(self, iovec: Any) -> None:
+        """Write parts of the answer's body: all of them, or none if one is no bytes."""
+        parts = [part if type(part) is bytes else b"".join((part,)) for part in iovec]
+        if self._left is None:
+            self.transport.writeSequence(parts)
+        else:
+            self.write(b"".join(parts))
+
+    def requestDone(self, request: Any) -> None:
+        """The answer is whole."""
+        if self._left is not None and self._left > 0:
+            # The client would take the next answer for the rest of this one.
+            self._complain("is not whole, the connection ends", "shorter than its Content-Length")
+            self._last = True
+        # The request may be kept, and keeps us: so nothing goes round in a circle.
+        self._request = None
+        self._channel.answered(self, self._last)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Let a producer write at the pace of the client."""
+        if not streaming:
+            producer = _Pulled(self, producer)
+        self.transport.registerProducer(producer, streaming)
+
+    def pulled(self) -> None:
+        """A producer has been asked for more: again, where nothing of that is ever sent."""
+        transport = self.transport
+        if self.begun and self._left == NO_CONTENT and transport.producer is not None:
+            transport.startWriting()
+
+    def unregisterProducer(self) -> None:
+        """The producer has nothing more to write."""
+        self.transport.unregisterProducer()
+
+    def loseConnection(self) -> None:
+        """End the connection when everything written has gone out."""
+        self.transport.loseConnection()
+
+    def getPeer(self) -> Any:
+        """The peer's address; the client's is ``request.getClientAddress()``."""
+        return self.transport.getPeer()
+
+    def getHost(self) -> Any:
+        """Our address."""
+        return self.transport.getHost()
+
+    def isSecure(self) -> bool:
+        """Whether the client came over TLS, as a trusted peer that ended it tells."""
+        trusted = self._channel.worker.policy.trusted
+        return forwarded_proto(self._head, self._peer, trusted) == "https"
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """For `Request.requestReceived`: a multipart body that cannot be read."""
+        self._channel.refuse(Refusal(400, "malformed multipart body"))
+
+    def _protocolUpgradeForWebsockets(self, protocol: Any) -> None:
+        """For `twisted.web.websocket`: the connection is the protocol's from now on.
+
+        Twisted has no public name for this; other protocols may come this way too.
+        """
+        channel = self._channel
+        meter = None
+        if any(b"websocket" in value.lower() for value in self._head.values(b"upgrade")):
+            meter = FrameMeter(channel.worker.settings.ws_max_size)
+            gather_linearly(protocol)
+        upgraded = Upgraded(
+            channel,
+            protocol.dataReceived,
+            lost=protocol.connectionLost,
+            # Whatever has these words is a `WebSocketTransport`; another protocol is cut.
+            close=getattr(protocol, "loseConnection", None),
+            meter=meter,
+        )
+        channel.pin(upgraded)
+        protocol.makeConnection(self.transport)

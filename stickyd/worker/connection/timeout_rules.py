@@ -1,0 +1,106 @@
+"""How long a connection may take for what it is waiting for. Pure.
+
+::
+
+    waiting for                       patience             when it is over
+    the client to take what was sent  send timeout, paced  abort
+    the rest of a head                head timeout, fixed  408
+    the next head                     keep-alive           close
+    the rest of a body                body timeout, paced  408
+    the app to take more of a body    none
+    the app, client still there       none
+    the app, client half-closed       half-close timeout   abort: the app hears of it
+    room in an inbox                  the inbox's own      503
+    an app that took it over          none                 (what that app sends: as above)
+
+*Paced*: silence is not all that makes a client slow. One that sends a byte every
+few seconds would never be over; see `Pace`.
+"""
+
+import enum
+
+from stickyd.settings import Settings
+from stickyd.worker.connection.next_step import State
+
+
+class Overdue(enum.Enum):
+    """What is done about a connection whose deadline has passed."""
+
+    CLOSE = "close in order"
+    ABORT = "end at once"
+    HEAD = "request head not complete in time"
+    BODY = "request body not complete in time"
+
+
+def patience(
+    state: State,
+    settings: Settings,
+    *,
+    flushed: bool,
+    begun_head: bool,
+    client_done: bool,
+    held: bool = False,
+) -> float | None:
+    """Seconds the connection may wait from now; None without bound.
+
+    :param held: the app takes no more of the body for now.
+    """
+    if state in (State.ROOM, State.OVER):
+        return None
+    if not flushed:
+        return settings.send_timeout
+    if state is State.PINNED:
+        return None
+    if state is State.BODY:
+        return None if held else settings.body_timeout
+    if state is State.ANSWER:
+        return settings.half_close_timeout if client_done else None
+    return settings.head_timeout if begun_head else settings.keep_alive
+
+
+def overdue(state: State, *, flushed: bool, begun_head: bool) -> Overdue:
+    """What to do when that time is over."""
+    if not flushed or state is State.ANSWER:
+        return Overdue.ABORT
+    if state is State.BODY:
+        return Overdue.BODY
+    return Overdue.HEAD if begun_head else Overdue.CLOSE
+
+
+class Pace:
+    """The deadline of a body or an answer on its way, which bytes extend only if they are enough.
+
+    A window of the timeout's length begins with the wait, and again whenever
+    ``least_rate`` bytes a second for the whole window have moved. So a client that
+    falls silent, or below the rate, is late one timeout afterwards, and a fast
+    one never.
+
+    :param least_rate: bytes a second; with 0 any byte will do.
+    """
+
+    __slots__ = ("_least_rate", "_mark", "_until", "_wait")
+
+    def __init__(self, least_rate: int) -> None:
+        self._least_rate = least_rate
+        self._wait: State | None = None
+        self._mark = 0
+        self._until = 0.0
+
+    def stop(self) -> None:
+        """Nothing is on its way; the next `deadline` begins a window."""
+        self._wait = None
+
+    def deadline(self, wait: State, now: float, moved: int, seconds: float) -> float:
+        """When the window is over.
+
+        :param wait: BODY or ANSWER, what is on its way; another than last time begins a window.
+        :param now: in seconds.
+        :param moved: bytes that have moved since any fixed point in time.
+        :param seconds: the timeout.
+        """
+        enough = max(1.0, self._least_rate * seconds)
+        if self._wait is not wait or moved - self._mark >= enough:
+            self._wait = wait
+            self._mark = moved
+            self._until = now + seconds
+        return self._until

@@ -1,0 +1,88 @@
+"""Find what an option names, and say in one line why it cannot be had."""
+
+import importlib
+import os
+import traceback
+from types import TracebackType
+from typing import Any
+
+from stickyd.ipc.control_channel import CannotLoad
+from stickyd.worker.zope_marks import unmark
+
+LINE_MOST = 2000
+"""Characters of an error that is told in one line."""
+
+TRACEBACK_MOST = 40_000
+"""Bytes of a traceback, the last ones: what AMP carries has 16 bits for its length."""
+
+_OURS = os.path.dirname(__file__) + os.sep
+
+
+def load_named(option: str, name: str) -> Any:
+    """The object called ``pkg.mod:name`` or ``pkg.mod.name``.
+
+    :param option: that names it, without dashes.
+    :raise CannotLoad: if there is none, or its module cannot be imported.
+    """
+    # Now that all is imported which the worker itself needs.
+    unmark()
+    try:
+        return _find(name)
+    except BaseException as error:
+        raise cannot_load(option, name, error) from error
+
+
+def cannot_load(option: str, name: str, error: BaseException) -> CannotLoad:
+    """What is said if ``error`` keeps us from having what an option names."""
+    return CannotLoad(f"cannot load --{option} {name}: {one_line(error)}")
+
+
+def _find(name: str) -> Any:
+    if ":" in name:
+        module_name, _, path = name.partition(":")
+    else:
+        module_name, _, path = name.rpartition(".")
+    if not module_name or not path:
+        raise ImportError(f"{name!r} is not of the form pkg.mod.name or pkg.mod:name")
+    found: Any = importlib.import_module(module_name)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line, with the place in the app's code it came from."""
+    text = " ".join(f"{type(error).__name__}: {error}"[: 2 * LINE_MOST].split())
+    if len(text) > LINE_MOST:
+        text = text[:LINE_MOST] + "…"
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if not f.filename.startswith(("<", _OURS))]
+    if theirs and "importlib" not in theirs[-1].filename:
+        text += f" ({theirs[-1].filename}:{theirs[-1].lineno})"
+    return text
+
+
+def with_traceback(error: CannotLoad) -> CannotLoad:
+    """The error, its text followed by the lines of the traceback it was raised from.
+
+    Those are its notes if it has any: what the app itself has told.
+    """
+    cause = error.__cause__
+    lines: list[str] = getattr(error, "__notes__", [])
+    if not lines and cause is not None:
+        at = _in_the_app(cause.__traceback__)
+        # Otherwise the one line has said it all.
+        if at is not None or cause.__cause__ is not None or isinstance(cause, SyntaxError):
+            lines = traceback.format_exception(type(cause), cause, at)
+    text = "".join(lines).rstrip().encode("utf-8", "backslashreplace")
+    return CannotLoad(f"{error}\n{text[-TRACEBACK_MOST:].decode('utf-8', 'ignore')}".rstrip())
+
+
+def _in_the_app(at: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the app, behind our calls and the import's."""
+    while at is not None:
+        name = at.tb_frame.f_code.co_filename
+        if not name.startswith(("<frozen", _OURS)) and "importlib" not in name:
+            break
+        at = at.tb_next
+    return at

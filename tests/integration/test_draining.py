@@ -1,0 +1,179 @@
+"""Sessions that outlive a reload for a while, and apps that hand theirs over."""
+
+import json
+import os
+import socket
+import unittest
+
+from twisted.internet import defer
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from stickyd.ipc.fd_queue import make_inbox, take_one, try_put
+from stickyd.ipc.frame import Frame, Kind
+from stickyd.settings import Settings
+from stickyd.shm.worker_stats import Tally
+from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.known_keys import Known
+from stickyd.worker.worker import Worker
+from tests.integration.test_lifecycle import ONE, TWO, Life, life, reload, start
+from tests.support.daemon import _alive, wait_for
+from tests.support.stepping import SteppingReactor
+
+NEW = "10.10.12.10"
+"""A client of slot 1 at seed 1 that nobody has seen before."""
+
+
+class Drain(Life):
+    def check(self, scope: str) -> None:
+        with start("--session-drain", "30", "--affinity-scope", scope) as daemon:
+            before = self.client(daemon)
+            slot, old = before.who(ONE)
+            self.assertEqual(slot, 1)
+            reload(daemon)
+            # Known keys stay with the old worker, on the old connection and on new ones.
+            for client in (before, self.client(daemon)):
+                self.assertEqual(client.who(ONE), (1, old))
+            # New keys go to the new one, and stay there.
+            fresh = self.client(daemon)
+            slot, new = fresh.who(NEW)
+            self.assertEqual(slot, 1)
+            self.assertEqual(new, daemon.pids()[1])
+            self.assertNotEqual(new, old)
+            again = self.client(daemon)
+            self.assertEqual(again.who(NEW), (1, new))
+            if scope == "request":
+                # One connection, keys of both, in turn.
+                for _ in range(3):
+                    self.assertEqual(again.who(ONE), (1, old))
+                    self.assertEqual(again.who(NEW), (1, new))
+                    self.assertEqual(again.who(TWO)[0], 2)
+            # The one that drains is killed: the new one takes its keys, what waits included.
+            os.kill(old, 9)
+            last = self.client(daemon)
+            self.assertEqual(last.who(ONE), (1, new))
+            self.assertEqual(fresh.who(NEW), (1, new))
+
+    def test_connection_scope(self) -> None:
+        self.check("connection")
+
+    def test_request_scope(self) -> None:
+        self.check("request")
+
+    def test_keys_the_app_made_are_known(self) -> None:
+        options = ("--affinity", "url_param(k),xff", "--affinity-scope", "request")
+        with start("--session-drain", "30", *options) as daemon:
+            client = self.client(daemon)
+            key = client.ask(ONE, "/key").body.decode()
+            _, old = client.who(ONE)
+            reload(daemon)
+            self.assertEqual(client.who(TWO, f"/?k={key}"), (1, old))
+            other = self.client(daemon)
+            self.assertEqual(other.who(NEW)[1], daemon.pids()[1])
+
+    def test_the_drain_ends(self) -> None:
+        with start("--session-drain", "3") as daemon:
+            client = self.client(daemon)
+            _, old = client.who(ONE)
+            reload(daemon)
+            self.assertEqual(client.who(ONE), (1, old))
+            wait_for(lambda: not _alive(old), what="the end of the drain")
+            self.assertEqual(client.who(ONE), (1, daemon.pids()[1]))
+
+    def test_a_reload_during_a_drain(self) -> None:
+        with start("--session-drain", "30", "--affinity-scope", "request") as daemon:
+            client = self.client(daemon)
+            _, first = client.who(ONE)
+            reload(daemon)
+            _, second = client.who(NEW)
+            reload(daemon)
+            wait_for(lambda: not _alive(first), what="the end of the first generation")
+            self.assertEqual(client.who(NEW), (1, second))
+            _, third = client.who(ONE)
+            self.assertEqual(third, daemon.pids()[1])
+            self.assertEqual(len({first, second, third}), 3)
+
+    def test_the_new_worker_is_killed_during_a_drain(self) -> None:
+        with start("--session-drain", "30", "--affinity-scope", "request") as daemon:
+            client = self.client(daemon)
+            _, old = client.who(ONE)
+            reload(daemon)
+            _, new = client.who(NEW)
+            self.assertEqual(client.who(ONE), (1, old))
+            os.kill(new, 9)
+            # Waits where the dead one would have read it.
+            slot, replacement = client.who(NEW)
+            self.assertEqual(slot, 1)
+            self.assertNotIn(replacement, (old, new))
+            self.assertEqual(client.who(ONE), (1, old))
+
+
+class Empty(unittest.TestCase):
+    def test_a_worker_that_is_empty_takes_nothing_more(self) -> None:
+        """It may still be putting things away, while a stop follows a reload."""
+        reactor = SteppingReactor()
+        sender, receiver = make_inbox()
+        tally = Tally()
+        app = WebApp(Site(Resource(), reactor=reactor))
+        ways = {1: sender}
+        worker = Worker(
+            reactor, Settings(), 1, app, receiver, ways, lambda slot, named: None, tally
+        )
+        for close in (worker.poller.close, tally.close, receiver.close, sender.close):
+            self.addCleanup(close)
+        worker.start()
+        self.successResultOf(worker.retire(30, [1]))
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            try_put(sender, Frame(Kind.PLACED, 1, None, None).encode(), theirs.fileno())
+        self.successResultOf(worker.retire(30))
+        taken = take_one(receiver)
+        self.assertIsNotNone(taken)
+        os.close(taken[1])
+
+    def successResultOf(self, fired: "defer.Deferred[None]") -> None:
+        results: list[object] = []
+        fired.addCallback(results.append)
+        self.assertEqual(results, [None])
+
+
+class OnRetire(Life):
+    def test_the_app_is_told_what_its_worker_knew(self) -> None:
+        with start("--on-retire", "stickyd_life_app:retired") as daemon:
+            client = self.client(daemon)
+            _, old = client.who(ONE)
+            client.who(TWO)
+            reload(daemon)
+            file = life(daemon) / f"retired-1-{old}"
+            wait_for(file.exists, what="the app to be told")
+            told = wait_for(lambda: file.read_text())
+            self.assertEqual(json.loads(told), {"slot": 1, "reason": "reload", "keys": [ONE, TWO]})
+            pid = daemon.pids()[1]
+            daemon.stop()
+            told = json.loads((life(daemon) / f"retired-1-{pid}").read_text())
+            self.assertEqual(told["reason"], "stop")
+
+    def test_a_name_that_cannot_be_found_is_one_line(self) -> None:
+        daemon = start("--on-retire", "stickyd_life_app:nothing")
+        daemon.start(wait=False)
+        self.assertEqual(daemon.wait(), 1)
+        self.assertTrue(any("cannot load --on-retire" in line for line in daemon.log))
+        daemon.directory.cleanup()
+
+
+class Memory(unittest.TestCase):
+    def test_is_bounded_and_forgets_the_oldest(self) -> None:
+        known = Known(most=3)
+        for key in "abc":
+            known.note(key)
+        known.note("a")
+        known.note("d")
+        self.assertEqual(known.keys(), ["c", "a", "d"])
+        known.made.append("e")
+        self.assertEqual(known.keys(), ["a", "d", "e"])
+
+    def test_alone_it_serves_everything(self) -> None:
+        known = Known()
+        for came_with in (True, False):
+            self.assertFalse(known.others("a", came_with=came_with))
+            self.assertFalse(known.others(None, came_with=came_with))
