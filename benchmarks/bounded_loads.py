@@ -9,8 +9,8 @@ from timeit import repeat
 from stickyd.routing.affinity import Key
 from stickyd.routing.policy import Placement
 from stickyd.routing.rendezvous import SlotTable
-from stickyd.shm.load_balancer import Balance
-from stickyd.shm.scoreboard import Board
+from stickyd.shm.load_balancer import LoadBalancer
+from stickyd.shm.scoreboard import Scoreboard
 from stickyd.stats import MasterCounters
 
 KEYS = 400
@@ -19,7 +19,7 @@ ROUNDS = 15
 
 def measure(slots: int) -> dict[str, float]:
     """Microseconds by what is measured."""
-    board = Board.create(slots)
+    board = Scoreboard.create(slots)
     table = SlotTable(1, range(1, slots + 1))
     for slot in table.slots:
         board.hand_out(slot)
@@ -32,7 +32,7 @@ def measure(slots: int) -> dict[str, float]:
             if slot in (None, first):
                 return Placement(first, Key("xff", text))
 
-    def best(name: str, balance: Balance, slot: int | None = None) -> list[Placement]:
+    def best(name: str, balance: LoadBalancer, slot: int | None = None) -> list[Placement]:
         placed: list[Placement] = []
         for _ in range(ROUNDS):
             keys = [new(slot) for _ in range(KEYS)]
@@ -45,11 +45,11 @@ def measure(slots: int) -> dict[str, float]:
         found[name] = min(found.get(name, took), took)
 
     found: dict[str, float] = {}
-    balance = Balance(table, 10_000, board, board.row(0), MasterCounters())
+    balance = LoadBalancer(table, 10_000, board, board.row(0), MasterCounters())
     placed = best("a new key, at its first choice", balance)
     for _ in range(100 * slots):
         board.row(0).counter(1).placed()
-    best("a new key, displaced", Balance(table, 101, board, board.row(0), MasterCounters()), 1)
+    best("a new key, displaced", LoadBalancer(table, 101, board, board.row(0), MasterCounters()), 1)
     counted("a known key", lambda: [balance.place(key) for key in placed], len(placed), ROUNDS)
     looks = range(200)
     counted("a look at the loads", lambda: [board.loads(table.slots) for _ in looks], 200, ROUNDS)

@@ -25,8 +25,8 @@ from twisted.internet.task import Clock
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.net.lingering_close import end_connection
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.support.daemon import Daemon, Reader, request, wait_for
 
@@ -125,10 +125,10 @@ def costs(rounds: int, scale: float) -> None:
 
 def own_work(times: int = 2000, rounds: int = 15) -> None:
     """Print microseconds of what a guarded connection adds, the least of several rounds."""
-    ledger = Ledger.create(times)
+    ledger = ConnectionTable.create(times)
     slots: Any = []
-    guardian = Guardian(Clock(), ledger, slots, Places(1), MasterCounters(), 1.0)
-    worker = Ledger(os.dup(ledger.descriptor), 1)
+    guardian = Guardian(Clock(), ledger, slots, ConnectionLimit(1), MasterCounters(), 1.0)
+    worker = ConnectionTable(os.dup(ledger.descriptor), 1)
     frame = Frame(Kind.PLACED, 1, ("192.0.2.1", 4711), ("192.0.2.2", 80))
 
     def connections(copied: bool) -> None:

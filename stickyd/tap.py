@@ -2,7 +2,7 @@
 
 from stickyd.cli.options import Options
 from stickyd.logs.stream import never_wait_for_output
-from stickyd.master.bootstrap import keep_descriptors_to_ourselves
+from stickyd.master.bootstrap import disable_fd_inheritance
 from stickyd.master.service import StickydService
 
 __all__ = ["Options", "makeService"]
@@ -12,7 +12,7 @@ def makeService(options: Options) -> StickydService:
     """For the plugin: a service from a parsed command line."""
     from twisted.internet import reactor
 
-    keep_descriptors_to_ourselves()
+    disable_fd_inheritance()
     output = never_wait_for_output(reactor, options.parent)
     return StickydService(
         reactor, options.settings, options["listen"], options["control"], options.arguments, output

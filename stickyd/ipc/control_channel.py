@@ -11,7 +11,7 @@ ASYNCIO = "--asyncio"
 """The argument that makes a worker run on asyncio."""
 
 
-class Link(amp.AMP):
+class ControlLink(amp.AMP):
     """One end of a control channel; unlike its parent it does not log that it exists."""
 
     def makeConnection(self, transport: Any) -> None:
@@ -109,7 +109,7 @@ class Relink(amp.Command):
     arguments = [(b"channel", amp.Descriptor())]
 
 
-class Ease(amp.Command):
+class CloseIdle(amp.Command):
     """Master to worker: the daemon is full; close up to ``count`` connections that idle."""
 
     arguments = [(b"count", amp.Integer())]
@@ -137,7 +137,7 @@ class Misrouted(amp.Command):
     arguments = [(b"slot", amp.Integer()), (b"named", amp.Integer()), (b"source", amp.Unicode())]
 
 
-class Worn(amp.Command):
+class Recycle(amp.Command):
     """Worker to master: replace me, because of ``reason``; meanwhile I go on."""
 
     arguments = [(b"reason", amp.Unicode())]

@@ -16,6 +16,7 @@ class LogBuffer:
         self._texts: deque[bytes] = deque()
         self._size = 0
         self._begun = False
+        # A discarded text was written in part: a line end goes before the next.
         self._torn = False
 
     def __bool__(self) -> bool:
@@ -26,10 +27,6 @@ class LogBuffer:
         if self._texts and self._size + len(text) > self._most:
             self.dropped += _lines(text)
             return
-        if self._torn:
-            # A discarded text was written in part: its line ends here.
-            self._torn = False
-            text = b"\n" + text
         self._texts.append(text)
         self._size += len(text)
 
@@ -39,19 +36,22 @@ class LogBuffer:
         The first one comes whatever its length. Up to PIPE_BUF bytes a write to a
         pipe is atomic (pipe(7)), so that lines of several processes do not mix.
         """
-        if not self._texts or len(self._texts[0]) >= most:
-            return self._texts[0] if self._texts else b""
-        parts: list[bytes] = []
-        room = most
-        for text in self._texts:
+        if not self._texts:
+            return b""
+        parts = [b"\n"] if self._torn else []
+        room = most - len(parts)
+        for number, text in enumerate(self._texts):
             room -= len(text)
-            if room < 0:
+            if room < 0 and number:
                 break
             parts.append(text)
         return b"".join(parts)
 
     def taken(self, size: int) -> None:
         """So many bytes of `front` have been written."""
+        if self._torn and size:
+            self._torn = False
+            size -= 1
         self._size -= size
         self._begun = False
         while size:

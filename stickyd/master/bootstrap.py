@@ -43,7 +43,7 @@ def fail_with(line: str = "") -> None:
     _Exit.status = 1
 
 
-def warn_of(settings: Settings, on_unix: bool) -> None:
+def log_startup_warnings(settings: Settings, on_unix: bool) -> None:
     """Say what is convenient and not safe, and what is safe and hardly meant.
 
     :param on_unix: one of the listeners is a Unix socket.
@@ -80,7 +80,7 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def keep_descriptors_to_ourselves() -> None:
+def disable_fd_inheritance() -> None:
     """What whoever started us left open, systemd's sockets among it, is not for workers."""
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):

@@ -13,13 +13,13 @@ from typing import Any
 
 from stickyd.ipc.frame import Address
 from stickyd.master.frontend.listener import Listener
-from stickyd.master.frontend.pending import Arrival
-from stickyd.master.frontend.proxy_pending import Announced
+from stickyd.master.frontend.pending import PendingHead
+from stickyd.master.frontend.proxy_pending import PendingProxyHeader
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.net.lingering_close import LingeringClose
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import WorkerStats
 
 FORMAT = 3
 
@@ -51,35 +51,37 @@ def as_bytes(text: str) -> bytes:
 # ---- connections in the master
 
 
-def pack_waiting(connection: Arrival | Announced, now: float) -> Packed:
+def pack_waiting(connection: PendingHead | PendingProxyHeader, now: float) -> Packed:
     """A connection whose first head, or PROXY header, is not whole yet."""
     return {
         "fd": keep(connection.socket.fileno()),
         "peer": connection.peer,
         "left": connection.deadline - now if connection.deadline is not None else None,
-        "announced": connection.announced if isinstance(connection, Arrival) else None,
-        "number": connection.connection if isinstance(connection, Arrival) else None,
-        "taken": connection.taken if isinstance(connection, Arrival) else 0,
+        "announced": connection.announced if isinstance(connection, PendingHead) else None,
+        "number": connection.connection if isinstance(connection, PendingHead) else None,
+        "taken": connection.taken if isinstance(connection, PendingHead) else 0,
         "unread": as_text(
-            connection.unread if isinstance(connection, Arrival) else connection.held
+            connection.unread if isinstance(connection, PendingHead) else connection.held
         ),
     }
 
 
-def unpack_waiting(packed: Packed, listener: Listener, now: float) -> Arrival | Announced:
+def unpack_waiting(
+    packed: Packed, listener: Listener, now: float
+) -> PendingHead | PendingProxyHeader:
     """The connection, for ``listener`` to go on with."""
     sock = socket.socket(fileno=taken(packed["fd"]))
     peer = _address(packed["peer"])
     unread = as_bytes(packed["unread"])
-    connection: Arrival | Announced
+    connection: PendingHead | PendingProxyHeader
     if packed["number"] is not None:
-        connection = Arrival(listener, sock, peer, announced=_address(packed["announced"]))
+        connection = PendingHead(listener, sock, peer, announced=_address(packed["announced"]))
         connection.connection = packed["number"]
         connection.unread = unread
         connection.taken = packed["taken"]
     else:
         assert listener.proxy is not None
-        connection = Announced(listener, sock, peer, listener.proxy)
+        connection = PendingProxyHeader(listener, sock, peer, listener.proxy)
         connection.held = unread
     if packed["left"] is not None:
         connection.deadline = now + packed["left"]
@@ -92,7 +94,7 @@ def _address(packed: list[Any] | None) -> Address | None:
 
 def pack_lingering(closing: LingeringClose) -> Packed:
     """A connection whose last words are on their way."""
-    sock, last = closing.let_go()
+    sock, last = closing.detach()
     return {"fd": keep(sock.detach()), "last": as_text(last)}
 
 
@@ -108,7 +110,7 @@ def unpack_lingering(packed: Packed) -> tuple[socket.socket, bytes]:
 
 def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
     """A worker process, and our end of the control channel it will listen to."""
-    pid, output = worker.let_go()
+    pid, output = worker.detach()
     return {
         "pid": pid,
         "output": keep(output),
@@ -122,9 +124,9 @@ def pack_worker(worker: WorkerProcess, channel: socket.socket | None) -> Packed:
     }
 
 
-def unpack_tally(packed: Packed) -> Tally:
+def unpack_tally(packed: Packed) -> WorkerStats:
     """What a packed worker notes of its connections."""
-    return Tally(taken(packed["tally"]))
+    return WorkerStats(taken(packed["tally"]))
 
 
 def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
@@ -135,7 +137,7 @@ def unpack_worker(packed: Packed, worker: WorkerProcess) -> None:
     worker.retiring = packed["retiring"]
     worker.version = packed["version"]
     worker.owner = packed["owner"]
-    worker.take_up(packed["pid"], taken(packed["output"]), end)
+    worker.attach(packed["pid"], taken(packed["output"]), end)
 
 
 # ---- a slot
@@ -192,7 +194,7 @@ def pack_slots(slots: Slots) -> Packed:
     }
 
 
-def unpack_slots(packed: Packed, reactor: Any, board: Board | None) -> Slots:
+def unpack_slots(packed: Packed, reactor: Any, board: Scoreboard | None) -> Slots:
     """All slots, without their workers."""
     slots = Slots(reactor, 0, board)
     slots.version = packed["version"]

@@ -38,7 +38,7 @@ def changed(before: Stamps, after: Stamps) -> list[str]:
     )
 
 
-class Changes:
+class FileChanges:
     """Tells of changes once they have come to rest.
 
     An editor, or a checkout, writes files one after the other; an app that is

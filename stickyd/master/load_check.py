@@ -20,7 +20,7 @@ from stickyd.ipc.fd_queue import make_inbox
 from stickyd.master.supervisor.replacement import KILL_AFTER, traceback_of, why
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 
 STACKS_FIRST = 1.0
 """Seconds in which a worker that has not loaded in time writes where its threads are."""
@@ -68,7 +68,7 @@ def load_once(reactor: Any, settings: Settings) -> str:
 
 
 async def _load(reactor: Any, settings: Settings) -> str:
-    worker = WorkerProcess(reactor, 1, _ignore, _ignore, Tally.shared(), None)
+    worker = WorkerProcess(reactor, 1, _ignore, _ignore, WorkerStats.shared(), None)
     sender, receiver = make_inbox()
     with sender, receiver:
         limit = settings.start_timeout

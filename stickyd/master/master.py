@@ -6,16 +6,16 @@ from typing import Any
 from stickyd import __version__
 from stickyd.core.native import CORE
 from stickyd.master.exec_state import Packed, keep, pack_slots, taken, unpack_slots
-from stickyd.master.frontend.frontend import Front
+from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.slots import Slots, State
 from stickyd.master.supervisor.supervisor import StartFailed, Supervisor
 from stickyd.settings import Settings
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit
 
 
-class Household:
+class Master:
     """The parts of a master, made to fit each other; none of them runs yet.
 
     :param board: None if slots have no bound.
@@ -27,19 +27,19 @@ class Household:
         reactor: Any,
         settings: Settings,
         slots: Slots,
-        board: Board | None,
-        ledger: Ledger | None,
+        board: Scoreboard | None,
+        ledger: ConnectionTable | None,
     ) -> None:
         self._settings = settings
-        self._places = Places(settings.max_connections)
+        self._places = ConnectionLimit(settings.max_connections)
         self._board = board
         self.slots = slots
         common = reactor, settings, slots, self._places, board
-        self.front = Front(*common, self._ease, ledger)
+        self.front = Frontend(*common, self._close_idle, ledger)
         self.supervisor = Supervisor(*common, self.front.take_table, self.front.guardian)
 
     @classmethod
-    def create(cls, reactor: Any, settings: Settings) -> "Household":
+    def create(cls, reactor: Any, settings: Settings) -> "Master":
         """For an ordinary start.
 
         :raise StartFailed: if there is no shared memory for what is asked.
@@ -49,16 +49,16 @@ class Household:
         try:
             if settings.balance_factor:
                 asked = "--hash-balance-factor"
-                board = Board.create(settings.workers)
+                board = Scoreboard.create(settings.workers)
             if settings.guardian:
                 asked = "--guardian"
-                ledger = Ledger.create(settings.max_connections)
+                ledger = ConnectionTable.create(settings.max_connections)
         except OSError as error:
             raise StartFailed(f"no shared memory for {asked}: {error}") from error
         return cls(reactor, settings, Slots(reactor, settings.workers, board), board, ledger)
 
-    def _ease(self, count: int) -> None:
-        self.supervisor.ease(count)
+    def _close_idle(self, count: int) -> None:
+        self.supervisor.close_idle(count)
 
     # ---- what it tells
 
@@ -107,14 +107,14 @@ class Household:
         return {"fd": keep(self._board.descriptor), **self._board.pack()}
 
     @classmethod
-    def unpack(cls, reactor: Any, settings: Settings, packed: Packed) -> "Household":
+    def unpack(cls, reactor: Any, settings: Settings, packed: Packed) -> "Master":
         """What the program before us packed, but for what `resume` takes up."""
         board = ledger = None
         if packed["board"] is not None:
-            board = Board.resume(taken(packed["board"]["fd"]), packed["board"])
+            board = Scoreboard.resume(taken(packed["board"]["fd"]), packed["board"])
         guarded = packed["front"]["guarded"]
         if guarded is not None:
-            ledger = Ledger.again(taken(guarded["ledger"]))
+            ledger = ConnectionTable.again(taken(guarded["ledger"]))
         slots = unpack_slots(packed["slots"], reactor, board)
         household = cls(reactor, settings, slots, board, ledger)
         household._places.resume(packed["connections"])

@@ -9,7 +9,7 @@ from twisted.internet import defer
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from stickyd.master.file_changes import Changes, Stamp, Stamps, is_searched, is_source
+from stickyd.master.file_changes import FileChanges, Stamp, Stamps, is_searched, is_source
 
 EVERY = 1.0
 """Seconds between two looks."""
@@ -23,7 +23,7 @@ NAMED_MOST = 3
 _log = Logger("stickyd")
 
 
-class Watch:
+class Reloader:
     """Calls when files of the app have changed.
 
     :param directories: absolute paths; none: nothing is watched.
@@ -42,7 +42,7 @@ class Watch:
     def start(self) -> None:
         """Take what is there as known, before the app is loaded from it, and begin to look."""
         if self._directories:
-            changes = Changes(stamps_below(self._directories, self._stopped))
+            changes = FileChanges(stamps_below(self._directories, self._stopped))
             _log.info("reload: watching {where}", where=", ".join(self._directories))
             self._look_later(changes)
 
@@ -52,12 +52,12 @@ class Watch:
         if self._next is not None and self._next.active():
             self._next.cancel()
 
-    def _look_later(self, changes: Changes) -> None:
+    def _look_later(self, changes: FileChanges) -> None:
         if not self._stopped.is_set():
             delay = SETTLE_EVERY if changes.unsettled else EVERY
             self._next = self._reactor.callLater(delay, self._look, changes)
 
-    def _look(self, changes: Changes) -> None:
+    def _look(self, changes: FileChanges) -> None:
         # A large tree, or a slow disk, must not keep the master from accepting.
         looking: defer.Deferred[Stamps] = deferToThreadPool(
             self._reactor,
@@ -70,7 +70,7 @@ class Watch:
         looking.addErrback(lambda failure: _log.failure("cannot watch files", failure))
         looking.addCallback(lambda _: self._look_later(changes))
 
-    def _seen(self, stamps: Stamps, changes: Changes) -> None:
+    def _seen(self, stamps: Stamps, changes: FileChanges) -> None:
         if self._stopped.is_set():
             return
         found = changes.look(stamps)

@@ -15,16 +15,16 @@ from stickyd.core.native import CORE
 from stickyd.logs.stream import LAST_LINES, LogStream
 from stickyd.master.bootstrap import (
     fail_with,
+    log_startup_warnings,
     raise_descriptor_limit,
-    warn_of,
 )
 from stickyd.master.exec_state import Packed, keep, taken
-from stickyd.master.frontend.listen_sockets import Kept, Ports
-from stickyd.master.master import Household
-from stickyd.master.reloader import Watch
+from stickyd.master.frontend.listen_sockets import InheritedSocket, ListenSockets
+from stickyd.master.master import Master
+from stickyd.master.reloader import Reloader
 from stickyd.master.sd_notify import Notifier
-from stickyd.master.signals import also_on, hold_signals_back, let_signals_come, only_on
-from stickyd.master.stats_socket import ControlSocket
+from stickyd.master.signals import also_on, block_signals, only_on, unblock_signals
+from stickyd.master.stats_socket import StatsSocket
 from stickyd.master.supervisor.replacement import KILL_AFTER
 from stickyd.master.supervisor.spawn import environment
 from stickyd.master.supervisor.supervisor import StartFailed
@@ -72,13 +72,13 @@ class StickydService(Service):
         self._output = output
         self._settings = settings
         self._resumed = resumed()
-        self._ports = Ports(reactor, listen)
+        self._ports = ListenSockets(reactor, listen)
         self._notifier = Notifier(reactor, os.environ)
         self._control_path = control
         self._arguments = arguments
-        self._control: ControlSocket | None = None
-        self._house: Household | None = None
-        self._watch = Watch(reactor, settings.reload, self._reload)
+        self._control: StatsSocket | None = None
+        self._house: Master | None = None
+        self._watch = Reloader(reactor, settings.reload, self._reload)
         self._quick = False
         self._upgrading = False
 
@@ -101,7 +101,7 @@ class StickydService(Service):
         return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
-        house = self._move_into(Household.create(self._reactor, self._settings))
+        house = self._move_into(Master.create(self._reactor, self._settings))
         house.front.listen(await self._ports.listen())
         self._listen_control()
         self._begin_to_hear()
@@ -111,15 +111,15 @@ class StickydService(Service):
 
     async def _resume(self, packed: Packed) -> None:
         """Go on where the program before us has stopped."""
-        house = self._move_into(Household.unpack(self._reactor, self._settings, packed))
+        house = self._move_into(Master.unpack(self._reactor, self._settings, packed))
         house.front.listen(self._ports.resume(packed["ports"]))
         house.resume(packed)
         self._resume_control(packed["control"])
         self._begin_to_hear()
-        let_signals_come()
+        unblock_signals()
         self._open(house)
 
-    def _move_into(self, house: Household) -> Household:
+    def _move_into(self, house: Master) -> Master:
         self._house = house
         self._notifier.start(house.status)
         return house
@@ -128,7 +128,7 @@ class StickydService(Service):
         self._install_signals()
         self._watch.start()
 
-    def _open(self, house: Household) -> None:
+    def _open(self, house: Master) -> None:
         """Begin to accept, and say so."""
         freeze_gc()
         house.front.start()
@@ -141,7 +141,7 @@ class StickydService(Service):
         )
         _log.info("stickyd runs on the {core}", core=CORE)
         self._notifier.ready(house.status())
-        warn_of(self._settings, house.front.on_unix())
+        log_startup_warnings(self._settings, house.front.on_unix())
 
     def _cannot_start(self, failure: Failure) -> None:
         if not self.running:
@@ -178,7 +178,7 @@ class StickydService(Service):
         self._notifier.reloading()
         self._at_home().supervisor.reload()
 
-    def _at_home(self) -> Household:
+    def _at_home(self) -> Master:
         assert self._house is not None
         return self._house
 
@@ -187,7 +187,7 @@ class StickydService(Service):
     def _listen_control(self) -> None:
         if self._control_path is None:
             return
-        control = ControlSocket(self._reactor, self.report)
+        control = StatsSocket(self._reactor, self.report)
         try:
             control.listen(self._control_path)
         except Exception as error:
@@ -196,8 +196,8 @@ class StickydService(Service):
 
     def _resume_control(self, descriptor: int | None) -> None:
         if descriptor is not None:
-            self._control = ControlSocket(self._reactor, self.report)
-            self._control.resume(Kept(taken(descriptor)))
+            self._control = StatsSocket(self._reactor, self.report)
+            self._control.resume(InheritedSocket(taken(descriptor)))
 
     def report(self) -> "defer.Deferred[dict[str, Any]]":
         """Everything that ``--control`` tells."""
@@ -223,7 +223,7 @@ class StickydService(Service):
             return
         house = self._at_home()
         _log.info("upgrade: becoming the program on disk")
-        hold_signals_back()
+        block_signals()
         control = None
         if self._control is not None:
             await self._control.pause()
@@ -245,7 +245,7 @@ class StickydService(Service):
             return
         # Half of us has been given away: an end in order is better than a half.
         _log.failure("upgrade: failed on the way", failure=failure)
-        let_signals_come()
+        unblock_signals()
         fail_with()
         self._reactor.stop()
 

@@ -18,12 +18,12 @@ HELD_BACK = frozenset(
 """Signals that a program which begins cannot handle yet (a mask outlives execve, signal(7))."""
 
 
-def hold_signals_back() -> None:
+def block_signals() -> None:
     """From here on the next program handles them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
-def let_signals_come() -> None:
+def unblock_signals() -> None:
     """Our handlers are there."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 

@@ -41,7 +41,7 @@ class ListeningPort(Typed):
 
 
 @implementer(ILoggingContext)
-class ControlSocket(Factory):
+class StatsSocket(Factory):
     """Accepts clients of a Unix socket, and answers them.
 
     :param port: accepts nothing of its own accord.
@@ -151,7 +151,7 @@ class ControlSocket(Factory):
 class _Answer(Protocol, TimeoutMixin):
     """One document and a newline, then the end, also to a client that has finished sending."""
 
-    def __init__(self, control: ControlSocket) -> None:
+    def __init__(self, control: StatsSocket) -> None:
         self._control = control
 
     def connectionMade(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from twisted.python import usage
 
 from stickyd.master.exec_state import FORMAT, Packed, taken
-from stickyd.master.supervisor.child_process import Child, how_it_ended, spawn
+from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn
 
 RESUME = "STICKYD_RESUME"
 """Environment variable: the descriptor of the file with the state."""
@@ -43,7 +43,7 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
         pid, output = spawn(command, environment)
     except OSError as error:
         raise CannotUpgrade(f"the new program cannot be started: {error}") from error
-    child = Child(reactor, pid, output, said.append)
+    child = ChildProcess(reactor, pid, output, said.append)
     late = reactor.callLater(CHECK_SECONDS, child.signal, signal.SIGKILL)
     status = await child.ended
     if late.active():

@@ -109,7 +109,7 @@ class LingeringClose:
     def _heard(self) -> None:
         self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
 
-    def let_go(self) -> tuple[socket.socket, bytes]:
+    def detach(self) -> tuple[socket.socket, bytes]:
         """Give the socket up, and what is still to be written; both are the caller's."""
         self.deadline = None
         self._sweeper.discard(self)
@@ -121,11 +121,11 @@ class LingeringClose:
     def _close(self) -> None:
         if self.deadline is None:
             return
-        self.let_go()[0].close()
+        self.detach()[0].close()
         self._over()
 
 
-def say_and_close(sock: socket.socket, last: bytes) -> None:
+def send_and_close(sock: socket.socket, last: bytes) -> None:
     """As well as it can be done without waiting.
 
     What has arrived is taken, so that only what arrives later makes the kernel

@@ -5,7 +5,7 @@ import socket
 import struct
 import termios
 
-from stickyd.master.supervisor.orphan_policy import UNKNOWN, Kernel
+from stickyd.master.supervisor.orphan_policy import UNKNOWN, TcpInfo
 
 _INT = struct.Struct("i")
 _RECEIVED = struct.Struct("=Q")
@@ -15,7 +15,7 @@ _INFO_SIZE = _RECEIVED_AT + _RECEIVED.size
 _LOOKS = 5
 
 
-def ask_kernel(descriptor: int) -> Kernel | None:
+def read_tcp_info(descriptor: int) -> TcpInfo | None:
     """What the kernel knows of a connection that nobody reads; None if it is no TCP."""
     try:
         sock = socket.socket(fileno=descriptor)
@@ -27,7 +27,7 @@ def ask_kernel(descriptor: int) -> Kernel | None:
         sock.detach()
 
 
-def _ask(sock: socket.socket) -> Kernel | None:
+def _ask(sock: socket.socket) -> TcpInfo | None:
     if sock.family == socket.AF_UNIX:
         return None
     try:
@@ -37,7 +37,7 @@ def _ask(sock: socket.socket) -> Kernel | None:
             # What came between the two looks would seem to have been read.
             before, (state, received) = received, _tcp_info(sock)
             if received == before:
-                return Kernel(state, received, _INT.unpack(queued)[0])
+                return TcpInfo(state, received, _INT.unpack(queued)[0])
     except (OSError, struct.error):
         pass
     return UNKNOWN

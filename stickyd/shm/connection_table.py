@@ -117,7 +117,7 @@ class Entry:
         self._ended[self._number] = 1
 
 
-class Ledger:
+class ConnectionTable:
     """The memory, as one process sees it.
 
     :param descriptor: of the memory; the ledger owns it.
@@ -139,7 +139,7 @@ class Ledger:
         self._free: list[int] = []
 
     @classmethod
-    def create(cls, entries: int) -> "Ledger":
+    def create(cls, entries: int) -> "ConnectionTable":
         """An empty ledger, for the master.
 
         :raise OSError: if there is no memory for it.
@@ -155,7 +155,7 @@ class Ledger:
             raise
 
     @classmethod
-    def again(cls, descriptor: int) -> "Ledger":
+    def again(cls, descriptor: int) -> "ConnectionTable":
         """The ledger of the program that was the master before us, in the same process."""
         ledger = cls(descriptor)
         used = [number for number in range(1, ledger._size) if ledger._words[number]]
@@ -198,10 +198,10 @@ class Ledger:
         else:
             return 0
         self._ids[number] = connection
-        self.fly(number, taken)
+        self.mark_in_transit(number, taken)
         return number
 
-    def fly(self, number: int, taken: int) -> None:
+    def mark_in_transit(self, number: int, taken: int) -> None:
         """The master is about to put the connection into an inbox."""
         self._words[number] = word(FLYING, self._owner, taken)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from stickyd.routing.bounded_loads import bound, first_below, preference, turns
 from stickyd.routing.policy import Placement
 from stickyd.routing.rendezvous import SlotTable, Table
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.scoreboard_row import Row
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.stats import MasterCounters, WorkerCounters
 
 VIEW_SECONDS = 0.0005
@@ -23,7 +23,7 @@ VIEW_SECONDS_A_CELL = 0.5e-6
 takes some 25 ns a cell, so that it costs a process at most a twentieth of its time."""
 
 
-class Balance:
+class LoadBalancer:
     """The bounded choice of one process.
 
     :param percent: of the average load that a slot may carry, 101 or more.
@@ -36,8 +36,8 @@ class Balance:
         self,
         table: SlotTable,
         percent: int,
-        board: Board,
-        row: Row,
+        board: Scoreboard,
+        row: ScoreboardRow,
         counters: MasterCounters | WorkerCounters,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

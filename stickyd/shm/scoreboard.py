@@ -34,7 +34,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stickyd.shm.scoreboard_row import Row
+from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.shm.stick_entry import (
     SETS,
     WAYS,
@@ -77,7 +77,7 @@ class Found(NamedTuple):
     gave_up: bool
 
 
-class Board:
+class Scoreboard:
     """The memory, as one process sees it.
 
     :param descriptor: of the memory; the board owns it.
@@ -95,7 +95,7 @@ class Board:
         self._width = 0
 
     @classmethod
-    def create(cls, slots: int) -> "Board":
+    def create(cls, slots: int) -> "Scoreboard":
         """A new, empty board; for the master.
 
         :param slots: the highest slot number; `hand_out` may raise it.
@@ -119,7 +119,7 @@ class Board:
         return {"free": self._free, "next": self._next, "width": self._width}
 
     @classmethod
-    def resume(cls, descriptor: int, packed: dict[str, Any]) -> "Board":
+    def resume(cls, descriptor: int, packed: dict[str, Any]) -> "Scoreboard":
         """Master: the board of the program before us."""
         board = cls(descriptor)
         board._free = packed["free"]
@@ -136,10 +136,10 @@ class Board:
 
     # ---- rows
 
-    def row(self, number: int) -> Row:
+    def row(self, number: int) -> ScoreboardRow:
         """The row with this number, for the process that it belongs to."""
         placed = _PLACED + number - ROWS
-        return Row(self._cells, number, _TAKEN + number, _CLEARED + number, placed, ROWS)
+        return ScoreboardRow(self._cells, number, _TAKEN + number, _CLEARED + number, placed, ROWS)
 
     def hand_out(self, slot: int) -> int:
         """Master: the number of a free row, for a new process of ``slot``.

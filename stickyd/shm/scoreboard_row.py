@@ -22,7 +22,7 @@ class SlotCounter:
         self._cells[self._cell] -= 1
 
 
-class Row:
+class ScoreboardRow:
     """The cells that one process writes. One object for each process: it knows what is adopted.
 
     :param taken: which of the cells counts what it takes, and ``cleared`` what it has answered.

@@ -34,7 +34,7 @@ def shed_under(limit: int) -> int:
     return max(0, min(SHED_MOST, limit // 16))
 
 
-class Tally:
+class WorkerStats:
     """What one worker notes: connections that came, moved on and ended, and that it lives.
 
     Only the worker writes, one aligned machine word at a time, so that no half
@@ -50,7 +50,7 @@ class Tally:
         self._cells = memoryview(self._map).cast("Q")
 
     @classmethod
-    def shared(cls) -> "Tally":
+    def shared(cls) -> "WorkerStats":
         """A tally whose descriptor can be given to the process that writes it."""
         descriptor = os.memfd_create("stickyd-tally")
         os.ftruncate(descriptor, _SIZE)
@@ -93,7 +93,7 @@ class Tally:
             self.descriptor = -1
 
 
-class Places:
+class ConnectionLimit:
     """The places for client connections, ``most`` in the whole daemon.
 
     A connection has its place from `take` until its last descriptor is closed,
@@ -107,7 +107,7 @@ class Places:
         self.look: Callable[[], None] = lambda: None
         self._taken = 0
         self._over = 0
-        self._tallies: set[Tally] = set()
+        self._tallies: set[WorkerStats] = set()
         # No less than what is taken; exact when it was last worked out.
         self._at_most = 0
 
@@ -139,11 +139,11 @@ class Places:
         """Go on with `open_in_master` of the program before us; the tallies are as they were."""
         self._taken += taken
 
-    def watch(self, tally: Tally) -> None:
+    def watch(self, tally: WorkerStats) -> None:
         """A worker begins."""
         self._tallies.add(tally)
 
-    def settle(self, tally: Tally) -> None:
+    def settle(self, tally: WorkerStats) -> None:
         """The worker is gone, and every connection that it had."""
         self._tallies.discard(tally)
         self._over += tally.over_with_worker()

@@ -23,10 +23,10 @@ from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner
 from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.master.signals import let_signals_come
+from stickyd.master.signals import unblock_signals
 from stickyd.process import drop_saved_ids
-from stickyd.worker.control_link import WorkerLink
-from stickyd.worker.lifecycle import Life
+from stickyd.worker.control_link import WorkerControlLink
+from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.output import as_lines, tell_levels
 
 reactor: Any = _reactor
@@ -42,12 +42,12 @@ def _stop() -> None:
         reactor.stop()
 
 
-def _install_signals(life: Life) -> None:
+def _install_signals(life: WorkerLifecycle) -> None:
     """TERM asks for a replacement; what is meant for the master is ignored."""
     for name in _MASTERS_SIGNALS:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(life.told_to_end))
-    let_signals_come()
+    unblock_signals()
 
 
 @provider(ILogObserver)
@@ -70,10 +70,10 @@ def main() -> None:
         sys.path.insert(0, os.getcwd())
     # A worker that hangs is told to write where (SIGABRT) before it is killed.
     faulthandler.enable()
-    life = Life(reactor, _stop)
+    life = WorkerLifecycle(reactor, _stop)
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
-    adopt_stream(reactor, channel, WorkerLink(reactor, life))
+    adopt_stream(reactor, channel, WorkerControlLink(reactor, life))
     reactor.callWhenRunning(_install_signals, life)
     reactor.run()
 

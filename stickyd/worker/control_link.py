@@ -10,16 +10,16 @@ from twisted.python.failure import Failure
 
 from stickyd.ipc import control_channel as control
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Tally
-from stickyd.worker.lifecycle import Ends, Life
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import WorkerStats
+from stickyd.worker.lifecycle import Ends, WorkerLifecycle
 from stickyd.worker.worker import Worker
 
 
-class WorkerLink(control.Link):
+class WorkerControlLink(control.ControlLink):
     """One control channel; another may take its place."""
 
-    def __init__(self, reactor: Any, life: Life) -> None:
+    def __init__(self, reactor: Any, life: WorkerLifecycle) -> None:
         super().__init__()
         self._reactor = reactor
         self._life = life
@@ -45,9 +45,9 @@ class WorkerLink(control.Link):
         for descriptor in (tally, board, ledger):
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)
-        shared = Board(board) if board is not None else None
+        shared = Scoreboard(board) if board is not None else None
         inbox_end, ends = _inbox_end(inbox), _ends(senders)
-        loading = self._life.load(slot, about, inbox_end, Tally(tally), shared, ends, ledger)
+        loading = self._life.load(slot, about, inbox_end, WorkerStats(tally), shared, ends, ledger)
         return defer.ensureDeferred(loading).addCallback(lambda _: {})
 
     @control.Serve.responder
@@ -83,10 +83,10 @@ class WorkerLink(control.Link):
         self._life.retire(grace, to, reason)
         return {}
 
-    @control.Ease.responder
-    def ease(self, count: int) -> dict[str, Any]:
+    @control.CloseIdle.responder
+    def close_idle(self, count: int) -> dict[str, Any]:
         """Make room."""
-        self._worker.ease(count)
+        self._worker.close_idle(count)
         return {}
 
     @control.Reopen.responder
@@ -106,7 +106,7 @@ class WorkerLink(control.Link):
         """The master replaces its program, and will be at the end of another channel."""
         os.set_inheritable(channel, False)
         end = socket.socket(fileno=channel)
-        adopt_stream(self._reactor, end, WorkerLink(self._reactor, self._life))
+        adopt_stream(self._reactor, end, WorkerControlLink(self._reactor, self._life))
         return {}
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

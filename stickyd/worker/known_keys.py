@@ -16,7 +16,7 @@ MOST = 65536
 """Keys remembered; those seen longest ago are forgotten first."""
 
 
-class Known:
+class KnownKeys:
     """What one worker knows.
 
     :ivar made: keys that the app has made (`stickyd.keys`), from whatever thread.

@@ -14,14 +14,14 @@ from stickyd.ipc import control_channel as control
 from stickyd.process import freeze_gc
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import load_app
 from stickyd.worker.garbage import GrowthCollector
 from stickyd.worker.importer import with_traceback
-from stickyd.worker.known_keys import Known
-from stickyd.worker.retire_hook import Retirement
+from stickyd.worker.known_keys import KnownKeys
+from stickyd.worker.retire_hook import RetireHook
 from stickyd.worker.worker import Worker
 
 BEAT_EVERY = 1.0
@@ -33,7 +33,7 @@ APP_LEAST = 0.3
 Ends = dict[int, socket.socket]
 
 
-class Life:
+class WorkerLifecycle:
     """What a worker process is, whichever control channel leads to it.
 
     :ivar link: the control channel of the day.
@@ -44,11 +44,11 @@ class Life:
     def __init__(self, reactor: Any, stop: Callable[[], None]) -> None:
         self._reactor = reactor
         self._stop = stop
-        self._retirement: Retirement | None = None
+        self._retirement: RetireHook | None = None
         self._finishing = False
         self._told = b""
         self._told_to_end = False
-        self.link: control.Link | None = None
+        self.link: control.ControlLink | None = None
         self.worker: Worker | None = None
 
     # ---- it begins
@@ -58,8 +58,8 @@ class Life:
         slot: int,
         about: bytes,
         inbox: socket.socket,
-        tally: Tally,
-        board: Board | None,
+        tally: WorkerStats,
+        board: Scoreboard | None,
         senders: Ends,
         ledger: int | None,
     ) -> None:
@@ -85,19 +85,19 @@ class Life:
         told: dict[str, Any],
         slot: int,
         inbox: socket.socket,
-        tally: Tally,
-        board: Board | None,
+        tally: WorkerStats,
+        board: Scoreboard | None,
         senders: Ends,
         ledger: int | None,
     ) -> None:
-        known = Known() if chosen.session_drain or chosen.on_retire else None
+        known = KnownKeys() if chosen.session_drain or chosen.on_retire else None
         os.environ["STICKYD_SLOT"] = str(slot)
         keys.bind(slot, chosen.seed, known.made.append if known is not None else lambda key: None)
         app = load_app(self._reactor, chosen)
-        self._retirement = Retirement.load(chosen.on_retire, slot)
+        self._retirement = RetireHook.load(chosen.on_retire, slot)
         if told.get("only_load"):
             # Nobody is served, and so nobody's state is handed over.
-            self._retirement = Retirement(slot, None)
+            self._retirement = RetireHook(slot, None)
         await app.start()
         self.worker = Worker(
             self._reactor,
@@ -112,7 +112,7 @@ class Life:
             chosen.policy(told["slots"], told["version"]),
             known,
             (board, told["row"]) if board is not None else None,
-            Ledger(ledger, told["owner"]) if ledger is not None else None,
+            ConnectionTable(ledger, told["owner"]) if ledger is not None else None,
         )
 
     # ---- what it tells the master
@@ -144,7 +144,7 @@ class Life:
 
     def worn(self, reason: str) -> None:
         """Ask for a replacement, and go on until it is there."""
-        self._tell(control.Worn, reason=reason)
+        self._tell(control.Recycle, reason=reason)
 
     # ---- it ends
 

@@ -31,14 +31,14 @@ class Retiring:
 
 
 @attrs.frozen
-class Retirement:
+class RetireHook:
     """The app's callable, if it has one."""
 
     slot: int
     hook: Callable[[Retiring], Any] | None
 
     @classmethod
-    def load(cls, name: str, slot: int) -> "Retirement":
+    def load(cls, name: str, slot: int) -> "RetireHook":
         """The retirement of a worker, from the name of the callable or "".
 
         :raise CannotLoad: with one line that says why.

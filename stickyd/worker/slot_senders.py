@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from stickyd.ipc.fd_sender import Departing, InboxSender
-from stickyd.shm.scoreboard_row import Row
+from stickyd.shm.scoreboard_row import ScoreboardRow
 
 Done = Callable[[bool], None]
 
 
-class Ways:
+class SlotSenders:
     """Puts connections into inboxes.
 
     :param slot: our own.
@@ -25,7 +25,7 @@ class Ways:
         slot: int,
         senders: dict[int, socket.socket],
         patience: float,
-        row: Row | None,
+        row: ScoreboardRow | None,
     ) -> None:
         self._reactor = reactor
         self._slot = slot

@@ -16,18 +16,18 @@ from stickyd.net.timeouts import Sweeper
 from stickyd.routing.policy import Placement, Policy
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.settings import Settings
-from stickyd.shm.connection_table import Entry, Ledger
-from stickyd.shm.load_balancer import Balance
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.connection_table import ConnectionTable, Entry
+from stickyd.shm.load_balancer import LoadBalancer
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import WorkerCounters
 from stickyd.worker.connection.access_log import AccessLog
-from stickyd.worker.connection.adoption import Intake
+from stickyd.worker.connection.adoption import Adoption
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.connection.round_robin import RoundRobin
 from stickyd.worker.interfaces import App, Exchange
-from stickyd.worker.known_keys import Known
-from stickyd.worker.slot_senders import Ways
+from stickyd.worker.known_keys import KnownKeys
+from stickyd.worker.slot_senders import SlotSenders
 
 IDLE_LEAST = 1.0
 """Seconds a connection has idled before it is closed in favour of others: one in use, whose next
@@ -58,12 +58,12 @@ class Worker:
         inbox: socket.socket,
         senders: dict[int, socket.socket],
         on_misrouted: Callable[[int, Placement], None],
-        tally: Tally,
+        tally: WorkerStats,
         on_worn: Callable[[str], None] = lambda reason: None,
         policy: Policy | None = None,
-        known: Known | None = None,
-        seat: tuple[Board, int] | None = None,
-        ledger: Ledger | None = None,
+        known: KnownKeys | None = None,
+        seat: tuple[Scoreboard, int] | None = None,
+        ledger: ConnectionTable | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -91,8 +91,8 @@ class Worker:
             self._worn_at = settings.max_requests + randint(0, settings.max_requests_jitter)
         self.balance = self._balance(*seat) if seat is not None else None
         row = self.balance.row if self.balance is not None else None
-        self.ways = Ways(reactor, slot, senders, settings.inbox_timeout, row)
-        self._intake = Intake(self, inbox, row, ledger)
+        self.ways = SlotSenders(reactor, slot, senders, settings.inbox_timeout, row)
+        self._intake = Adoption(self, inbox, row, ledger)
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
         self._empty: defer.Deferred[None] | None = None
@@ -144,11 +144,11 @@ class Worker:
 
     # ---- the load of the slot, if slots have a bound
 
-    def _balance(self, board: Board, row: int) -> Balance:
+    def _balance(self, board: Scoreboard, row: int) -> LoadBalancer:
         table = self.policy.table
         assert isinstance(table, SlotTable)
         percent = self.settings.balance_factor
-        return Balance(table, percent, board, board.row(row), self.counters)
+        return LoadBalancer(table, percent, board, board.row(row), self.counters)
 
     def bounded(self, placement: Placement) -> Placement:
         """Where a request goes that has been placed without regard to loads."""
@@ -156,7 +156,7 @@ class Worker:
         return (self.balance.place if self.moves else self.balance.recall)(placement)
 
     def settle(self) -> None:
-        """Every second: put in order what nothing else does; see `Balance.settle`."""
+        """Every second: put in order what nothing else does; see `LoadBalancer.settle`."""
         self._intake.forget_old()
         alone = self.known is None or self.known.other() is None
         if self.balance is not None and self._empty is None and alone:
@@ -195,7 +195,7 @@ class Worker:
         self.sweeper.discard(channel)
         self._check_empty()
 
-    def ease(self, count: int) -> None:
+    def close_idle(self, count: int) -> None:
         """The daemon is full: end up to ``count`` kept connections, the longest idle first."""
         # By the time they were kept until: the deadline of one that idles.
         settled = self.reactor.seconds() + self.settings.keep_alive - IDLE_LEAST
@@ -222,7 +222,7 @@ class Worker:
         added: dict[int, socket.socket],
         done: Callable[[], None],
     ) -> None:
-        """Decide by other slots from now on; see `Ways.take_table`."""
+        """Decide by other slots from now on; see `SlotSenders.take_table`."""
         self.policy = self.policy.with_slots(slots, version)
         if self.balance is not None:
             self.balance.take_table(self.policy.table)
@@ -269,7 +269,7 @@ class Worker:
         failure.trap(defer.TimeoutError)
         self.ways.give_up()
         for channel in list(self._channels):
-            channel.part()
+            channel.close_gracefully()
         if not self.sweeper.members:
             return None
         said: defer.Deferred[None] = defer.Deferred()

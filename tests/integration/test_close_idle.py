@@ -19,10 +19,10 @@ class Easing(OneWorker):
         client.setblocking(False)
         return client
 
-    def ease(self, count: int) -> int:
+    def close_idle(self, count: int) -> int:
         """How many are closed."""
         before = self.worker.counters.eased
-        self.worker.ease(count)
+        self.worker.close_idle(count)
         self.reactor.settle()
         return self.worker.counters.eased - before
 
@@ -35,10 +35,10 @@ class Easing(OneWorker):
     def test_one_that_has_idled_for_less_than_a_while_stays(self) -> None:
         client = self.come()
         self.pass_time(IDLE_LEAST - 0.01)
-        self.assertEqual(self.ease(5), 0)
+        self.assertEqual(self.close_idle(5), 0)
         self.assertFalse(self.is_closed(client))
         self.pass_time(0.01)
-        self.assertEqual(self.ease(5), 1)
+        self.assertEqual(self.close_idle(5), 1)
         self.assertTrue(self.is_closed(client))
 
     def test_the_longest_idle_goes_first_and_no_more_than_asked_for(self) -> None:
@@ -50,7 +50,7 @@ class Easing(OneWorker):
         self.ask(clients[0])
         self.pass_time(IDLE_LEAST)
         for count, closed in ((1, [False, True, False]), (2, [True, True, True])):
-            self.assertEqual(self.ease(count), count)
+            self.assertEqual(self.close_idle(count), count)
             self.assertEqual([self.is_closed(client) for client in clients], closed)
 
     def test_what_is_being_asked_or_answered_stays(self) -> None:
@@ -59,5 +59,5 @@ class Easing(OneWorker):
         waiting.sendall(request(self.mine, "/never"))
         self.reactor.settle()
         self.pass_time(5 * IDLE_LEAST)
-        self.assertEqual(self.ease(5), 0)
+        self.assertEqual(self.close_idle(5), 0)
         self.assertEqual([self.is_closed(client) for client in (asking, waiting)], [False, False])

@@ -16,7 +16,7 @@ from typing import Any
 from unittest import mock
 
 from stickyd.cli.options import Options
-from stickyd.shm.worker_stats import Places, Tally, room_under, shed_under
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats, room_under, shed_under
 from stickyd.worker.worker import IDLE_LEAST
 from tests.integration.test_slow_clients import cpu_seconds
 from tests.support.daemon import Daemon, Reader, Response, request, wait_for
@@ -69,11 +69,11 @@ class InMemory(unittest.TestCase):
     """The count itself."""
 
     def test_places_are_counted_wherever_a_connection_ends(self) -> None:
-        places = Places(3)
-        first = Tally.shared()
-        second = Tally()
+        places = ConnectionLimit(3)
+        first = WorkerStats.shared()
+        second = WorkerStats()
         # The worker's end of the memory.
-        written = Tally(os.dup(first.descriptor))
+        written = WorkerStats(os.dup(first.descriptor))
         places.watch(first)
         places.watch(second)
         self.assertEqual([places.take() for _ in range(4)], [True, True, True, False])

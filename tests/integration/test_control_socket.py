@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from stickyd.master.stats_socket import ANSWER_SECONDS, LAST_ANSWERS, ControlSocket
+from stickyd.master.stats_socket import ANSWER_SECONDS, LAST_ANSWERS, StatsSocket
 from tests.integration.test_upgrade import upgrades
 from tests.support.daemon import Daemon, read_all, wait_for
 
@@ -109,7 +109,7 @@ class Clients(unittest.TestCase):
         # What the reactor is asked for as well.
         self.clock.removeReader = lambda reader: None  # type: ignore[attr-defined]
         self.asked: list[defer.Deferred[dict[str, Any]]] = []
-        self.control = ControlSocket(self.clock, self.ask)
+        self.control = StatsSocket(self.clock, self.ask)
 
     def ask(self) -> "defer.Deferred[dict[str, Any]]":
         self.asked.append(defer.Deferred())

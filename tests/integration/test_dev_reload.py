@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stickyd.master.file_changes import UNSETTLED_MOST, Changes, changed, is_searched, is_source
+from stickyd.master.file_changes import UNSETTLED_MOST, FileChanges, changed, is_searched, is_source
 from stickyd.master.reloader import stamps_below
 from tests.support.daemon import Daemon, Reader, request, wait_for
 
@@ -24,7 +24,7 @@ class WhatHasChanged(unittest.TestCase):
         self.assertEqual(changed({"a": A}, {"a": A}), [])
 
     def test_told_when_it_has_come_to_rest(self) -> None:
-        changes = Changes({"a": A})
+        changes = FileChanges({"a": A})
         self.assertEqual(changes.look({"a": A}), [])
         self.assertEqual(changes.look({"a": B}), [])
         self.assertEqual(changes.unsettled, 1)
@@ -34,19 +34,19 @@ class WhatHasChanged(unittest.TestCase):
         self.assertEqual(changes.look({"a": B, "b": A}), [])
 
     def test_what_is_undone_before_it_was_told_is_no_change(self) -> None:
-        changes = Changes({"a": A})
+        changes = FileChanges({"a": A})
         changes.look({"a": B})
         self.assertEqual([changes.look({"a": A}) for _ in range(2)], [[], []])
         self.assertEqual(changes.unsettled, 0)
 
     def test_what_never_rests_is_told_all_the_same(self) -> None:
-        changes = Changes({"a": A})
+        changes = FileChanges({"a": A})
         told = [changes.look({"a": (n, 0, 0)}) for n in range(UNSETTLED_MOST + 1)]
         self.assertEqual(told, [[]] * UNSETTLED_MOST + [["a"]])
 
     @given(stamps, st.lists(stamps))
     def test_every_change_is_told_once_in_the_end(self, first: dict, later: list[dict]) -> None:
-        changes, known = Changes(first), dict(first)
+        changes, known = FileChanges(first), dict(first)
         for after in [*later, later[-1] if later else first]:
             for path in changes.look(after):
                 self.assertNotEqual(known.get(path), after.get(path))

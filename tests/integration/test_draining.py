@@ -12,9 +12,9 @@ from twisted.web.server import Site
 from stickyd.ipc.fd_queue import make_inbox, take_one, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.known_keys import Known
+from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.worker import Worker
 from tests.integration.test_lifecycle import ONE, TWO, Life, life, reload, start
 from tests.support.daemon import _alive, wait_for
@@ -113,7 +113,7 @@ class Empty(unittest.TestCase):
         """It may still be putting things away, while a stop follows a reload."""
         reactor = SteppingReactor()
         sender, receiver = make_inbox()
-        tally = Tally()
+        tally = WorkerStats()
         app = WebApp(Site(Resource(), reactor=reactor))
         ways = {1: sender}
         worker = Worker(
@@ -163,7 +163,7 @@ class OnRetire(Life):
 
 class Memory(unittest.TestCase):
     def test_is_bounded_and_forgets_the_oldest(self) -> None:
-        known = Known(most=3)
+        known = KnownKeys(most=3)
         for key in "abc":
             known.note(key)
         known.note("a")
@@ -173,7 +173,7 @@ class Memory(unittest.TestCase):
         self.assertEqual(known.keys(), ["a", "d", "e"])
 
     def test_alone_it_serves_everything(self) -> None:
-        known = Known()
+        known = KnownKeys()
         for came_with in (True, False):
             self.assertFalse(known.others("a", came_with=came_with))
             self.assertFalse(known.others(None, came_with=came_with))

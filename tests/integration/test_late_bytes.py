@@ -12,7 +12,7 @@ from stickyd.ipc.fd_queue import make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.lingering import Parting
 from stickyd.worker.worker import Worker
@@ -112,7 +112,7 @@ class Stepped(unittest.TestCase):
         self.settings = Settings(workers=1)
         self.reactor = SteppingReactor()
         self.sender, inbox = make_inbox()
-        self.tally = Tally()
+        self.tally = WorkerStats()
         self.addCleanup(self.tally.close)
         site = WebApp(Site(Big(), reactor=self.reactor))
         self.worker = Worker(
@@ -238,7 +238,7 @@ class Unsent(Stepped):
 
     SIZE = 2 << 20
 
-    def part(self) -> None:
+    def close_gracefully(self) -> None:
         descriptor = os.dup(self.theirs.fileno())
         os.set_blocking(descriptor, False)
         self.worker.poller.watch(descriptor, self, 1)  # type: ignore[arg-type]
@@ -247,7 +247,7 @@ class Unsent(Stepped):
         self.theirs.close()
 
     def test_it_is_sent_on(self) -> None:
-        self.part()
+        self.close_gracefully()
         got = self.receive()
         self.assertEqual((len(got), got[-3:]), (self.SIZE + 3, b"end"))
         self.client.close()
@@ -256,7 +256,7 @@ class Unsent(Stepped):
         self.assertEqual(self.tally.over(), 1)
 
     def test_to_who_has_finished_sending_too(self) -> None:
-        self.part()
+        self.close_gracefully()
         self.client.shutdown(socket.SHUT_WR)
         self.reactor.settle()
         self.assertEqual(self.left(), 1)
@@ -264,13 +264,13 @@ class Unsent(Stepped):
         self.assertEqual(self.left(), 0)
 
     def test_it_is_cut_when_nothing_is_taken(self) -> None:
-        self.part()
+        self.close_gracefully()
         self.pass_time(self.settings.send_timeout + 1)
         self.assertEqual(self.left(), 0)
         self.assertEqual(self.tally.over(), 1)
 
     def test_the_client_is_gone(self) -> None:
-        self.part()
+        self.close_gracefully()
         self.client.close()
         self.reactor.settle()
         self.assertEqual(self.left(), 0)

@@ -18,8 +18,8 @@ from stickyd.master.exec_state import pack_slots, unpack_slots
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import Settings
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places, Tally
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Worker
 from tests.support.daemon import request
@@ -32,7 +32,7 @@ PATIENCE = 2.0
 class Counting(unittest.TestCase):
     def setUp(self) -> None:
         self.reactor = SteppingReactor()
-        self.board = Board.create(3)
+        self.board = Scoreboard.create(3)
         self.addCleanup(self.board.close)
         self.told: list[bool] = []
         self.ours, self.theirs = socket.socketpair()
@@ -67,7 +67,7 @@ class InTheMaster(Counting):
         slots = self.slots()
         self.put(slots, 1, CROWD)
         self.assertEqual(self.loads(), [CROWD, 0, 0])
-        place_anew(slots[1], [slots[2]], PATIENCE, Places(CROWD), None, self.board)
+        place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
         self.assertEqual(self.loads(), [0, CROWD, 0])
 
     def test_what_cannot_be_requeued_is_load_of_no_slot(self) -> None:
@@ -77,7 +77,7 @@ class InTheMaster(Counting):
         self.put(slots, 1)
         slots[2].receiver.close()
         with capturedLogs() as said:
-            place_anew(slots[1], [slots[2]], PATIENCE, Places(2), None, self.board)
+            place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(2), None, self.board)
         self.assertEqual(len(said), 1)
         self.assertEqual(self.loads(), [0, 0, 0])
 
@@ -151,7 +151,7 @@ class InAWorker(Counting):
             ends[1][1],
             {slot: sender for slot, (sender, _) in ends.items()},
             lambda *_: None,
-            Tally(),
+            WorkerStats(),
             seat=(self.board, number),
         )
         worker.start()

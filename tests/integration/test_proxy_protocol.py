@@ -18,11 +18,11 @@ from stickyd.http1.proxy_protocol import (
 )
 from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.listener import Listener
-from stickyd.master.frontend.pending import Arrival
+from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import ProxyRule
 from stickyd.net.timeouts import Sweeper
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.integration.test_slow_clients import cpu_seconds
 from tests.support.daemon import Daemon, Reader, read_all, request, splits, wait_for
@@ -55,10 +55,10 @@ class StepByStep(unittest.TestCase):
         self.addCleanup(sock.close)
         sock.setblocking(False)
         self.where = sock.getsockname()
-        self.placed: list[Arrival] = []
+        self.placed: list[PendingHead] = []
         self.counters = MasterCounters()
         sweeper = Sweeper(self.reactor)
-        self.places = Places(100)
+        self.places = ConnectionLimit(100)
         admission = Admission(self.reactor, sweeper, self.counters, self.places, 10, lambda _: None)
         self.addCleanup(admission.close)
         port = SimpleNamespace(socket=sock, stopReading=lambda: None, stopListening=sock.close)

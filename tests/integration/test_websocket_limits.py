@@ -332,7 +332,7 @@ class SendDeadline(Upgraded):
         self.speaker.transport.sendBytesMessage(bytes(10**7))
         self.speaker.transport.loseConnection()
         self.reactor.settle()
-        self.channel.part()
+        self.channel.close_gracefully()
         self.assertFalse(self.open())
         self.assertEqual(len(self.speaker.reasons), 1)
 

@@ -12,7 +12,7 @@ from stickyd.ipc.fd_queue import make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.timeouts import SWEEP_EVERY
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.worker import Worker
@@ -32,7 +32,7 @@ class OneConnection(unittest.TestCase):
         self.reactor = reactor = SteppingReactor()
         sender, receiver = make_inbox()
         site = WebApp(Site(self.resource(), reactor=reactor))
-        tally = Tally()
+        tally = WorkerStats()
         self.addCleanup(tally.close)
         self.worker = Worker(
             reactor, self.settings, 1, site, receiver, {}, lambda slot, named: None, tally

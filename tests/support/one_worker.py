@@ -10,7 +10,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from stickyd.ipc.fd_queue import make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Worker
 from tests.support.daemon import request
@@ -36,7 +36,7 @@ class OneWorker(unittest.TestCase):
         self.reactor = SteppingReactor()
         self.ours, inbox = make_inbox()
         way, self.other = make_inbox()
-        tally = Tally()
+        tally = WorkerStats()
         self.addCleanup(tally.close)
         site = WebApp(Site(Hello(), reactor=self.reactor))
         senders = {1: self.ours, 2: way}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stickyd.http1.error_response import FULL
-from stickyd.net.lingering_close import LingeringClose, say_and_close
+from stickyd.net.lingering_close import LingeringClose, send_and_close
 from stickyd.net.timeouts import Sweeper
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 
 _ANSWER = FULL.response()
@@ -32,7 +32,7 @@ class Admission:
         reactor: Any,
         sweeper: Sweeper,
         counters: MasterCounters,
-        places: Places,
+        places: ConnectionLimit,
         lingering: int,
         ease: Callable[[int], None],
     ) -> None:
@@ -41,7 +41,7 @@ class Admission:
         self._counters = counters
         self._places = places
         self._may_linger = lingering
-        self._ease = ease
+        self._close_idle = ease
         self._eased_until = 0.0
         self._wanted = 0
         self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -57,7 +57,7 @@ class Admission:
             sock.setblocking(False)
             LingeringClose(self._reactor, self._sweeper, sock, _ANSWER, self._lingered)
         else:
-            say_and_close(sock, _ANSWER)
+            send_and_close(sock, _ANSWER)
         return False
 
     def _ask_for_room(self) -> None:
@@ -66,7 +66,7 @@ class Admission:
         if now >= self._eased_until:
             self._eased_until = now + EASE_EVERY
             wanted, self._wanted = self._wanted, 0
-            self._ease(wanted)
+            self._close_idle(wanted)
 
     def _lingered(self) -> None:
         self._may_linger += 1
@@ -92,7 +92,7 @@ class Admission:
             refused = True
             self._counters.accepted += 1
             self._counters.shed += 1
-            say_and_close(sock, _ANSWER)
+            send_and_close(sock, _ANSWER)
         try:
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

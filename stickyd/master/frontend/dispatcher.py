@@ -5,11 +5,11 @@ import attrs
 from stickyd.http1.error_response import BUSY
 from stickyd.http1.head_parser import Head
 from stickyd.ipc.frame import Frame, Kind
-from stickyd.master.frontend.pending import Arrival
+from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slots
 from stickyd.routing.policy import Policy
-from stickyd.shm.load_balancer import Balance
+from stickyd.shm.load_balancer import LoadBalancer
 from stickyd.stats import MasterCounters
 
 
@@ -26,7 +26,7 @@ class Dispatcher:
     slots: Slots
     counters: MasterCounters
     patience: float
-    balance: Balance | None = None
+    balance: LoadBalancer | None = None
     guardian: Guardian | None = None
 
     def take_table(self) -> None:
@@ -35,7 +35,7 @@ class Dispatcher:
         if self.balance is not None:
             self.balance.take_table(self.policy.table)
 
-    def dispatch(self, arrival: Arrival, head: Head) -> None:
+    def dispatch(self, arrival: PendingHead, head: Head) -> None:
         """Place an arrival whose head is complete."""
         placement = self.policy.place(head, arrival.peer[0] if arrival.peer else None)
         if self.balance is not None:
@@ -75,7 +75,7 @@ class Dispatcher:
 
         self.slots[slot].outbox.put(message, arrival.fileno(), self.patience, done)
 
-    def _entry(self, arrival: Arrival) -> int:
+    def _entry(self, arrival: PendingHead) -> int:
         """Where the connection's state will be noted; 0 if it is not guarded."""
         if self.guardian is None:
             return 0

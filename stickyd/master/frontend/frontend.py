@@ -21,22 +21,22 @@ from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.dispatcher import Dispatcher
 from stickyd.master.frontend.listen_sockets import ends_with_us
 from stickyd.master.frontend.listener import Listener
-from stickyd.master.frontend.pending import Arrival
-from stickyd.master.frontend.proxy_pending import Announced, ProxyRule
+from stickyd.master.frontend.pending import PendingHead
+from stickyd.master.frontend.proxy_pending import PendingProxyHeader, ProxyRule
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.net.lingering_close import LingeringClose
 from stickyd.net.timeouts import Sweeper
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.settings import Settings
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.load_balancer import Balance
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places, shed_under
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.load_balancer import LoadBalancer
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit, shed_under
 from stickyd.stats import MasterCounters
 
 
-class Front:
+class Frontend:
     """Listeners, and what they need.
 
     :param board: None if slots have no bound.
@@ -49,10 +49,10 @@ class Front:
         reactor: Any,
         settings: Settings,
         slots: Slots,
-        places: Places,
-        board: Board | None,
+        places: ConnectionLimit,
+        board: Scoreboard | None,
         ease: Callable[[int], None],
-        ledger: Ledger | None = None,
+        ledger: ConnectionTable | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -66,7 +66,7 @@ class Front:
         if board is not None:
             assert isinstance(policy.table, SlotTable)
             percent = settings.balance_factor
-            balance = Balance(policy.table, percent, board, board.row(0), self.counters)
+            balance = LoadBalancer(policy.table, percent, board, board.row(0), self.counters)
         self.guardian: Guardian | None = None
         if ledger is not None:
             patience = settings.keep_alive
@@ -137,7 +137,11 @@ class Front:
         """Everything but the ports, in the order of the listeners."""
         now = self._reactor.seconds()
         waiting = [
-            [pack_waiting(c, now) for c in listener.waiting if isinstance(c, (Arrival, Announced))]
+            [
+                pack_waiting(c, now)
+                for c in listener.waiting
+                if isinstance(c, (PendingHead, PendingProxyHeader))
+            ]
             for listener in self._listeners
         ]
         lingering = [m for m in self._sweeper.members if isinstance(m, LingeringClose)]

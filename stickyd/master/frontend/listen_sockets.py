@@ -28,7 +28,7 @@ class _Unused(Factory):
         return "stickyd"
 
 
-class Passed:
+class ActivatedSocket:
     """A listening socket that systemd passed to us (sd_listen_fds(3)).
 
     Only our copy of the descriptor is ever closed: a Twisted port would shut a
@@ -50,7 +50,7 @@ class Passed:
         self.socket.close()
 
 
-class Kept(Passed):
+class InheritedSocket(ActivatedSocket):
     """A listening socket that the program before us has bound: ours, with all that belongs to it.
 
     Not a Twisted port either, since that would set the mode of a socket file anew.
@@ -66,7 +66,7 @@ class Kept(Passed):
                     os.unlink(path)
 
 
-class Ports:
+class ListenSockets:
     """What the ``--listen`` options ask for.
 
     :param descriptions: Twisted endpoint descriptions.
@@ -100,7 +100,7 @@ class Ports:
             why = "systemd has passed no such socket (LISTEN_FDS, LISTEN_FDNAMES)"
             raise ValueError(why) from None
         if isinstance(endpoint, AdoptedStreamServerEndpoint):
-            return Passed(endpoint.fileno)
+            return ActivatedSocket(endpoint.fileno)
         path = path_in(description)
         if path is not None:
             make_way(path)
@@ -140,13 +140,13 @@ class Ports:
         return self._ports
 
     def _adopt(self, packed: Packed) -> Any:
-        kind = Passed if packed["passed"] else Kept
+        kind = ActivatedSocket if packed["passed"] else InheritedSocket
         return kind(taken(packed["fd"]))
 
 
 def ends_with_us(port: Any) -> bool:
     """Whether nobody goes on with a port's socket after us."""
-    return not isinstance(port, Passed) or isinstance(port, Kept)
+    return not isinstance(port, ActivatedSocket) or isinstance(port, InheritedSocket)
 
 
 def _plain(port: Any) -> Any:

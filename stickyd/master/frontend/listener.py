@@ -12,8 +12,8 @@ from twisted.logger import Logger
 from stickyd.http1.limits import Limits
 from stickyd.ipc.frame import Address
 from stickyd.master.frontend.admission import Admission
-from stickyd.master.frontend.pending import Arrival, Dispatch, Reception, Waiting
-from stickyd.master.frontend.proxy_pending import Announced, ProxyRule
+from stickyd.master.frontend.pending import Dispatch, PendingConnection, PendingHead, Reception
+from stickyd.master.frontend.proxy_pending import PendingProxyHeader, ProxyRule
 from stickyd.net.timeouts import Sweeper
 from stickyd.routing.trusted_peers import canonical
 from stickyd.stats import MasterCounters
@@ -33,7 +33,7 @@ holds megabytes for each client that reads slowly, and filling them stalls the o
 
 _ALL = frozenset({"0.0.0.0", "::"})
 
-Receive = Callable[[Reception, socket.socket, Address | None], Waiting]
+Receive = Callable[[Reception, socket.socket, Address | None], PendingConnection]
 
 _log = Logger("stickyd")
 
@@ -75,10 +75,12 @@ class Listener:
         self.counters = counters
         self.admission = admission
         self._short = False
-        self.waiting: set[Waiting] = set()
+        self.waiting: set[PendingConnection] = set()
         self._all_left: defer.Deferred[None] | None = None
         self.proxy = proxy
-        self._receive: Receive = Arrival if proxy is None else partial(Announced, rule=proxy)
+        self._receive: Receive = (
+            PendingHead if proxy is None else partial(PendingProxyHeader, rule=proxy)
+        )
         self._port = port
         self._ends_with_us = ends_with_us
         self._socket: socket.socket = port.socket
@@ -120,7 +122,7 @@ class Listener:
         for connection in list(self.waiting):
             connection.dismiss()
 
-    def left(self, connection: Waiting) -> None:
+    def left(self, connection: PendingConnection) -> None:
         """One of those that wait is on its way."""
         self.waiting.discard(connection)
         if self._all_left is not None and not self.waiting:

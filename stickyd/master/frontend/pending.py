@@ -17,7 +17,7 @@ from stickyd.stats import MasterCounters
 
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
-Dispatch = Callable[["Arrival", Head], None]
+Dispatch = Callable[["PendingHead", Head], None]
 
 
 class Reception(Protocol):
@@ -32,14 +32,14 @@ class Reception(Protocol):
     sweeper: Sweeper
     counters: MasterCounters
     admission: Admission
-    waiting: "set[Waiting]"
+    waiting: "set[PendingConnection]"
     own: Address | None
 
-    def left(self, connection: "Waiting") -> None:
+    def left(self, connection: "PendingConnection") -> None:
         """It waits no more."""
 
 
-class Waiting:
+class PendingConnection:
     """A connection that the master owns and may have to wait for.
 
     :ivar deadline: in the reactor's seconds; None until the first wait, since
@@ -141,7 +141,7 @@ class Waiting:
             self.vanish()
 
 
-class Arrival(Waiting):
+class PendingHead(PendingConnection):
     """A connection whose first head we read.
 
     Peeks once. A complete head stays in the socket, for the worker to read. An

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from stickyd.http1.proxy_protocol import HEADER_MOST, VERSIONS, ProxyRefused, read_proxy
 from stickyd.ipc.frame import Address
-from stickyd.master.frontend.pending import PEEK, Arrival, Reception, Waiting
+from stickyd.master.frontend.pending import PEEK, PendingConnection, PendingHead, Reception
 from stickyd.routing.trusted_peers import TrustedPeers
 
 REFUSED = "proxy"
@@ -36,12 +36,12 @@ class ProxyRule:
         return cls(VERSIONS[protocol], TrustedPeers.parse(allowed))
 
 
-class Announced(Waiting):
-    """A connection whose PROXY header we read; then it is an `Arrival` like any other.
+class PendingProxyHeader(PendingConnection):
+    """A connection whose PROXY header we read; then it is an `PendingHead` like any other.
 
     Peeks, and takes no byte more than the header has, so that what follows is
     peeked as if it had come alone. A part of a header is consumed and kept in
-    ``held``, for the reason that `Arrival` has.
+    ``held``, for the reason that `PendingHead` has.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Announced(Waiting):
         self._leave()
         peer = header.peer or self.peer
         listener, sock = self._listener, self.socket
-        Arrival(listener, sock, peer, self.deadline, header.local, header.size).look()
+        PendingHead(listener, sock, peer, self.deadline, header.local, header.size).look()
 
     def _cut(self, why: str) -> None:
         """Close without an answer: whoever this is has not shown that it may speak to us."""

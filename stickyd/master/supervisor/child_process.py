@@ -61,7 +61,7 @@ def spawn(
     return pid, output
 
 
-class Child:
+class ChildProcess:
     """Watches a child process of ours, and reads what it prints.
 
     :ivar ended: fires with the wait status (waitpid(2)) once, when the process
@@ -104,11 +104,11 @@ class Child:
     def connectionLost(self, reason: object) -> None:
         """For the reactor; a pidfd has no connection."""
 
-    def let_go(self) -> tuple[int, int]:
+    def detach(self) -> tuple[int, int]:
         """Watch no longer; pid and output are the caller's."""
         self._reactor.removeReader(self)
         os.close(self._pidfd)
-        return self.pid, self._output.let_go()
+        return self.pid, self._output.detach()
 
 
 class _Output:
@@ -159,9 +159,9 @@ class _Output:
             pass
         if self._partial:
             self._take(b"\n")
-        os.close(self.let_go())
+        os.close(self.detach())
 
-    def let_go(self) -> int:
+    def detach(self) -> int:
         """Read no longer; the descriptor is the caller's."""
         self._reactor.removeReader(self)
         return self._descriptor

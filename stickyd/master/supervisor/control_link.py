@@ -7,7 +7,7 @@ from typing import Any
 from stickyd.ipc import control_channel as control
 
 
-class MastersEnd(control.Link):
+class MasterControlLink(control.ControlLink):
     """Hears what one worker tells unasked.
 
     :param on_progress: told its counters.
@@ -38,7 +38,7 @@ class MastersEnd(control.Link):
         self._on_misrouted(slot, named, source)
         return {}
 
-    @control.Worn.responder
+    @control.Recycle.responder
     def worn(self, reason: str) -> dict[str, Any]:
         """A worker asks to be replaced."""
         self._on_worn(reason)

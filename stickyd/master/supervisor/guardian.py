@@ -22,12 +22,19 @@ import attrs
 from stickyd.ipc.fd_queue import waits_in
 from stickyd.ipc.frame import as_returned, connection_of, entry_of
 from stickyd.master.exec_state import Packed, as_bytes, as_text, keep, taken
-from stickyd.master.supervisor.orphan_policy import Verdict, verdict
+from stickyd.master.supervisor.orphan_policy import OrphanAction, verdict
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.net.lingering_close import end_connection
-from stickyd.net.tcp_info import ask_kernel
-from stickyd.shm.connection_table import FLYING, OWNERS, Ledger, owner_of, state_of, taken_of
-from stickyd.shm.worker_stats import Places
+from stickyd.net.tcp_info import read_tcp_info
+from stickyd.shm.connection_table import (
+    FLYING,
+    OWNERS,
+    ConnectionTable,
+    owner_of,
+    state_of,
+    taken_of,
+)
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 
 SWEEP_EVERY = 0.25
@@ -55,9 +62,9 @@ class Guardian:
     def __init__(
         self,
         reactor: Any,
-        ledger: Ledger,
+        ledger: ConnectionTable,
         slots: Slots,
-        places: Places,
+        places: ConnectionLimit,
         counters: MasterCounters,
         patience: float,
     ) -> None:
@@ -123,7 +130,7 @@ class Guardian:
             self._places.give_back()
             end_connection(copy[0], copied=True)
 
-    def flies_on(self, number: int) -> None:
+    def stays_in_transit(self, number: int) -> None:
         """The master itself has put the connection of an entry into another inbox."""
         self._flights.pop(number, None)
 
@@ -174,7 +181,7 @@ class Guardian:
 
     # ---- workers end
 
-    def bury(self, owner: int, heirs: Sequence[Slot]) -> None:
+    def worker_died(self, owner: int, heirs: Sequence[Slot]) -> None:
         """The worker that signs by ``owner`` is gone. Decide about each connection it had.
 
         :param heirs: slots for what idles; none if it is to be ended.
@@ -187,22 +194,22 @@ class Guardian:
         for number in list(self._copies):
             word = words[number]
             said, theirs = verdict(state_of(word), taken_of(word), None), owner_of(word) == owner
-            if said is Verdict.LEAVE:
+            if said is OrphanAction.LEAVE:
                 self._flights[number] = _Flight(word, set(inboxes))
-            elif theirs and said is Verdict.RETURN and heirs:
+            elif theirs and said is OrphanAction.RETURN and heirs:
                 idle.append(number)
             elif theirs:
                 self.give_up(number)
         returning: list[tuple[bool, int]] = []
         for number in idle:
-            word, kernel = words[number], ask_kernel(self._copies[number][0])
-            if verdict(state_of(word), taken_of(word), kernel) is Verdict.RETURN:
+            word, kernel = words[number], read_tcp_info(self._copies[number][0])
+            if verdict(state_of(word), taken_of(word), kernel) is OrphanAction.RETURN:
                 returning.append((kernel is None or not kernel.unread, number))
             else:
                 self.give_up(number)
         # Then those whose clients have asked something meanwhile.
         for _, number in sorted(returning):
-            self.ledger.fly(number, taken_of(words[number]))
+            self.ledger.mark_in_transit(number, taken_of(words[number]))
             self._counters.rescued += 1
             descriptor, message = self._copies[number]
             heir = heirs[connection_of(message) % len(heirs)]

@@ -19,7 +19,7 @@ STACKS_FIRST = 1.0
 _log = Logger("stickyd")
 
 
-class Pulse:
+class HeartbeatMonitor:
     """Kills workers that have stopped answering, and tells of slots that stay empty."""
 
     def __init__(

@@ -5,7 +5,7 @@ from twisted.logger import Logger
 _log = Logger("stickyd")
 
 
-class Misroutes:
+class MisrouteWarning:
     """Speaks up at the first request that a worker answers though another slot is named.
 
     :ivar told: that has happened; the counters tell of the others.

@@ -26,7 +26,7 @@ ESTABLISHED, CLOSE_WAIT = 1, 8
 """States of a TCP connection (tcp_states.h): open, and the client has finished sending."""
 
 
-class Verdict(enum.Enum):
+class OrphanAction(enum.Enum):
     """What the master does about it."""
 
     RETURN = "put it into an inbox: the next request is another worker's"
@@ -34,7 +34,7 @@ class Verdict(enum.Enum):
     LEAVE = "it is in an inbox, or on its way there"
 
 
-class Kernel(NamedTuple):
+class TcpInfo(NamedTuple):
     """What the kernel knows of a TCP connection.
 
     :ivar state: as in ``tcpi_state``.
@@ -48,11 +48,11 @@ class Kernel(NamedTuple):
     unread: int
 
 
-UNKNOWN = Kernel(0, 0, 0)
+UNKNOWN = TcpInfo(0, 0, 0)
 """The kernel cannot be asked."""
 
 
-def verdict(state: int, taken: int, kernel: Kernel | None) -> Verdict:
+def verdict(state: int, taken: int, kernel: TcpInfo | None) -> OrphanAction:
     """What becomes of it.
 
     :param state: as the ledger has it.
@@ -60,14 +60,14 @@ def verdict(state: int, taken: int, kernel: Kernel | None) -> Verdict:
     :param kernel: None for a socket that is not TCP.
     """
     if state in (FREE, BUSY):
-        return Verdict.RELEASE
+        return OrphanAction.RELEASE
     if state != IDLE:
-        return Verdict.LEAVE
+        return OrphanAction.LEAVE
     if kernel is None:
-        return Verdict.RETURN
+        return OrphanAction.RETURN
     finished = kernel.state == CLOSE_WAIT
     if not finished and kernel.state != ESTABLISHED:
-        return Verdict.RELEASE
+        return OrphanAction.RELEASE
     if kernel.received - finished - kernel.unread & TAKEN != taken:
-        return Verdict.RELEASE
-    return Verdict.RELEASE if finished and not kernel.unread else Verdict.RETURN
+        return OrphanAction.RELEASE
+    return OrphanAction.RELEASE if finished and not kernel.unread else OrphanAction.RETURN

@@ -14,8 +14,8 @@ from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places, Tally
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 
 KILL_AFTER = 1.0
 """Seconds a worker may overrun its grace before it is killed."""
@@ -23,7 +23,7 @@ KILL_AFTER = 1.0
 _log = Logger("stickyd")
 
 
-class Succession:
+class Replacement:
     """Brings workers, lets them take over, and lets those before them leave.
 
     :ivar stopping: nobody follows anybody any more.
@@ -36,8 +36,8 @@ class Succession:
         reactor: Any,
         settings: Settings,
         slots: Slots,
-        places: Places,
-        board: Board | None,
+        places: ConnectionLimit,
+        board: Scoreboard | None,
         on_ended: Callable[[Slot, WorkerProcess], None],
         on_served: Callable[[Slot], None],
         on_misrouted: Callable[[int, int, str], None],
@@ -59,7 +59,7 @@ class Succession:
     def bring(self, slot: Slot) -> WorkerProcess:
         """Spawn a worker that loads the app for a slot."""
         row = self._board.hand_out(slot.number) if self._board is not None else None
-        worker = slot.coming = self._worker_of(slot, Tally.shared(), row)
+        worker = slot.coming = self._worker_of(slot, WorkerStats.shared(), row)
         slot.spawned += 1
         slots = self._slots
         ledger = None
@@ -77,7 +77,7 @@ class Succession:
         )
         return worker
 
-    def _worker_of(self, slot: Slot, tally: Tally, row: int | None) -> WorkerProcess:
+    def _worker_of(self, slot: Slot, tally: WorkerStats, row: int | None) -> WorkerProcess:
         told = self._on_misrouted, self._on_worn
         worker = WorkerProcess(self._reactor, slot.number, *told, tally, row)
         worker.ended.addCallback(lambda _: self._on_ended(slot, worker))
@@ -87,7 +87,7 @@ class Succession:
             worker.ended.addCallback(lambda _: board.fold(row))
         return worker
 
-    def take_up(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
+    def attach(self, slot: Slot, packed: Packed, workers: dict[str, Packed]) -> None:
         """Go on with the workers that another program in our place has started.
 
         :param packed: the slot's.

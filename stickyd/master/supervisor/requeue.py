@@ -9,8 +9,8 @@ from stickyd.ipc.fd_queue import take_one
 from stickyd.ipc.frame import FrameError, Kind, decode, entry_of
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit
 
 _log = Logger("stickyd")
 
@@ -19,9 +19,9 @@ def place_anew(
     slot: Slot,
     others: list[Slot],
     patience: float,
-    places: Places,
+    places: ConnectionLimit,
     guardian: Guardian | None,
-    board: Board | None,
+    board: Scoreboard | None,
 ) -> None:
     """Empty an inbox into those of ``others``, in turn.
 
@@ -61,7 +61,7 @@ def place_anew(
         os.set_blocking(descriptor, False)
 
         if guardian is not None:
-            guardian.flies_on(frame.entry)
+            guardian.stays_in_transit(frame.entry)
 
         def close(sent: bool, descriptor: int = descriptor, entry: int = frame.entry) -> None:
             os.close(descriptor)

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from stickyd.master.supervisor.replacement import Succession, log_traceback, why
+from stickyd.master.supervisor.replacement import Replacement, log_traceback, why
 from stickyd.master.supervisor.slots import Slot
 from stickyd.master.supervisor.worker_process import WorkerProcess
 
@@ -15,10 +15,10 @@ BACKOFF_MOST = 30.0
 _log = Logger("stickyd")
 
 
-class Respawning:
+class Respawner:
     """Starts workers in slots that have none."""
 
-    def __init__(self, reactor: Any, succession: Succession) -> None:
+    def __init__(self, reactor: Any, succession: Replacement) -> None:
         self._reactor = reactor
         self._succession = succession
         self._respawns: dict[int, Any] = {}

@@ -3,9 +3,9 @@
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from stickyd.master.supervisor.replacement import Succession
-from stickyd.master.supervisor.respawn import Respawning
-from stickyd.master.supervisor.slot_table import Membership
+from stickyd.master.supervisor.replacement import Replacement
+from stickyd.master.supervisor.respawn import Respawner
+from stickyd.master.supervisor.slot_table import SlotTablePublisher
 from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import MOST_WORKERS, Settings
 
@@ -19,9 +19,9 @@ class Scaling:
         self,
         settings: Settings,
         slots: Slots,
-        succession: Succession,
-        membership: Membership,
-        respawning: Respawning,
+        succession: Replacement,
+        membership: SlotTablePublisher,
+        respawning: Respawner,
     ) -> None:
         self._settings = settings
         self._slots = slots

@@ -9,11 +9,11 @@ from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.settings import Settings
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit
 
 
-class Membership:
+class SlotTablePublisher:
     """Takes slots in and leaves slots out, one at a time.
 
     Each change is over when every worker decides by it and has nothing on its
@@ -27,10 +27,10 @@ class Membership:
         self,
         settings: Settings,
         slots: Slots,
-        places: Places,
+        places: ConnectionLimit,
         on_table: Callable[[], None],
         guardian: Guardian | None,
-        board: Board | None,
+        board: Scoreboard | None,
     ) -> None:
         self._settings = settings
         self._slots = slots

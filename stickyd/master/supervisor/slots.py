@@ -10,7 +10,7 @@ import attrs
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.master.supervisor.worker_process import WorkerProcess
-from stickyd.shm.scoreboard import Board
+from stickyd.shm.scoreboard import Scoreboard
 
 
 class State(enum.Enum):
@@ -106,7 +106,7 @@ class Slots:
     :ivar out: slots that do not: on their way in or out, or without a worker for too long.
     """
 
-    def __init__(self, reactor: Any, count: int, board: Board | None = None) -> None:
+    def __init__(self, reactor: Any, count: int, board: Scoreboard | None = None) -> None:
         self._reactor = reactor
         self._board = board
         self._slots: dict[int, Slot] = {}

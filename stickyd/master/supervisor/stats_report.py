@@ -5,7 +5,7 @@ from typing import Any
 from twisted.internet import defer
 
 from stickyd.master.supervisor.slots import Slots
-from stickyd.shm.scoreboard import Board
+from stickyd.shm.scoreboard import Scoreboard
 from stickyd.stats import add_up
 
 PATIENCE = 1.0
@@ -14,7 +14,7 @@ PATIENCE = 1.0
 Report = dict[str, Any]
 
 
-async def report_on(slots: Slots, gone: Report, board: Board | None) -> Report:
+async def report_on(slots: Slots, gone: Report, board: Scoreboard | None) -> Report:
     """Slot states and counters, JSON-ready.
 
     :param gone: the counters of workers that have ended.

@@ -16,18 +16,18 @@ from twisted.logger import Logger
 
 from stickyd.master.exec_state import Packed, pack_worker
 from stickyd.master.supervisor.guardian import Guardian
-from stickyd.master.supervisor.heartbeat import Pulse
-from stickyd.master.supervisor.misroute_warning import Misroutes
-from stickyd.master.supervisor.replacement import KILL_AFTER, Succession, log_traceback, why
-from stickyd.master.supervisor.respawn import Respawning
+from stickyd.master.supervisor.heartbeat import HeartbeatMonitor
+from stickyd.master.supervisor.misroute_warning import MisrouteWarning
+from stickyd.master.supervisor.replacement import KILL_AFTER, Replacement, log_traceback, why
+from stickyd.master.supervisor.respawn import Respawner
 from stickyd.master.supervisor.scaling import Scaling
-from stickyd.master.supervisor.slot_table import Membership
+from stickyd.master.supervisor.slot_table import SlotTablePublisher
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.stats_report import Report, report_on
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import add_up
 
 RELINK_PATIENCE = 5.0
@@ -53,8 +53,8 @@ class Supervisor:
         reactor: Any,
         settings: Settings,
         slots: Slots,
-        places: Places,
-        board: Board | None,
+        places: ConnectionLimit,
+        board: Scoreboard | None,
         on_table: Callable[[], None],
         guardian: Guardian | None,
     ) -> None:
@@ -64,9 +64,9 @@ class Supervisor:
         self._places = places
         self._board = board
         self._guardian = guardian
-        self._misroutes = Misroutes()
-        self._membership = Membership(settings, slots, places, on_table, guardian, board)
-        self._succession = Succession(
+        self._misroutes = MisrouteWarning()
+        self._membership = SlotTablePublisher(settings, slots, places, on_table, guardian, board)
+        self._succession = Replacement(
             reactor,
             settings,
             slots,
@@ -78,12 +78,12 @@ class Supervisor:
             self._worn,
             guardian,
         )
-        self._respawning = Respawning(reactor, self._succession)
+        self._respawning = Respawner(reactor, self._succession)
         self._scaling = Scaling(
             settings, slots, self._succession, self._membership, self._respawning
         )
         self._turn = defer.DeferredLock()
-        self._pulse = Pulse(reactor, settings, slots, self._fail_over)
+        self._pulse = HeartbeatMonitor(reactor, settings, slots, self._fail_over)
         self._gone = add_up([])
         self._reload_waits = False
         self._packing = False
@@ -190,7 +190,7 @@ class Supervisor:
             heirs = (
                 self._slots.heirs(slot) if self._packing or not self._succession.stopping else []
             )
-            self._guardian.bury(worker.owner, heirs)
+            self._guardian.worker_died(worker.owner, heirs)
         self._places.settle(worker.tally)
         served = worker is slot.serving
         slot.forget(worker)
@@ -215,11 +215,11 @@ class Supervisor:
         await self._membership.leave_out(slot)
         self._membership.place_anew(slot)
 
-    def ease(self, count: int) -> None:
+    def close_idle(self, count: int) -> None:
         """The daemon is full: let the workers make room for ``count`` more, in equal parts."""
         workers = [slot.serving for slot in self._slots if slot.serving is not None]
         for worker in workers:
-            worker.ease(-(-count // len(workers)))
+            worker.close_idle(-(-count // len(workers)))
 
     def reopen_logs(self) -> None:
         """Logs have been moved away: let every worker go on in a new one."""
@@ -290,7 +290,7 @@ class Supervisor:
         self._gone = add_up([packed["gone"]])
         self._misroutes.told = packed["told_misrouted"]
         for slot, of_slot in zip(self._slots, slots, strict=True):
-            self._succession.take_up(slot, of_slot, packed["workers"])
+            self._succession.attach(slot, of_slot, packed["workers"])
             if slot.serving is None:
                 self._respawning.later(slot)
         self._pulse.start()

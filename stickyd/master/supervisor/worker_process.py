@@ -14,12 +14,12 @@ from twisted.python.failure import Failure
 from stickyd.ipc import control_channel as control
 from stickyd.ipc.control_channel import adopt_stream
 from stickyd.logs.levels import split
-from stickyd.master.supervisor.child_process import Child, how_it_ended
-from stickyd.master.supervisor.control_link import MastersEnd
+from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended
+from stickyd.master.supervisor.control_link import MasterControlLink
 from stickyd.master.supervisor.spawn import spawn_worker
 from stickyd.settings import Settings
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import WorkerStats
 
 Senders = dict[int, socket.socket]
 """The sending ends of inboxes, by slot."""
@@ -55,15 +55,15 @@ class WorkerProcess:
         slot: int,
         on_misrouted: Callable[[int, int, str], None],
         on_worn: Callable[["WorkerProcess", str], None],
-        tally: Tally,
+        tally: WorkerStats,
         row: int | None,
     ) -> None:
         self._reactor = reactor
-        self._link = MastersEnd(self._take, on_misrouted, lambda why: on_worn(self, why))
-        self._child: Child | None = None
+        self._link = MasterControlLink(self._take, on_misrouted, lambda why: on_worn(self, why))
+        self._child: ChildProcess | None = None
         self.slot = slot
         self.counters: dict[str, Any] = {}
-        self.lives()
+        self.record_heartbeat()
         self.ready = False
         self.retiring = False
         self.given_up = False
@@ -82,7 +82,7 @@ class WorkerProcess:
 
     # ---- its life
 
-    def lives(self) -> None:
+    def record_heartbeat(self) -> None:
         """It has given a sign of life."""
         self.silent = 0.0
         self.heard = self._reactor.seconds()
@@ -101,7 +101,7 @@ class WorkerProcess:
         slots: list[int],
         inbox: socket.socket,
         ends: Senders,
-        board: Board | None,
+        board: Scoreboard | None,
         ledger: int | None,
         *,
         only_load: bool = False,
@@ -164,12 +164,12 @@ class WorkerProcess:
 
         return asked.addBoth(answered)
 
-    def let_go(self) -> tuple[int, int]:
+    def detach(self) -> tuple[int, int]:
         """Watch the process no longer; pid, and the pipe with its output."""
         assert self._child is not None
-        return self._child.let_go()
+        return self._child.detach()
 
-    def take_up(self, pid: int, output: int, channel: socket.socket | None) -> None:
+    def attach(self, pid: int, output: int, channel: socket.socket | None) -> None:
         """Go on with a process that another program in our place has started.
 
         Without a ``channel`` the worker has lost its master, and ends.
@@ -180,7 +180,7 @@ class WorkerProcess:
         self.loaded.callback(None)
 
     def _watch(self, pid: int, output: int) -> None:
-        self._child = Child(self._reactor, pid, output, self._print)
+        self._child = ChildProcess(self._reactor, pid, output, self._print)
         self._child.ended.addCallback(self._process_ended)
 
     def _start_failed(self, failure: Failure) -> None:
@@ -189,7 +189,7 @@ class WorkerProcess:
             self._settle_loaded(failure)
 
     def _settle_loaded(self, failure: Failure | None) -> None:
-        self.lives()
+        self.record_heartbeat()
         if not self.loaded.called:
             if failure is None:
                 self.ready = True
@@ -243,9 +243,9 @@ class WorkerProcess:
         """Ask it to finish within ``grace`` seconds, and to give idle connections to slots."""
         self._tell(control.Retire, grace=grace, to=to, reason=reason)
 
-    def ease(self, count: int) -> None:
+    def close_idle(self, count: int) -> None:
         """Ask it to close up to ``count`` connections that idle."""
-        self._tell(control.Ease, count=count)
+        self._tell(control.CloseIdle, count=count)
 
     def reopen_log(self) -> None:
         """Ask it to go on in a new access log."""

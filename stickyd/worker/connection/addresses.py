@@ -16,7 +16,7 @@ def as_twisted(end: Address | None) -> Any:
     return kind("TCP", end[0], end[1])
 
 
-class Ends:
+class TransportAddresses:
     """The part of a transport that apps ask, seldom: nothing of it is made before."""
 
     _fd: int

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 from stickyd.http1.error_response import FULL
 from stickyd.ipc.fd_queue import InboxReader
 from stickyd.ipc.frame import FrameError, Kind, carries, connection_of, decode, entry_of
-from stickyd.net.lingering_close import LingeringClose, say_and_close
-from stickyd.shm.connection_table import Entry, Ledger
-from stickyd.shm.scoreboard_row import Row
+from stickyd.net.lingering_close import LingeringClose, send_and_close
+from stickyd.shm.connection_table import ConnectionTable, Entry
+from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.worker.connection.channel import Channel
 
 KEPT_MOST = 4096
@@ -29,7 +29,7 @@ _NONE: tuple[None, float] = (None, 0.0)
 _log = Logger("stickyd")
 
 
-class Intake:
+class Adoption:
     """Reads the slot's inbox, and while another worker drains the private one.
 
     :param worker: gets the channels.
@@ -38,7 +38,11 @@ class Intake:
     """
 
     def __init__(
-        self, worker: Any, inbox: socket.socket, row: Row | None, ledger: Ledger | None
+        self,
+        worker: Any,
+        inbox: socket.socket,
+        row: ScoreboardRow | None,
+        ledger: ConnectionTable | None,
     ) -> None:
         self._worker = worker
         self._row = row
@@ -120,7 +124,7 @@ class Intake:
         if channel is None:
             channel = Channel(worker, frame, descriptor)
         else:
-            channel.come_back(frame, descriptor)
+            channel.reattach(frame, descriptor)
         channel.transport.entry = entry
         worker.take_in(channel)
 
@@ -155,7 +159,7 @@ class Intake:
             over = partial(worker.ended, entry)
             LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
         else:
-            say_and_close(sock, last)
+            send_and_close(sock, last)
             worker.ended(entry)
 
     def _lost(self, message: bytes) -> None:

@@ -40,7 +40,7 @@ class Channel(Receiving):
 
     # ---- adoption
 
-    def come_back(self, frame: Frame, descriptor: int) -> None:
+    def reattach(self, frame: Frame, descriptor: int) -> None:
         """Take the connection up again that this channel gave away at a seam."""
         self.frame = frame
         self.transport.attach(descriptor)

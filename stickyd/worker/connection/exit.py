@@ -58,10 +58,10 @@ class Leaving:
             self.transport.startReading()
             self.transport.protocol.dataReceived(held)
 
-    def part(self) -> None:
+    def close_gracefully(self) -> None:
         """The time of the worker is over: end, in words if the app has any for it."""
         if self.state is State.PINNED and self._upgraded is not None:
-            self._upgraded.part()
+            self._upgraded.close_gracefully()
         else:
             self.transport.abortConnection()
 
@@ -139,7 +139,7 @@ class Leaving:
                 sent()
                 self.worker.moved(self)
                 self.transport.entry = None
-                os.close(self._let_go())
+                os.close(self._detach())
             elif self._buffer:
                 self.refuse(BUSY)
             else:
@@ -169,7 +169,7 @@ class Leaving:
             self._linger(b"")
         else:
             entry = self.transport.entry
-            end_connection(self._let_go(), copied=entry is not None)
+            end_connection(self._detach(), copied=entry is not None)
             self.worker.ended(entry)
             self.transport.release()
 
@@ -178,7 +178,7 @@ class Leaving:
         parts = transport.unsent()
         if last:
             parts.append(last)
-        Parting(self.worker, self._let_go(watched=True), parts, transport.entry)
+        Parting(self.worker, self._detach(watched=True), parts, transport.entry)
         transport.release()
 
     def lose(self) -> None:
@@ -194,7 +194,7 @@ class Leaving:
         if protocol is not self:
             protocol.connectionLost(reason)
 
-    def _let_go(self, *, watched: bool = False) -> int:
+    def _detach(self, *, watched: bool = False) -> int:
         """Forget the connection; the descriptor is the caller's.
 
         :param watched: the poller goes on to watch it for reading.

@@ -19,7 +19,7 @@ from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.net.writev import Parts, send_parts
 from stickyd.shm.connection_table import Entry
 from stickyd.worker.connection.next_step import State
-from stickyd.worker.connection.timeout_rules import Pace
+from stickyd.worker.connection.timeout_rules import MinimumRate
 from stickyd.worker.connection.transport import READ_MOST, RESET_ON_CLOSE, queued_in
 
 _READS_A_TURN = 16
@@ -38,7 +38,7 @@ class Parting:
     deadline: float | None = None
     _left = 0
     _sent = 0
-    _pace: Pace | None = None
+    _pace: MinimumRate | None = None
     _open = True
     _said = False
     _heard_all = False
@@ -88,7 +88,7 @@ class Parting:
         """Until when the client must have taken more of what is written."""
         settings = self._worker.settings
         if self._pace is None:
-            self._pace = Pace(settings.min_rate)
+            self._pace = MinimumRate(settings.min_rate)
         taken = self._sent - queued
         return self._pace.deadline(State.ANSWER, now, taken, settings.send_timeout)
 

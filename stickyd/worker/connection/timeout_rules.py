@@ -14,7 +14,7 @@
     an app that took it over          none                 (what that app sends: as above)
 
 *Paced*: silence is not all that makes a client slow. One that sends a byte every
-few seconds would never be over; see `Pace`.
+few seconds would never be over; see `MinimumRate`.
 """
 
 import enum
@@ -67,7 +67,7 @@ def overdue(state: State, *, flushed: bool, begun_head: bool) -> Overdue:
     return Overdue.HEAD if begun_head else Overdue.CLOSE
 
 
-class Pace:
+class MinimumRate:
     """The deadline of a body or an answer on its way, which bytes extend only if they are enough.
 
     A window of the timeout's length begins with the wait, and again whenever

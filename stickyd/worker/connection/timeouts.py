@@ -9,7 +9,7 @@ from stickyd.http1.error_response import Refusal
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.worker.connection.exit import Leaving
 from stickyd.worker.connection.next_step import State
-from stickyd.worker.connection.timeout_rules import Overdue, Pace, overdue, patience
+from stickyd.worker.connection.timeout_rules import MinimumRate, Overdue, overdue, patience
 
 
 class Timed(Leaving):
@@ -27,7 +27,7 @@ class Timed(Leaving):
         # Bytes of bodies.
         self._received = 0
         self._head_until: float | None = None
-        self._pace = Pace(worker.settings.min_rate)
+        self._pace = MinimumRate(worker.settings.min_rate)
 
     def _begun_head(self) -> bool:
         return bool(self._buffer) or self._came_with

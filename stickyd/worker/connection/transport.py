@@ -20,7 +20,7 @@ from stickyd.net.epoll import READ, WRITE, Poller
 from stickyd.net.lingering_close import end_connection
 from stickyd.net.writev import Parts, send_parts
 from stickyd.shm.connection_table import Entry
-from stickyd.worker.connection.addresses import Ends
+from stickyd.worker.connection.addresses import TransportAddresses
 
 READ_MOST = 65536
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -36,7 +36,7 @@ def queued_in(descriptor: int) -> int:
 
 
 @implementer(interfaces.ITCPTransport)
-class ClientTransport(Ends, FileDescriptor):
+class ClientTransport(TransportAddresses, FileDescriptor):
     """Like the transport of a Twisted TCP server, except that it
 
     - takes its addresses from the frame instead of asking the kernel,
@@ -52,7 +52,7 @@ class ClientTransport(Ends, FileDescriptor):
         self, reactor: Any, poller: Poller, descriptor: int, frame: Frame, channel: Any
     ) -> None:
         FileDescriptor.__init__(self, reactor)
-        Ends.__init__(self, frame)
+        TransportAddresses.__init__(self, frame)
         self.channel = channel
         # Whom the bytes are for: the channel, until an app takes the connection over.
         self.protocol = channel

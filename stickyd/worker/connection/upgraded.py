@@ -88,7 +88,7 @@ class Upgraded:
         if self._held and self._ready():
             self._feed_later()
 
-    def part(self) -> None:
+    def close_gracefully(self) -> None:
         """The time of the worker is over."""
         self._end(GOING_AWAY)
 

@@ -15,7 +15,7 @@ from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Places, Tally
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge
@@ -137,7 +137,7 @@ class Family:
         self.clients: set[Client] = set()
         self._number = 0
         self._until = time.monotonic() + LIMIT_SECONDS
-        self.places = Places(2 * CLIENTS)
+        self.places = ConnectionLimit(2 * CLIENTS)
         self._ends: list[FaultySender | FaultyReceiver] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._inboxes = {slot: make_inbox() for slot in range(1, SLOTS + 1)}
@@ -158,7 +158,7 @@ class Family:
     def _worker(self, slot: int) -> Worker:
         inbox: Any = FaultyReceiver(self._inboxes[slot][1].dup(), self.faults)
         self._ends.append(inbox)
-        tally = Tally()
+        tally = WorkerStats()
         self.places.watch(tally)
         ends = {number: self._sender(number) for number in self._inboxes}
         site = WebApp(Site(Sum(slot), reactor=self.reactor))

@@ -24,7 +24,7 @@ from stickyd.http1.response import (
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.worker import Worker
@@ -292,7 +292,7 @@ class FactoryOfTheirOwn(SynchronousTestCase):
             receiver,
             {1: sender},
             lambda *misrouted: None,
-            Tally(),
+            WorkerStats(),
         )
         frame = Frame(Kind.PLACED, 1, ("127.0.0.1", 4), ("127.0.0.1", 3), 0, 0, 0, 0, b"", None)
         ours.sendall(data)

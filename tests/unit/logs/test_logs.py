@@ -35,7 +35,8 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule(text=lines)
     def add(self, text: bytes) -> None:
-        self.added.append(b"%d" % len(self.added) + text)
+        # No part of one is another.
+        self.added.append(b"%04d." % len(self.added) + text)
         self.buffer.add(self.added[-1])
 
     @precondition(lambda self: self.buffer)

@@ -12,13 +12,13 @@ from twisted.internet.task import Clock
 from stickyd.ipc.fd_queue import take_one, try_put
 from stickyd.ipc.frame import Frame, Kind, connection_of, decode
 from stickyd.master.exec_state import pack_slots, taken, unpack_slots
-from stickyd.master.frontend.frontend import Front
+from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import Settings
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.worker_stats import ConnectionLimit
 
 NEW, RESCUED, ANEW, LOST = range(1, 5)
 PATIENCE = 20.0
@@ -39,8 +39,8 @@ class Replaced(unittest.TestCase):
         self.before = set(os.listdir("/proc/self/fd"))
         self.reactor = Reactor()
         self.clients: dict[int, socket.socket] = {}
-        slots, places = Slots(self.reactor, 2), Places(4)
-        front = self.front(slots, places, Ledger.create(4))
+        slots, places = Slots(self.reactor, 2), ConnectionLimit(4)
+        front = self.front(slots, places, ConnectionTable.create(4))
         self.fill(slots)
         ends = self.connections(front.guardian, slots, places)
         self.assertEqual(slots[1].outbox.waiting(), 3)
@@ -58,9 +58,9 @@ class Replaced(unittest.TestCase):
         packed["front"]["guarded"]["ledger"] = descriptor
         self.resume(json.loads(json.dumps(packed)))
 
-    def front(self, slots: Slots, places: Places, ledger: Ledger) -> Front:
+    def front(self, slots: Slots, places: ConnectionLimit, ledger: ConnectionTable) -> Frontend:
         settings = Settings(workers=2, keep_alive=PATIENCE)
-        return Front(self.reactor, settings, slots, places, None, lambda count: None, ledger)
+        return Frontend(self.reactor, settings, slots, places, None, lambda count: None, ledger)
 
     def fill(self, slots: Slots) -> None:
         slots[1].sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
@@ -68,10 +68,10 @@ class Replaced(unittest.TestCase):
             pass
 
     def connections(
-        self, guardian: Guardian | None, slots: Slots, places: Places
+        self, guardian: Guardian | None, slots: Slots, places: ConnectionLimit
     ) -> list[socket.socket]:
         assert guardian is not None
-        worker = Ledger(os.dup(guardian.ledger.descriptor), guardian.next_owner())
+        worker = ConnectionTable(os.dup(guardian.ledger.descriptor), guardian.next_owner())
         ends = []
         for number in (NEW, RESCUED, ANEW, LOST):
             self.clients[number], ours = socket.socketpair()
@@ -91,15 +91,15 @@ class Replaced(unittest.TestCase):
             elif number == ANEW:
                 try_put(slots[2].sender, frame.encode(), copy)
         worker.close()
-        guardian.bury(1, [slots[1]])
+        guardian.worker_died(1, [slots[1]])
         place_anew(slots[2], [slots[1]], PATIENCE, places, guardian, None)
         return ends
 
     def resume(self, packed: Any) -> None:
         self.slots = unpack_slots(packed["slots"], self.reactor, None)
-        self.places = Places(4)
+        self.places = ConnectionLimit(4)
         self.places.resume(packed["taken"])
-        ledger = Ledger.again(taken(packed["front"]["guarded"]["ledger"]))
+        ledger = ConnectionTable.again(taken(packed["front"]["guarded"]["ledger"]))
         front = self.front(self.slots, self.places, ledger)
         front.resume(packed["front"], packed["slots"]["slots"])
         self.resumed = front
@@ -136,7 +136,9 @@ class Replaced(unittest.TestCase):
 
     def test_there_is_room_at_last(self) -> None:
         came = []
-        worker = Ledger(os.dup(self.guardian.ledger.descriptor), self.guardian.next_owner())
+        worker = ConnectionTable(
+            os.dup(self.guardian.ledger.descriptor), self.guardian.next_owner()
+        )
         for _ in range(100):
             taken_one = take_one(self.slots[1].receiver)
             if taken_one is None:

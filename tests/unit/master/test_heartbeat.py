@@ -5,11 +5,11 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from stickyd.master.supervisor.heartbeat import Pulse
+from stickyd.master.supervisor.heartbeat import HeartbeatMonitor
 from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
-from stickyd.shm.worker_stats import Tally
+from stickyd.shm.worker_stats import WorkerStats
 
 
 class Beating(WorkerProcess):
@@ -18,7 +18,7 @@ class Beating(WorkerProcess):
     pid = 1
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, 1, print, print, Tally(), None)
+        super().__init__(clock, 1, print, print, WorkerStats(), None)
         self.loaded.callback(None)
         self.killed: list[float] = []
 
@@ -39,7 +39,7 @@ class Silence(unittest.TestCase):
         self.worker = slots[1].serving = Beating(self.clock)
         self.addCleanup(self.worker.tally.close)
         empty: list[Any] = []
-        self.pulse = Pulse(self.clock, Settings(timeout=2), slots, empty.append)
+        self.pulse = HeartbeatMonitor(self.clock, Settings(timeout=2), slots, empty.append)
         self.pulse.start()
         self.addCleanup(self.pulse.stop)
 

@@ -22,11 +22,11 @@ from stickyd.master.supervisor.orphan_policy import (
     CLOSE_WAIT,
     ESTABLISHED,
     UNKNOWN,
-    Kernel,
-    Verdict,
+    OrphanAction,
+    TcpInfo,
     verdict,
 )
-from stickyd.net.tcp_info import ask_kernel
+from stickyd.net.tcp_info import read_tcp_info
 from stickyd.shm.connection_table import (
     BUSY,
     FLYING,
@@ -35,48 +35,48 @@ from stickyd.shm.connection_table import (
     MOST,
     OWNERS,
     TAKEN,
-    Ledger,
+    ConnectionTable,
     owner_of,
     state_of,
     taken_of,
     word,
 )
-from stickyd.shm.worker_stats import Places
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.support.daemon import wait_for
 
 OPEN, DONE = ESTABLISHED, CLOSE_WAIT
-RETURN, RELEASE, LEAVE = Verdict.RETURN, Verdict.RELEASE, Verdict.LEAVE
+RETURN, RELEASE, LEAVE = OrphanAction.RETURN, OrphanAction.RELEASE, OrphanAction.LEAVE
 
 TABLE = [
     # state, taken, kernel: state, received, unread      verdict
-    (FLYING, 10, Kernel(OPEN, 10, 0), LEAVE),
-    (FLYING, 10, Kernel(7, 10, 0), LEAVE),
+    (FLYING, 10, TcpInfo(OPEN, 10, 0), LEAVE),
+    (FLYING, 10, TcpInfo(7, 10, 0), LEAVE),
     (FLYING, 10, None, LEAVE),
-    (BUSY, 10, Kernel(OPEN, 10, 0), RELEASE),
+    (BUSY, 10, TcpInfo(OPEN, 10, 0), RELEASE),
     (BUSY, 10, None, RELEASE),
-    (FREE, 0, Kernel(OPEN, 0, 0), RELEASE),
+    (FREE, 0, TcpInfo(OPEN, 0, 0), RELEASE),
     (IDLE, 10, None, RETURN),
-    (IDLE, 10, Kernel(OPEN, 10, 0), RETURN),
+    (IDLE, 10, TcpInfo(OPEN, 10, 0), RETURN),
     # The next request, or a part of it, waits in the kernel.
-    (IDLE, 10, Kernel(OPEN, 15, 5), RETURN),
+    (IDLE, 10, TcpInfo(OPEN, 15, 5), RETURN),
     # The worker has read 5 bytes, or 1, that it did not note.
-    (IDLE, 10, Kernel(OPEN, 15, 0), RELEASE),
-    (IDLE, 10, Kernel(OPEN, 11, 0), RELEASE),
-    (IDLE, 10, Kernel(OPEN, 15, 4), RELEASE),
+    (IDLE, 10, TcpInfo(OPEN, 15, 0), RELEASE),
+    (IDLE, 10, TcpInfo(OPEN, 11, 0), RELEASE),
+    (IDLE, 10, TcpInfo(OPEN, 15, 4), RELEASE),
     # The client has finished sending: its FIN counts as a byte received.
-    (IDLE, 10, Kernel(DONE, 16, 5), RETURN),
-    (IDLE, 10, Kernel(DONE, 11, 0), RELEASE),
-    (IDLE, 10, Kernel(DONE, 16, 4), RELEASE),
+    (IDLE, 10, TcpInfo(DONE, 16, 5), RETURN),
+    (IDLE, 10, TcpInfo(DONE, 11, 0), RELEASE),
+    (IDLE, 10, TcpInfo(DONE, 16, 4), RELEASE),
     # Shut down by the worker (FIN-WAIT), reset, or not to be asked.
-    (IDLE, 10, Kernel(4, 10, 0), RELEASE),
-    (IDLE, 10, Kernel(5, 10, 0), RELEASE),
-    (IDLE, 10, Kernel(7, 10, 0), RELEASE),
+    (IDLE, 10, TcpInfo(4, 10, 0), RELEASE),
+    (IDLE, 10, TcpInfo(5, 10, 0), RELEASE),
+    (IDLE, 10, TcpInfo(7, 10, 0), RELEASE),
     (IDLE, 0, UNKNOWN, RELEASE),
     # The count of bytes goes round.
-    (IDLE, 3, Kernel(OPEN, 2**40 + 3, 0), RETURN),
-    (IDLE, TAKEN, Kernel(OPEN, 2**40 + 4, 5), RETURN),
-    (IDLE, 3, Kernel(OPEN, 2**40 + 4, 0), RELEASE),
+    (IDLE, 3, TcpInfo(OPEN, 2**40 + 3, 0), RETURN),
+    (IDLE, TAKEN, TcpInfo(OPEN, 2**40 + 4, 5), RETURN),
+    (IDLE, 3, TcpInfo(OPEN, 2**40 + 4, 0), RELEASE),
 ]
 
 
@@ -87,7 +87,7 @@ class VerdictTest(unittest.TestCase):
                 self.assertIs(verdict(state, taken, kernel), expected)
 
     def test_only_what_idles_is_ever_returned(self) -> None:
-        kernels = [None, *itertools.starmap(Kernel, itertools.product(range(13), (0, 1), (0, 1)))]
+        kernels = [None, *itertools.starmap(TcpInfo, itertools.product(range(13), (0, 1), (0, 1)))]
         for state, kernel in itertools.product((FREE, FLYING, BUSY), kernels):
             self.assertIsNot(verdict(state, 0, kernel), RETURN)
 
@@ -110,10 +110,10 @@ class Words(unittest.TestCase):
 class LedgerTest(unittest.TestCase):
     def setUp(self) -> None:
         self.before = len(os.listdir("/proc/self/fd"))
-        self.master = Ledger.create(3)
+        self.master = ConnectionTable.create(3)
         # Another view of the same memory, as a worker has it.
-        self.worker = Ledger(os.dup(self.master.descriptor), 7)
-        self.other = Ledger(os.dup(self.master.descriptor), 8)
+        self.worker = ConnectionTable(os.dup(self.master.descriptor), 7)
+        self.other = ConnectionTable(os.dup(self.master.descriptor), 8)
 
     def tearDown(self) -> None:
         for each in (self.worker, self.other, self.master):
@@ -199,7 +199,7 @@ class LedgerTest(unittest.TestCase):
         for connection in (11, 12, 13):
             self.master.allot(connection, connection)
         self.master.free(2)
-        again = Ledger.again(os.dup(self.master.descriptor))
+        again = ConnectionTable.again(os.dup(self.master.descriptor))
         try:
             self.assertEqual(again.words(), self.master.words())
             self.assertEqual([again.allot(14, 0), again.allot(15, 0)], [2, 0])
@@ -207,7 +207,7 @@ class LedgerTest(unittest.TestCase):
             again.close()
 
     def test_it_is_never_too_large(self) -> None:
-        large = Ledger.create(2**31)
+        large = ConnectionTable.create(2**31)
         try:
             self.assertEqual(os.fstat(large.descriptor).st_size, (MOST + 1) * 17)
             with self.assertRaises(OSError):
@@ -219,26 +219,26 @@ class LedgerTest(unittest.TestCase):
 class Resumed(unittest.TestCase):
     def test_copies_outlive_the_program(self) -> None:
         before = len(os.listdir("/proc/self/fd"))
-        guardian = self.guardian(Ledger.create(4))
+        guardian = self.guardian(ConnectionTable.create(4))
         guardian.next_owner()
         ours, theirs = socket.socketpair()
         frame = Frame(Kind.PLACED, 5, ("203.0.113.7", 1), ("192.0.2.1", 80), table=3, unread=b"x")
         frame = frame._replace(entry=guardian.allot(5, ours.fileno(), 1))
         guardian.guard(frame.entry, ours.detach(), frame.encode())
-        worker = Ledger(os.dup(guardian.ledger.descriptor), 1)
+        worker = ConnectionTable(os.dup(guardian.ledger.descriptor), 1)
         entry = worker.take(frame.entry, 5, True)
         entry.settle()
         packed = json.loads(json.dumps(guardian.pack()))
         self.assertTrue(os.get_inheritable(packed["ledger"]))
         # Program and objects are gone; descriptors are not.
         ours.detach()
-        after = self.guardian(Ledger.again(baggage.taken(packed["ledger"])))
+        after = self.guardian(ConnectionTable.again(baggage.taken(packed["ledger"])))
         after.resume(packed)
         self.assertEqual((len(after), after.next_owner()), (1, 2))
         self.assertFalse(os.get_inheritable(packed["copies"][0][0]))
         sender, receiver = make_inbox()
         heir: Any = SimpleNamespace(number=1, outbox=InboxSender(Clock(), sender))
-        after.bury(1, [heir])
+        after.worker_died(1, [heir])
         message, descriptor = take_one(receiver)
         returned = frame._replace(kind=Kind.RETURNED, unread=b"")
         self.assertEqual(decode(message), returned)
@@ -251,8 +251,8 @@ class Resumed(unittest.TestCase):
         # Here the program of before has not really gone: it still maps its ledger.
         self.assertEqual(len(os.listdir("/proc/self/fd")), before + 1)
 
-    def guardian(self, ledger: Ledger) -> Guardian:
-        return Guardian(Clock(), ledger, [], Places(9), MasterCounters(), 1.0)
+    def guardian(self, ledger: ConnectionTable) -> Guardian:
+        return Guardian(Clock(), ledger, [], ConnectionLimit(9), MasterCounters(), 1.0)
 
 
 class AskKernel(unittest.TestCase):
@@ -264,7 +264,7 @@ class AskKernel(unittest.TestCase):
         self.addCleanup(self.ours.close)
 
     def knows(self, *expected: int) -> None:
-        wait_for(lambda: ask_kernel(self.ours.fileno()) == Kernel(*expected), 5, str(expected))
+        wait_for(lambda: read_tcp_info(self.ours.fileno()) == TcpInfo(*expected), 5, str(expected))
 
     def test_what_has_come_and_what_of_it_is_unread(self) -> None:
         self.knows(ESTABLISHED, 0, 0)
@@ -280,11 +280,11 @@ class AskKernel(unittest.TestCase):
     def test_a_reset(self) -> None:
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.client.close()
-        wait_for(lambda: ask_kernel(self.ours.fileno()).state == 7, 5, "closed")
+        wait_for(lambda: read_tcp_info(self.ours.fileno()).state == 7, 5, "closed")
 
     def test_no_tcp(self) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            self.assertIsNone(ask_kernel(ours.fileno()))
+            self.assertIsNone(read_tcp_info(ours.fileno()))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-            self.assertEqual(ask_kernel(other.fileno()), UNKNOWN)
+            self.assertEqual(read_tcp_info(other.fileno()), UNKNOWN)

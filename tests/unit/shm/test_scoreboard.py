@@ -19,8 +19,8 @@ from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.shm import scoreboard as board_module
 from stickyd.shm import stick_entry as established
-from stickyd.shm.load_balancer import Balance
-from stickyd.shm.scoreboard import Board
+from stickyd.shm.load_balancer import LoadBalancer
+from stickyd.shm.scoreboard import Scoreboard
 from stickyd.stats import MasterCounters
 from tests.support.daemon import ROOT
 
@@ -29,8 +29,8 @@ OFTEN = settings(max_examples=50, deadline=None, derandomize=True)
 # Establishes keys 0 to 1999 in an order and with slots of its own; prints where each is.
 PLACER = """
 import random, sys, time
-from stickyd.shm.scoreboard import Board
-board = Board(int(sys.argv[1]))
+from stickyd.shm.scoreboard import Scoreboard
+board = Scoreboard(int(sys.argv[1]))
 chance = random.Random(int(sys.argv[2]))
 numbers = list(range(2000))
 sys.stdin.read(1)
@@ -44,8 +44,8 @@ print(*(found[number] for number in range(2000)))
 
 LOCKER = """
 import sys
-from stickyd.shm.scoreboard import Board
-board = Board(int(sys.argv[1]))
+from stickyd.shm.scoreboard import Scoreboard
+board = Scoreboard(int(sys.argv[1]))
 assert board._lock(0)
 print("locked", flush=True)
 sys.stdin.read(1)
@@ -54,7 +54,7 @@ sys.stdin.read(1)
 
 class WithBoard(unittest.TestCase):
     def setUp(self) -> None:
-        self.board = Board.create(8)
+        self.board = Scoreboard.create(8)
         self.addCleanup(self.board.close)
         self.now = 1000.0
         self.counters = MasterCounters()
@@ -77,9 +77,9 @@ class WithBoard(unittest.TestCase):
         self.addCleanup(end)
         return process
 
-    def balance(self, slots: int, percent: int = 150, row: int = 0, seed: int = 1) -> Balance:
+    def balance(self, slots: int, percent: int = 150, row: int = 0, seed: int = 1) -> LoadBalancer:
         table = SlotTable(seed, range(1, slots + 1))
-        return Balance(
+        return LoadBalancer(
             table, percent, self.board, self.board.row(row), self.counters, lambda: self.now
         )
 
@@ -96,7 +96,7 @@ class Rows(WithBoard):
         before = os.listdir("/proc/self/fd")
         with mock.patch.object(mmap, "mmap", side_effect=OSError("none left")):
             with self.assertRaises(OSError):
-                Board.create(8)
+                Scoreboard.create(8)
         self.assertEqual(os.listdir("/proc/self/fd"), before)
 
     def test_load_is_what_waits_and_what_is_answered(self) -> None:
@@ -164,7 +164,7 @@ class Rows(WithBoard):
     @given(st.data())
     def test_any_life_of_processes(self, data: st.DataObject) -> None:
         """Against plain numbers: inboxes, and what each process is answering."""
-        board = Board.create(8)
+        board = Scoreboard.create(8)
         try:
             waiting = {1: 0, 2: 0, 3: 0}
             alive: dict[int, tuple[int, int]] = {}
@@ -276,11 +276,11 @@ class Placing(WithBoard):
         self, percent: int, slots: int, keys: list[int]
     ) -> None:
         """Several processes place; each sees at once what the others have placed."""
-        board = Board.create(8)
+        board = Scoreboard.create(8)
         try:
             table = SlotTable(1, range(1, slots + 1))
             everyone = [
-                Balance(table, percent, board, board.row(row), self.counters, lambda: self.now)
+                LoadBalancer(table, percent, board, board.row(row), self.counters, lambda: self.now)
                 for row in (0, board.hand_out(1), board.hand_out(slots))
             ]
             home: dict[int, int] = {}

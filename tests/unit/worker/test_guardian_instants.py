@@ -24,8 +24,8 @@ from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.guardian import Guardian
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.worker_stats import Places, Tally
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.lingering import Parting
@@ -119,7 +119,7 @@ class World:
         self.owners: dict[int, int] = {}
         self.holders: dict[int, int] = {}
         self.counters = MasterCounters()
-        self.places = Places(1)
+        self.places = ConnectionLimit(1)
         self.slots = {}
         for number in SLOTS:
             sender, receiver = make_inbox()
@@ -127,7 +127,7 @@ class World:
             self.slots[number] = Slot(number, sender, receiver, outbox)
         self.guardian = Guardian(
             self.master,
-            Ledger.create(4),
+            ConnectionTable.create(4),
             self.slots.values(),  # type: ignore[arg-type]
             self.places,
             self.counters,
@@ -138,12 +138,12 @@ class World:
 
     def start(self, slot: int) -> None:
         owner = self.owners[slot] = self.guardian.next_owner()
-        ledger = Ledger(os.dup(self.guardian.ledger.descriptor), owner)
+        ledger = ConnectionTable(os.dup(self.guardian.ledger.descriptor), owner)
         for name in ("_words", "_ended"):
             setattr(ledger, name, Cells(getattr(ledger, name), self.fuse))
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.master.seconds())
-        tally = Tally()
+        tally = WorkerStats()
         self.places.watch(tally)
         worker = self.workers[slot] = Worker(
             reactor,
@@ -207,7 +207,7 @@ class World:
                             moved = True
                     except Killed:
                         moved = True
-                        self.bury(slot)
+                        self.worker_died(slot)
                     finally:
                         self.fuse.running = 0
             for reactor in (self.master, *self.reactors.values()):
@@ -215,7 +215,7 @@ class World:
             self.guardian.sweep()
             self.check_one_owner()
 
-    def bury(self, slot: int) -> None:
+    def worker_died(self, slot: int) -> None:
         self.fuse.running = 0
         worker = self.workers[slot]
         self.end(worker)
@@ -223,7 +223,7 @@ class World:
             if holder == slot and self.is_connection(descriptor):
                 os.close(descriptor)
         heirs: list[Any] = [self.slots[slot]]
-        self.guardian.bury(self.owners[slot], heirs)
+        self.guardian.worker_died(self.owners[slot], heirs)
         self.places.settle(worker.tally)
         self.start(slot)
 

@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 from stickyd.net.timeouts import SWEEP_EVERY
 from stickyd.settings import Settings
 from stickyd.worker.connection.next_step import State
-from stickyd.worker.connection.timeout_rules import Pace
+from stickyd.worker.connection.timeout_rules import MinimumRate
 from tests.support.daemon import Daemon, request, wait_for
 from tests.support.one_connection import OneConnection
 
@@ -24,7 +24,7 @@ class Decision(unittest.TestCase):
     """The rule alone: ``moves`` are (at second, bytes so far)."""
 
     def late_at(self, moves: list[tuple[float, int]], rate: int = RATE) -> float:
-        pace = Pace(rate)
+        pace = MinimumRate(rate)
         until = 0.0
         for now, moved in moves:
             if until and until <= now:
@@ -50,7 +50,7 @@ class Decision(unittest.TestCase):
         self.assertEqual(self.late_at([(0, 7), (5, 7)], rate=0), 10)
 
     def test_every_wait_has_its_own_window(self) -> None:
-        pace = Pace(RATE)
+        pace = MinimumRate(RATE)
         self.assertEqual(pace.deadline(State.BODY, 0, 0, TIMEOUT), 10)
         self.assertEqual(pace.deadline(State.ANSWER, 4, 0, TIMEOUT), 14)
         self.assertEqual(pace.deadline(State.ANSWER, 6, 0, TIMEOUT), 14)

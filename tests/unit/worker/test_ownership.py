@@ -27,9 +27,9 @@ from stickyd.ipc.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.settings import Settings
-from stickyd.shm.connection_table import Ledger
-from stickyd.shm.scoreboard import Board
-from stickyd.shm.worker_stats import Places, Tally
+from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.lingering import Parting
@@ -103,7 +103,7 @@ class Ownership(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.board = Board.create(SLOTS) if self.settings.balance_factor else None
+        self.board = Scoreboard.create(SLOTS) if self.settings.balance_factor else None
         self.rows: dict[int, int] = {}
         self.reactors = {slot: SteppingReactor() for slot in range(SLOTS + 1)}
         self.inboxes = {}
@@ -113,9 +113,9 @@ class Ownership(RuleBasedStateMachine):
             # reads ahead must fit in, or it would rightly be refused.
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
             self.inboxes[slot] = (sender, receiver)
-        self.places = Places(CROWD)
+        self.places = ConnectionLimit(CROWD)
         self.master = self.make_outboxes()
-        self.guardian = self.make_guardian(Ledger.create(CROWD)) if self.guarded else None
+        self.guardian = self.make_guardian(ConnectionTable.create(CROWD)) if self.guarded else None
         self.descriptors = len(os.listdir("/proc/self/fd"))
         self.workers: dict[int, Worker] = {}
         self.owners: dict[int, int] = {}
@@ -131,7 +131,7 @@ class Ownership(RuleBasedStateMachine):
             for slot, (sender, _) in self.inboxes.items()
         }
 
-    def make_guardian(self, ledger: Ledger) -> Guardian:
+    def make_guardian(self, ledger: ConnectionTable) -> Guardian:
         slots: Any = [self.place(slot) for slot in self.master]
         return Guardian(self.reactors[0], ledger, slots, self.places, MasterCounters(), 1e9)
 
@@ -141,12 +141,12 @@ class Ownership(RuleBasedStateMachine):
     def start_worker(self, slot: int) -> None:
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.reactors[0].seconds())
-        tally = Tally()
+        tally = WorkerStats()
         self.places.watch(tally)
         ledger = None
         if self.guardian is not None:
             self.owners[slot] = self.guardian.next_owner()
-            ledger = Ledger(os.dup(self.guardian.ledger.descriptor), self.owners[slot])
+            ledger = ConnectionTable(os.dup(self.guardian.ledger.descriptor), self.owners[slot])
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
         seat = None
         if self.board is not None:
@@ -293,7 +293,7 @@ class Ownership(RuleBasedStateMachine):
         idle = {channel.frame.connection for channel in worker._channels if channel.idle()}
         self.close_descriptors(worker)
         if self.guardian is not None:
-            self.guardian.bury(self.owners[slot], [self.place(slot)])
+            self.guardian.worker_died(self.owners[slot], [self.place(slot)])
             # What idled goes on as if nothing had happened.
             owned -= idle
         self.places.settle(worker.tally)
@@ -435,7 +435,7 @@ class GuardedOwnership(Ownership):
         descriptor = os.dup(old.ledger.descriptor)
         old.ledger.close()
         self.master = self.make_outboxes()
-        self.guardian = self.make_guardian(Ledger.again(descriptor))
+        self.guardian = self.make_guardian(ConnectionTable.again(descriptor))
         self.guardian.resume(packed)
         for slot, messages in waiting.items():
             for message, descriptor, left in messages:
