@@ -49,6 +49,7 @@ class InboxSender:
     Every process puts connections in by this class alone, so this is where they are counted.
 
     :param counter: counts them as load of the slot; None if slots have no bound.
+    :ivar on_error: told why sendmsg failed for good.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class InboxSender:
         self._reactor = reactor
         self._sender = sender
         self._counter = counter
+        self.on_error: Callable[[OSError], None] = lambda error: None
         self._waiting: deque[_Waiting] = deque()
         self._retry: Any = None
         self._on_empty: list[Callable[[], None]] = []
@@ -142,7 +144,8 @@ class InboxSender:
             who.departs()
         try:
             sent = try_put(self._sender, message, descriptor) or None
-        except OSError:
+        except OSError as error:
+            self.on_error(error)
             sent = False
         if not sent and who is not None:
             who.stays()

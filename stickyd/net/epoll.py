@@ -9,8 +9,13 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
+from stickyd.net.own_descriptors import NOT_IN_EPOLL, OwnDescriptors
+
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
+
+CONNECTION = "a client's connection"
+"""As `OwnDescriptors` names it."""
 
 _log = Logger("stickyd")
 
@@ -26,14 +31,19 @@ class Member(Protocol):
 
 
 class Poller:
-    """Watches descriptors for their members."""
+    """Watches descriptors for their members.
+
+    :ivar own: told of calls that fail because a descriptor is not what it was.
+    """
 
     ROUNDS = 8
     """Batches that are taken in one turn of the reactor, as long as there are any: another turn
     of the reactor costs as much as a request."""
 
-    def __init__(self, reactor: Any, batch: int = 256) -> None:
+    def __init__(self, reactor: Any, own: OwnDescriptors, batch: int = 256) -> None:
+        self.own = own
         self._epoll = select.epoll()
+        own.keep("the epoll of clients", self._epoll.fileno())
         self._members: dict[int, Member] = {}
         self._batch = batch
         self._reactor = reactor
@@ -41,11 +51,15 @@ class Poller:
 
     def watch(self, descriptor: int, member: Member, events: int) -> None:
         """Begin to watch for ``events``, or watch for others than before."""
-        if descriptor in self._members:
-            self._epoll.modify(descriptor, events)
-        else:
-            self._epoll.register(descriptor, events)
-            self._members[descriptor] = member
+        try:
+            if descriptor in self._members:
+                self._epoll.modify(descriptor, events)
+            else:
+                self._epoll.register(descriptor, events)
+                self._members[descriptor] = member
+        except OSError as error:
+            self.own.failed(error, CONNECTION, NOT_IN_EPOLL)
+            raise
 
     def inherit(self, descriptor: int, member: Member) -> None:
         """What is watched is ``member``'s from now on; watched for the same events."""
@@ -54,7 +68,11 @@ class Poller:
     def forget(self, descriptor: int) -> None:
         """Watch no longer; before the descriptor is closed, since other processes may hold it."""
         if self._members.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
+            try:
+                self._epoll.unregister(descriptor)
+            except OSError as error:
+                self.own.failed(error, CONNECTION, NOT_IN_EPOLL)
+                raise
 
     def fileno(self) -> int:
         """For the reactor."""
@@ -68,7 +86,11 @@ class Poller:
         """For the reactor: tell a batch of members."""
         members = self._members
         for _ in range(self.ROUNDS):
-            batch = self._epoll.poll(0, self._batch)
+            try:
+                batch = self._epoll.poll(0, self._batch)
+            except OSError:
+                self.own.check()
+                raise
             if not batch:
                 return
             for descriptor, events in batch:
@@ -78,6 +100,7 @@ class Poller:
                 try:
                     member.ready(events)
                 except Exception:
+                    self.own.check()
                     # One connection's fault must not cost the others their events.
                     _log.failure("a connection failed")
                     member.abortConnection()

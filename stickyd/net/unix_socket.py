@@ -56,7 +56,7 @@ def make_way(path: str) -> None:
 
     :raise ValueError: if somebody listens; the text is for the user.
     """
-    if path.startswith("\0"):
+    if not path or path.startswith("\0"):
         # An abstract one has no file (unix(7)).
         return
     try:

@@ -11,6 +11,9 @@ import sys
 from typing import Any
 
 from stickyd.ipc.control_channel import ASYNCIO
+from stickyd.net.own_descriptors import OwnDescriptors, end_process, open_descriptors
+
+_before = open_descriptors()
 
 if ASYNCIO in sys.argv[1:]:
     # Before anything imports the reactor.
@@ -20,6 +23,7 @@ if ASYNCIO in sys.argv[1:]:
 
 from twisted.internet import reactor as _reactor
 from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner
+from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
@@ -30,7 +34,9 @@ from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.output import as_lines, tell_levels
 
 reactor: Any = _reactor
+_reactors = open_descriptors() - _before
 _stopped = False
+_own = OwnDescriptors(end_process)
 
 _MASTERS_SIGNALS = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 
@@ -52,6 +58,11 @@ def _install_signals(life: WorkerLifecycle) -> None:
 
 @provider(ILogObserver)
 def _observer(event: Any) -> None:
+    # As Twisted's new and old way of logging call it.
+    failure = event.get("log_failure") or event.get("failure")
+    if isinstance(failure, Failure) and failure.check(OSError):
+        # In the reactor or in one of its threads, perhaps for want of a descriptor.
+        _own.check()
     # Twisted's own remarks at this level are about the process, not about what it serves.
     if event.get("log_namespace") != "twisted.internet.base":
         _to_stderr(event)
@@ -70,12 +81,19 @@ def main() -> None:
         sys.path.insert(0, os.getcwd())
     # A worker that hangs is told to write where (SIGABRT) before it is killed.
     faulthandler.enable()
-    life = WorkerLifecycle(reactor, _stop)
+    for descriptor in _reactors:
+        _own.keep(f"descriptor {descriptor}, of the reactor,", descriptor)
+    life = WorkerLifecycle(reactor, _stop, _own)
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     adopt_stream(reactor, channel, WorkerControlLink(reactor, life))
     reactor.callWhenRunning(_install_signals, life)
-    reactor.run()
+    try:
+        reactor.run()
+    except OSError as error:
+        # asyncio's epoll.
+        _own.failed(error, "the reactor's epoll")
+        raise
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ class WorkerControlLink(control.ControlLink):
         self._life = life
         life.link = self
 
+    def makeConnection(self, transport: Any) -> None:
+        """For the transport."""
+        super().makeConnection(transport)
+        self._life.own.keep("the control channel", transport.fileno())
+
     @property
     def _worker(self) -> Worker:
         assert self._life.worker is not None

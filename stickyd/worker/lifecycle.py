@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from stickyd import keys
 from stickyd.ipc import control_channel as control
+from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.process import freeze_gc
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
@@ -39,11 +40,13 @@ class WorkerLifecycle:
     :ivar link: the control channel of the day.
     :ivar worker: None until the app is loaded.
     :param stop: called once, when the process has nothing more to do.
+    :ivar own: the descriptors that the process cannot do without.
     """
 
-    def __init__(self, reactor: Any, stop: Callable[[], None]) -> None:
+    def __init__(self, reactor: Any, stop: Callable[[], None], own: OwnDescriptors) -> None:
         self._reactor = reactor
         self._stop = stop
+        self.own = own
         self._retirement: RetireHook | None = None
         self._finishing = False
         self._told = b""
@@ -94,6 +97,8 @@ class WorkerLifecycle:
         os.environ["STICKYD_SLOT"] = str(slot)
         keys.bind(slot, chosen.seed, known.made.append if known is not None else lambda key: None)
         app = load_app(self._reactor, chosen)
+        # Without the control channel the master would wait for an answer.
+        self.own.check()
         self._retirement = RetireHook.load(chosen.on_retire, slot)
         if told.get("only_load"):
             # Nobody is served, and so nobody's state is handed over.
@@ -113,6 +118,7 @@ class WorkerLifecycle:
             known,
             (board, told["row"]) if board is not None else None,
             ConnectionTable(ledger, told["owner"]) if ledger is not None else None,
+            self.own,
         )
 
     # ---- what it tells the master
@@ -131,6 +137,7 @@ class WorkerLifecycle:
 
     def _beat(self) -> None:
         assert self.worker is not None
+        self.own.check()
         self.worker.tally.beat(self._reactor.seconds())
         self.worker.settle()
         self._garbage.look()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from stickyd.ipc.fd_sender import Departing, InboxSender
+from stickyd.net.epoll import CONNECTION
+from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.shm.scoreboard_row import ScoreboardRow
 
 Done = Callable[[bool], None]
@@ -16,6 +18,7 @@ class SlotSenders:
     :param slot: our own.
     :param patience: seconds a connection may wait for room.
     :param row: counts what is put where; None if slots have no bound.
+    :param own: keeps the sending ends.
     :ivar after: slots whose workers take connections when we have ended; none on the daemon's end.
     """
 
@@ -26,18 +29,30 @@ class SlotSenders:
         senders: dict[int, socket.socket],
         patience: float,
         row: ScoreboardRow | None,
+        own: OwnDescriptors,
     ) -> None:
         self._reactor = reactor
         self._slot = slot
         self._patience = patience
         self._row = row
-        self._senders = {number: self._sender(number, end) for number, end in senders.items()}
+        self._own = own
+        self._senders = {number: self._into(number, end) for number, end in senders.items()}
         self._successors: list[InboxSender] = []
         self.after: list[int] = []
 
+    def _into(self, slot: int, end: socket.socket) -> InboxSender:
+        """The way into a slot's inbox."""
+        self._own.keep(f"the sending end of the inbox of slot {slot}", end.fileno())
+        return self._sender(slot, end)
+
     def _sender(self, slot: int, end: socket.socket) -> InboxSender:
         counter = self._row.counter(slot) if self._row is not None else None
-        return InboxSender(self._reactor, end, counter)
+        sender = InboxSender(self._reactor, end, counter)
+        sender.on_error = self._failed
+        return sender
+
+    def _failed(self, error: OSError) -> None:
+        self._own.failed(error, CONNECTION)
 
     def own(self) -> InboxSender:
         """The way into our own slot's inbox."""
@@ -45,6 +60,7 @@ class SlotSenders:
 
     def successor(self, end: socket.socket) -> InboxSender:
         """The way to the worker that comes after us in our slot, while we drain."""
+        self._own.keep("the sending end of the next worker's inbox", end.fileno())
         sender = self._sender(self._slot, end)
         self._successors.append(sender)
         return sender
@@ -87,10 +103,11 @@ class SlotSenders:
         slot that takes part no more; its sending end stays, for it may come back.
         """
         for number, sender in added.items():
-            if number in self._senders:
+            before = self._senders.get(number)
+            self._senders[number] = self._into(number, sender)
+            if before is not None:
                 # A slot of that number was there before, with an inbox of its own.
-                self._senders[number].close()
-            self._senders[number] = self._sender(number, sender)
+                before.close()
         gone = [way for number, way in self._senders.items() if number not in slots]
         left = len(gone)
 

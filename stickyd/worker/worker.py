@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from stickyd.http1.head_parser import Head
 from stickyd.net.epoll import Poller
+from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.net.timeouts import Sweeper
 from stickyd.routing.policy import Placement, Policy
 from stickyd.routing.rendezvous import SlotTable
@@ -45,6 +46,7 @@ class Worker:
     :param seat: the board, and the number of this process's row; None if slots have no bound.
     :param known: remembers keys, if somebody asks for that.
     :param ledger: where it notes what it has; None if the master guards nothing.
+    :param own: the descriptors it cannot do without.
     :ivar leaving: it ends, and other workers take its connections.
     :ivar closing: it ends with the daemon.
     """
@@ -64,6 +66,7 @@ class Worker:
         known: KnownKeys | None = None,
         seat: tuple[Scoreboard, int] | None = None,
         ledger: ConnectionTable | None = None,
+        own: OwnDescriptors | None = None,
     ) -> None:
         self.reactor = reactor
         self.settings = settings
@@ -76,7 +79,8 @@ class Worker:
         self.counters = WorkerCounters()
         self.tally = tally
         self.sweeper = Sweeper(reactor)
-        self.poller = Poller(reactor)
+        self.own = own or OwnDescriptors()
+        self.poller = Poller(reactor, self.own)
         self.round_robin = RoundRobin(reactor)
         self.closing = False
         self.leaving = False
@@ -91,7 +95,7 @@ class Worker:
             self._worn_at = settings.max_requests + randint(0, settings.max_requests_jitter)
         self.balance = self._balance(*seat) if seat is not None else None
         row = self.balance.row if self.balance is not None else None
-        self.ways = SlotSenders(reactor, slot, senders, settings.inbox_timeout, row)
+        self.ways = SlotSenders(reactor, slot, senders, settings.inbox_timeout, row, self.own)
         self._intake = Adoption(self, inbox, row, ledger)
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
@@ -145,6 +149,7 @@ class Worker:
     # ---- the load of the slot, if slots have a bound
 
     def _balance(self, board: Scoreboard, row: int) -> LoadBalancer:
+        self.own.keep("the board", board.descriptor)
         table = self.policy.table
         assert isinstance(table, SlotTable)
         percent = self.settings.balance_factor

@@ -2,6 +2,7 @@
 process has its PID by now; what belongs to a living one is left alone.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -114,7 +115,11 @@ class Sockets(unittest.TestCase):
             self.check_is_left_alone("--listen", f"unix:{self.path}", says=says)
 
     def test_an_abstract_one(self) -> None:
-        unix_socket.make_way("\0stickyd-test")
+        for path in ("\0stickyd-test", ""):
+            with contextlib.chdir(self.directory):
+                Path(".lock").write_text("")
+                unix_socket.make_way(path)
+                self.assertTrue(Path(".lock").exists())
 
     def test_paths_in_descriptions(self) -> None:
         for description, path in (

@@ -13,6 +13,7 @@ from stickyd.http1.error_response import FULL
 from stickyd.ipc.fd_queue import InboxReader
 from stickyd.ipc.frame import FrameError, Kind, carries, connection_of, decode, entry_of
 from stickyd.net.lingering_close import LingeringClose, send_and_close
+from stickyd.net.own_descriptors import above_standard
 from stickyd.shm.connection_table import ConnectionTable, Entry
 from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.worker.connection.channel import Channel
@@ -51,6 +52,7 @@ class Adoption:
         # By connection, in the order of leaving, and until when each is kept.
         self._kept: OrderedDict[int, tuple[Channel, float]] = OrderedDict()
         self._inbox = self._reader(inbox)
+        worker.own.keep("the inbox", inbox.fileno())
         self._private: InboxReader | None = None
 
     def _reader(self, inbox: socket.socket) -> InboxReader:
@@ -66,6 +68,7 @@ class Adoption:
     def start_private(self, private: socket.socket) -> None:
         """Take connections out of this inbox instead, while our predecessor has the slot's."""
         self._private = self._reader(private)
+        self._worker.own.keep("the private inbox", private.fileno())
         self._private.start()
 
     def stop(self, *, drain: bool) -> None:
@@ -101,6 +104,8 @@ class Adoption:
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
         worker = self._worker
+        if descriptor < 3:
+            descriptor = above_standard(descriptor)
         entry = self._sign(message)
         channel, _ = self._kept.pop(connection_of(message), _NONE)
         # The kernel gives the lowest number that is free (open(2)): all below are taken.

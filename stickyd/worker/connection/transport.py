@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.ipc.frame import Frame
-from stickyd.net.epoll import READ, WRITE, Poller
+from stickyd.net.epoll import CONNECTION, READ, WRITE, Poller
 from stickyd.net.lingering_close import end_connection
 from stickyd.net.writev import Parts, send_parts
 from stickyd.shm.connection_table import Entry
@@ -128,7 +128,8 @@ class ClientTransport(TransportAddresses, FileDescriptor):
             if entry is not None:
                 entry.read(0)
             return None
-        except OSError:
+        except OSError as error:
+            self._poller.own.failed(error, CONNECTION)
             return main.CONNECTION_LOST
         if entry is not None:
             entry.read(len(data))
@@ -188,7 +189,8 @@ class ClientTransport(TransportAddresses, FileDescriptor):
             sent = send_parts(self._fd, parts, size)
         except BlockingIOError:
             return 0
-        except OSError:
+        except OSError as error:
+            self._poller.own.failed(error, CONNECTION)
             return main.CONNECTION_LOST
         self._sent += sent
         return sent
