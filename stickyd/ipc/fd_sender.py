@@ -94,6 +94,12 @@ class InboxSender:
         """How many connections wait for room."""
         return len(self._waiting)
 
+    def try_again(self) -> None:
+        """Put in whoever waits, as far as there is room: some has been made."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._drain()
+
     def when_empty(self, call: Callable[[], None]) -> None:
         """Call once when nobody waits for room, now or later."""
         self._on_empty.append(call)

@@ -70,6 +70,19 @@ class InTheMaster(Counting):
         place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
         self.assertEqual(self.loads(), [0, CROWD, 0])
 
+    def test_what_waits_for_room_is_requeued_as_well(self) -> None:
+        slots = self.slots()
+        slots[1].sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+        self.put(slots, 1, CROWD)
+        self.assertGreater(slots[1].outbox.waiting(), 0)
+        place_anew(slots[1], [slots[2]], PATIENCE, Places(CROWD), None, self.board)
+        self.reactor.advance(0.01)
+        self.assertEqual((slots[1].outbox.waiting(), self.loads()), (0, [0, CROWD, 0]))
+        self.assertIsNone(take_one(slots[1].receiver))
+        self.assertEqual(self.told, CROWD * [True])
+        self.reactor.advance(PATIENCE)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_what_cannot_be_requeued_is_load_of_no_slot(self) -> None:
         slots = self.slots()
         try_put(slots[1].sender, b"no frame", self.theirs.fileno())

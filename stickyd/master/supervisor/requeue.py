@@ -1,4 +1,4 @@
-"""What waits in the inbox of a slot that nobody serves goes to slots that are served."""
+"""What waits in, or for, the inbox of a slot that nobody serves goes to slots that are served."""
 
 import os
 from itertools import cycle
@@ -42,7 +42,12 @@ def place_anew(
     while True:
         taken = take_one(slot.receiver)
         if taken is None:
-            return
+            # Who waits for room would be left in an inbox that nobody reads.
+            waiting = slot.outbox.waiting()
+            slot.outbox.try_again()
+            if slot.outbox.waiting() == waiting:
+                return
+            continue
         if board is not None:
             board.requeued(slot.number)
         message, descriptor = taken
