@@ -1,6 +1,9 @@
 """Sending what an app has written in parts, without first making one piece of it (writev(2))."""
 
+import fcntl
 import os
+import struct
+import termios
 from typing import Any
 
 Parts = list[Any]
@@ -14,6 +17,14 @@ SMALL = 16384
 
 PARTS_MOST = 64
 """Parts of one call; far below the kernel's IOV_MAX."""
+
+_QUEUED = struct.Struct("i")
+
+
+def queued_in(descriptor: int) -> int:
+    """Bytes that the kernel has for a peer which has not acknowledged them (SIOCOUTQ, tcp(7))."""
+    queued = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_QUEUED.size))
+    return int(_QUEUED.unpack(queued)[0])
 
 
 def send_parts(descriptor: int, parts: Parts, size: int) -> int:

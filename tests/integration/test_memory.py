@@ -137,6 +137,9 @@ class Kind(Ended):
         """Memory, round by round; then whether anything is left to the collector."""
         with self.daemon() as daemon:
             for answer, ending in self.each(self.answers[:1], ("close",)):
+                if ending == "read":
+                    # Nothing is unsent, and who reads last may be too late.
+                    continue
                 with self.subTest(answer=answer, ending=ending):
                     self.check_memory(daemon, answer, ending)
             if self.cycles:

@@ -16,11 +16,11 @@ from typing import Any
 
 from stickyd.net.epoll import READ, WRITE
 from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
-from stickyd.net.writev import Parts, send_parts
+from stickyd.net.writev import Parts, queued_in, send_parts
 from stickyd.shm.connection_table import Entry
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.timeout_rules import MinimumRate
-from stickyd.worker.connection.transport import READ_MOST, RESET_ON_CLOSE, queued_in
+from stickyd.worker.connection.transport import READ_MOST, RESET_ON_CLOSE
 
 _READS_A_TURN = 16
 _FAMILY, _STREAM = int(socket.AF_INET), int(socket.SOCK_STREAM)

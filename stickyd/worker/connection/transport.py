@@ -1,10 +1,8 @@
 """A client's connection in a worker: the transport under the channel."""
 
-import fcntl
 import os
 import socket
 import struct
-import termios
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,21 +16,14 @@ from zope.interface import implementer
 from stickyd.ipc.frame import Frame
 from stickyd.net.epoll import CONNECTION, READ, WRITE, Poller
 from stickyd.net.lingering_close import end_connection
-from stickyd.net.writev import Parts, send_parts
+from stickyd.net.writev import Parts, queued_in, send_parts
 from stickyd.shm.connection_table import Entry
 from stickyd.worker.connection.addresses import TransportAddresses
 
 READ_MOST = 65536
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_QUEUED = struct.Struct("i")
 
 _log = Logger("stickyd")
-
-
-def queued_in(descriptor: int) -> int:
-    """Bytes that the kernel has for a peer which has not acknowledged them (SIOCOUTQ, tcp(7))."""
-    queued = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_QUEUED.size))
-    return int(_QUEUED.unpack(queued)[0])
 
 
 @implementer(interfaces.ITCPTransport)
@@ -310,11 +301,9 @@ class ClientTransport(TransportAddresses, FileDescriptor):
         """The connection has ended."""
         if not self.connected:
             return
-        try:
-            super().connectionLost(reason)
-        except Exception:
-            # An app's fault must not keep the connection open.
-            _log.failure("a producer failed at the end of its connection")
+        self.connected = 0
+        self._stop_producer()
+        super().connectionLost(reason)
         # Shut down first, it would end by a FIN, and the client take that for an end in order.
         end_connection(self.detach(), copied=self.entry is not None and not self._aborting)
         try:
@@ -333,11 +322,15 @@ class ClientTransport(TransportAddresses, FileDescriptor):
         self._tempDataBuffer, self._tempDataLen = [], 0
         self._left_over = False
         self.channel = self.protocol = None
+        self._stop_producer()
+
+    def _stop_producer(self) -> None:
         producer, self.producer = self.producer, None
         if producer is not None:
             try:
                 producer.stopProducing()
             except Exception:
+                # An app's fault must not keep the connection open.
                 _log.failure("a producer failed at the end of its connection")
 
     def logPrefix(self) -> str:
