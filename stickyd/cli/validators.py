@@ -175,6 +175,10 @@ def check_endpoint(description: str) -> None:
     from twisted.internet import reactor
 
     try:
+        with_mode(description)
+    except ValueError as error:
+        raise usage.UsageError(f"--listen: {description!a}: {error}") from None
+    try:
         serverFromString(reactor, with_mode(description))
     except Exception as error:
         if kind == "systemd" and isinstance(error, LookupError):

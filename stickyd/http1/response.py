@@ -104,6 +104,7 @@ def response_head(
     if options and _has(b"close", options):
         last = True
     content: int | None = None
+    chunked = False
     if code in _WITHOUT_CONTENT:
         content = NO_CONTENT
         if code == b"205":
@@ -114,8 +115,8 @@ def response_head(
     elif asked.method == b"HEAD":
         content = NO_CONTENT
     elif coded and asked.minor:
-        # To HTTP/1.1 only (RFC 9112, 6.1).
-        lines.append(b"Transfer-Encoding: chunked\r\n")
+        # To HTTP/1.1 only (RFC 9112, 6.1). It stands last in the head.
+        chunked = True
     else:
         # Only the end of the connection can end this response (RFC 9112, 6.3).
         last = True
@@ -130,6 +131,8 @@ def response_head(
         lines.append(b"Connection: close\r\n")
     elif asked.connection and b"keep-alive" in asked.connection:
         lines.append(b"Connection: keep-alive\r\n")
+    if chunked:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
     lines.append(b"\r\n")
     return b"".join(lines), content, last
 

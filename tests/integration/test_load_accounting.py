@@ -75,7 +75,7 @@ class InTheMaster(Counting):
         slots[1].sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
         self.put(slots, 1, CROWD)
         self.assertGreater(slots[1].outbox.waiting(), 0)
-        place_anew(slots[1], [slots[2]], PATIENCE, Places(CROWD), None, self.board)
+        place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
         self.reactor.advance(0.01)
         self.assertEqual((slots[1].outbox.waiting(), self.loads()), (0, [0, CROWD, 0]))
         self.assertIsNone(take_one(slots[1].receiver))

@@ -121,7 +121,7 @@ class StepByStep(unittest.TestCase):
         self.assertEqual(len(self.listener.waiting), 1)
         self.reactor.advance(0.5)
         self.assertEqual(self.listener.waiting, set())
-        self.assertEqual(outcome(sock)[0], b"")
+        self.assertEqual(outcome(sock), b"")
         self.assertEqual(self.counters.refused, {})
         self.assertEqual(self.counters.silent, 1)
         self.assertEqual(self.places.open(), 0)
