@@ -191,7 +191,7 @@ class Alive(Installed):
         with Activated(self.root, *options, environment=environment) as daemon:
             daemon.told("READY")
             earliest = time.monotonic_ns() // 1000
-            daemon.process.send_signal(signal.SIGHUP)
+            daemon.reload()
             reloading = daemon.told("RELOADING")
             self.assertEqual(reloading["RELOADING"], "1")
             told_at = int(reloading["MONOTONIC_USEC"])

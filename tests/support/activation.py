@@ -11,6 +11,7 @@ import re
 import select
 import shlex
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -45,10 +46,10 @@ class Unit:
         (value,) = self.settings[name]
         return value
 
-    def command(self, environment: dict[str, str]) -> list[str]:
-        """The words of ``ExecStart=``: ``${NAME}`` is one word, ``$NAME`` is split."""
+    def command(self, environment: dict[str, str], name: str = "ExecStart") -> list[str]:
+        """The words of a command line: ``${NAME}`` is one word, ``$NAME`` is split."""
         words: list[str] = []
-        for word in shlex.split(self.one("ExecStart")):
+        for word in shlex.split(self.one(name)):
             whole = re.fullmatch(r"\$(\w+)", word)
             if whole:
                 words += shlex.split(environment.get(whole[1], ""))
@@ -114,6 +115,11 @@ class Activated(Daemon):
         self.pass_fds = tuple(descriptors)
         counted = [str(len(descriptors)), *map(str, descriptors)]
         self.command = [sys.executable, "-c", _LAUNCH, *counted, *program, *arguments]
+
+    def reload(self) -> None:
+        """What ``systemctl reload`` runs, where there is no program but a shell."""
+        command = self.unit.command({"MAINPID": str(self.process.pid)}, "ExecReload")
+        subprocess.run(command, check=True, env={"PATH": "/nonexistent"})
 
     def told(self, name: str, seconds: float = 30.0) -> dict[str, str]:
         """The next message that has a variable; those before it are kept in ``messages``."""
