@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import select
 import signal
 import threading
 import time
@@ -22,8 +23,11 @@ LIFE = Path(os.environ.get("LIFE", "."))
 if (LIFE / f"fails-{SLOT}").exists():
     raise RuntimeError("told to fail")
 if (LIFE / "waits").exists():
+    # A FIFO, opened before the test may rename it: POLLHUP comes when a writer has been there.
+    _waits = select.poll()
+    _waits.register(os.open(LIFE / "waits", os.O_RDONLY | os.O_NONBLOCK), select.POLLIN)
     (LIFE / f"loading-{SLOT}-{os.getpid()}").touch()
-    (LIFE / "waits").read_bytes()  # a FIFO: until somebody has opened it for writing
+    _waits.poll()
 if (LIFE / f"hangs-{SLOT}").exists():
     time.sleep(60)  # longer than anybody waits for a worker that does not come
 
