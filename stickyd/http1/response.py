@@ -38,8 +38,10 @@ _OURS = {
 _kinds: dict[bytes, int] = {}
 _lines: dict[tuple[bytes, bytes], bytes] = {}
 _status_lines: dict[tuple[bytes, bytes, bytes], bytes] = {}
+_plain_heads: set[bytes] = set()
 _REMEMBERED_MOST = 1024
 _REMEMBERED_LONGEST = 128
+_PLAIN_LONGEST = 512
 
 
 class BadResponse(ValueError):
@@ -208,7 +210,7 @@ def rewritten(
 
     That library has seen to it that no name and no value ends its line: it cannot be told here.
     """
-    if asked.minor and _PLAIN_HEAD.fullmatch(data):
+    if asked.minor and (data in _plain_heads or _is_plain(data)):
         # A short way to the same verdict, for what most responses look like.
         return data.replace(b"\r\n", b"\r\n" + extra, 1) if extra else data, None, last
     head, _, content = data.partition(b"\r\n\r\n")
@@ -220,3 +222,13 @@ def rewritten(
         fields.append((name, [value.strip(b" \t")]))
     head, left, last = response_head(asked, version, code, reason, fields, last, extra)
     return head if left == NO_CONTENT else head + content, left, last
+
+
+def _is_plain(head: bytes) -> bool:
+    if _PLAIN_HEAD.fullmatch(head) is None:
+        return False
+    if len(head) <= _PLAIN_LONGEST:
+        if len(_plain_heads) >= _REMEMBERED_MOST:
+            _plain_heads.clear()
+        _plain_heads.add(head)
+    return True

@@ -31,6 +31,21 @@ DIFFER: dict[str, str] = {}
 """Tests that ask for something else than what we do, and why we do it."""
 
 
+class Begun:
+    """Twisted's way to write a head, with the content that follows it."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._write_headers = channel.writeHeaders
+
+    def __call__(
+        self, version: bytes, code: bytes, reason: bytes, headers: Any, content: bytes = b""
+    ) -> None:
+        self._write_headers(version, code, reason, headers)
+        if content:
+            self._channel.write(content)
+
+
 class OnAnyChannel(LeanRequest):
     """Our request where the channel is Twisted's, or one of its tests'."""
 
@@ -38,6 +53,7 @@ class OnAnyChannel(LeanRequest):
         if not hasattr(channel, "client_address"):
             channel.client_address = channel.getPeer
             channel.read_headers = Headers
+            channel.writeHeaders = Begun(channel)
         if not hasattr(channel, "length"):
             channel.length = None
         super().__init__(channel)

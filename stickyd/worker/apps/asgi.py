@@ -16,7 +16,6 @@ from uvicorn.server import ServerState
 
 from stickyd.http1.head_parser import Head
 from stickyd.worker.apps.asgi_exchange import AsgiExchange
-from stickyd.worker.apps.asgi_handshakes import with_checked_handshakes
 from stickyd.worker.apps.asgi_tracebacks import with_tracebacks
 from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
 from stickyd.worker.apps.lifespan import Lifespan
@@ -73,7 +72,6 @@ class AsgiApp:
         if show_tracebacks:
             # Outermost: whatever style the app is of, it is ASGI 3 by now.
             self.config.loaded_app = with_tracebacks(self.config.loaded_app)
-        self.config.loaded_app = with_checked_handshakes(self.config.loaded_app)
         self.server_state = ServerState()
         self.lifespan = Lifespan(self.config.loaded_app)
         self.closing = False

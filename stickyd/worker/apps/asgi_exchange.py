@@ -79,11 +79,6 @@ class AsgiExchange(HeadReader):
 
     # ---- for the channel
 
-    @property
-    def to_head(self) -> bool:
-        """Whether the request's method is HEAD."""
-        return self._head.method == b"HEAD"
-
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""
         self._protocol.on_body(data)
@@ -183,10 +178,9 @@ class AsgiExchange(HeadReader):
         if data == _CONTINUE:
             return data
         self.begun = True
+        line = self._channel.worker.header_line
         try:
-            data, left, last = rewritten(
-                self._head, data, self._upgrades, self._channel.worker.header_line
-            )
+            data, left, last = rewritten(self._head, data, self._upgrades, line)
         except BadResponse:
             self._break_off()
             # To the app, and from there into the log.
@@ -194,18 +188,24 @@ class AsgiExchange(HeadReader):
         # The status line is uvicorn's: HTTP/1.1, a blank, three digits.
         self.status = int(data[9:12])
         self._last = last
-        # A protocol object that a WebSocket has given back is another request's.
-        cycle = None if self._upgrades else self._protocol.cycle
+        if left is not None or not self._head.minor:
+            self._frame(left)
+        return data
+
+    def _frame(self, left: int | None) -> None:
+        """Let what follows a head be framed as the head says now."""
         if self._websocket is not None and self.status == 101:
             self._upgrade()
-        elif left == NO_CONTENT:
+            return
+        # A protocol object that a WebSocket has given back is another request's.
+        cycle = None if self._upgrades else self._protocol.cycle
+        if left == NO_CONTENT:
             self._muted = True
             if cycle is not None:
                 # It does not count what is not sent.
                 cycle.chunked_encoding, cycle.expected_content_length = True, 0
         elif not self._head.minor and cycle is not None and cycle.chunked_encoding:
             self._unchunk = ChunkedReader()
-        return data
 
     def _break_off(self) -> None:
         """Answer with a 500 in the place of the app."""

@@ -1,15 +1,32 @@
-"""uvicorn's WebSocket protocol, with a bound on what the fragments of a message take."""
+"""uvicorn's WebSocket protocol: bounded fragments, and valid fields in the handshake."""
+
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from stickyd.http1.response import check_field
+
+_HANDSHAKE = frozenset({"websocket.accept", "websocket.http.response.start"})
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Gathers fragments in one buffer.
+    """Gathers fragments in one buffer, and checks the fields of the app's handshake.
 
-    uvicorn keeps each as an object of its own, which takes some eighty bytes however few are in
-    it: empty ones, which no bound on the size of a message counts, fill the memory.
+    uvicorn keeps each fragment as an object of its own, which takes some eighty bytes however few
+    are in it: empty ones, which no bound on the size of a message counts, fill the memory. It
+    writes header fields unchecked, and a line end in one starts a field of its own.
     """
+
+    async def send(self, message: Any) -> None:
+        """For the app.
+
+        :raise BadResponse: for a field that is not valid (RFC 9110, 5.5).
+        """
+        if message["type"] in _HANDSHAKE:
+            for name, value in message.get("headers", ()):
+                check_field(bytes(name), bytes(value))
+        await super().send(message)
 
     def handle_cont(self, event: Frame) -> None:
         """A fragment behind the first."""

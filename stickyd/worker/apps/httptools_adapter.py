@@ -38,6 +38,11 @@ class HeadReader:
             protocol.scope["http_version"] = "1.0"
         protocol.expect_100_continue = head.expects_continue
 
+    @property
+    def to_head(self) -> bool:
+        """Whether the request's method is HEAD."""
+        return self._head.method == b"HEAD"
+
     def get_http_version(self) -> str:
         """1.1 in any case: with 1.0, uvicorn ends every connection. The scope tells the truth."""
         return "1.1"

@@ -19,6 +19,7 @@ from twisted.web.resource import EncodingResourceWrapper
 from zope.interface import implementedBy
 
 _NO_BODY = frozenset(NO_BODY_CODES)
+_COPIED_MOST = 8192
 # Twisted gives this interface no public name, but everyone can see who implements it.
 (_ENCODING,) = (i for i in implementedBy(EncodingResourceWrapper) if "getEncoder" in i)
 
@@ -165,15 +166,19 @@ class LeanRequest(server.Request):
         if self.cookies:
             headers.setRawHeaders(b"Set-Cookie", self.cookies)
         channel = self.channel
-        channel.writeHeaders(self.clientproto, b"%d" % code, self.code_message, headers)
+        # With its head, which saves a write; what is long is not copied for that.
+        first = b""
         if head or bodiless:
             self.write = _eat  # type: ignore[method-assign]
-            return
-        self.sentLength = len(data)
-        if data and self.chunked:
+        else:
+            self.sentLength = len(data)
+            if not self.chunked:
+                first = data
+            elif data and len(data) <= _COPIED_MOST:
+                first = b"%x\r\n%b\r\n" % (len(data), data)
+        channel.writeHeaders(self.clientproto, b"%d" % code, self.code_message, headers, first)
+        if self.chunked and data and not first:
             channel.writeSequence(toChunk(data))
-        elif data:
-            channel.write(data)
 
 
 _NO_TYPE = frozenset({NOT_MODIFIED, server.NO_CONTENT})

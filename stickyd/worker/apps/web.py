@@ -25,6 +25,9 @@ from stickyd.worker.connection.upgraded import Upgraded
 
 _log = Logger("stickyd")
 
+_JOINED_MOST = 8192
+"""Bytes of content that are copied behind their head, which is cheaper than another write."""
+
 
 @lru_cache(maxsize=4096)
 def _address(host: str, port: int) -> IPv4Address | IPv6Address:
@@ -71,7 +74,10 @@ class WebExchange:
         self._left: int | None = NO_CONTENT
         self.length = head.length
         self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
-        self._target, self._authority = origin_form(head)
+        target = head.target
+        # What nearly all requests have, without a call.
+        plain = target.startswith(b"/")
+        self._target, self._authority = (target, None) if plain else origin_form(head)
         factory = site.requestFactory
         if factory is Request:
             self._request: Any = LeanRequest(self)
@@ -145,8 +151,13 @@ class WebExchange:
             headers.setRawHeaders(b"host", [self._authority])
         return headers
 
-    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
-        """Write the head of the answer. Framing and persistence are ours, not the app's."""
+    def writeHeaders(
+        self, version: bytes, code: bytes, reason: bytes, headers: Any, content: bytes = b""
+    ) -> None:
+        """Write the head of the answer. Framing and persistence are ours, not the app's.
+
+        :param content: what follows it at once, framed.
+        """
         worker = self._channel.worker
         try:
             data, self._left, self._last = response_head(
@@ -163,7 +174,19 @@ class WebExchange:
             return
         self.begun = True
         self.status = int(code)
+        if content:
+            left = self._left
+            if left is not None:
+                if len(content) > left:
+                    content = self._cut(content, left)
+                else:
+                    self._left = left - len(content)
+            if len(content) <= _JOINED_MOST:
+                self.transport.write(data + content)
+                return
         self.transport.write(data)
+        if content:
+            self.transport.write(content)
 
     def _break_off(self, why: str) -> None:
         """Answer with a 500 in the place of the app, which goes on and is not heard."""

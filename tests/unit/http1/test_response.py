@@ -182,7 +182,14 @@ class Rules(unittest.TestCase):
             first = told(length(b"1"), field, reason=b"r%d" % n)
             self.assertEqual(first, told(length(b"1"), field, reason=b"r%d" % n))
             self.assertIn(b"X-%d: " % n + field[1][0] + b"\r\n", first[0])
-        for memory in (response._lines, response._kinds, response._status_lines):
+            written = b"HTTP/1.1 200 OK\r\nx: %d\r\ncontent-length: 1\r\n\r\n" % n
+            self.assertEqual(rewritten(asked(), written, False), (written, None, False))
+        for memory in (
+            response._lines,
+            response._kinds,
+            response._status_lines,
+            response._plain_heads,
+        ):
             self.assertLessEqual(len(memory), 1024)
             self.assertGreater(len(memory), 0)
 
