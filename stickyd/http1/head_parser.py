@@ -37,7 +37,9 @@ _PLAIN_HEAD = re.compile(
     rb"([" + TCHAR + rb"]+) " + TARGET + rb" HTTP/1\.([01])\r\n"
     rb"((?:[" + TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
 )
-_FRAMING = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"})
+_FRAMING = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"cookie"}
+)
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
@@ -51,7 +53,8 @@ class Head(NamedTuple):
 
     ``fields`` holds (name in lower case, value without surrounding blanks) in
     the order of arrival; names with an underscore are left out, since CGI-like
-    environments cannot tell them from the same name with a dash.
+    environments cannot tell them from the same name with a dash. Several lines of
+    Cookie are one.
     ``length`` is the body's length in bytes, or `CHUNKED`.
     ``size`` is the number of bytes the head took, its empty line included.
     """
@@ -194,7 +197,7 @@ def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> N
 def _head(
     method: bytes, target: bytes, is_1_1: bool, fields: list[Field], framing: list[Field], end: int
 ) -> Head:
-    """Put the fields that frame the message together.
+    """Put the fields together of which the reader itself takes notice.
 
     :param framing: those of the fields that are called as one of ``_FRAMING``.
     """
@@ -204,6 +207,7 @@ def _head(
     codings: list[bytes] = []
     expectations: list[bytes] = []
     more_than_one = False
+    cookies = 0
     for name, value in framing:
         if name == b"host":
             more_than_one = host is not None
@@ -215,6 +219,8 @@ def _head(
             lengths.append(value)
         elif name == b"transfer-encoding":
             codings.append(value)
+        elif name == b"cookie":
+            cookies += 1
         else:
             expectations.append(value)
     if host is None:
@@ -224,6 +230,8 @@ def _head(
         raise bad("more than one Host")
     elif not HOST.fullmatch(host):
         raise bad("malformed Host")
+    if cookies > 1:
+        fields = _one_cookie(fields)
     length = _body_length(lengths, codings, is_1_1) if lengths or codings else 0
     expects = False
     if expectations and is_1_1:
@@ -234,6 +242,17 @@ def _head(
     if options and b"close" in options:
         keep_alive = False
     return Head(method, target, int(is_1_1), fields, length, end, keep_alive, options, expects)
+
+
+def _one_cookie(fields: list[Field]) -> list[Field]:
+    """Cookie lines as one, where the first was (RFC 9113, 8.2.3): apps read one, or join by commas.
+
+    HTTP/2 sends a line for each cookie, and not every proxy joins them.
+    """
+    joined = b"; ".join(value for name, value in fields if name == b"cookie" and value)
+    first = next(n for n, field in enumerate(fields) if field[0] == b"cookie")
+    before, behind = fields[:first], fields[first:]
+    return [*before, (b"cookie", joined), *(f for f in behind if f[0] != b"cookie")]
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,7 @@
 """Resources that tests run in the workers."""
 
 import hashlib
+import json
 import os
 import resource
 import time
@@ -116,6 +117,11 @@ class Page(Resource):
     def nothing(self, request):
         request.setResponseCode(204)
         return b""
+
+    def cookies(self, request):
+        received = request.received_cookies.items()
+        told = {name.decode(): value.decode() for name, value in received}
+        return json.dumps([request.getHeader("cookie"), told]).encode()
 
     def secure(self, request):
         address = request.getClientAddress()

@@ -24,6 +24,7 @@ TOLD = (
     "SERVER_PORT",
     "SERVER_PROTOCOL",
     "HTTP_HOST",
+    "HTTP_COOKIE",
     "HTTP_TRANSFER_ENCODING",
     "wsgi.url_scheme",
     "wsgi.multithread",
