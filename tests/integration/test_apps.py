@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import unittest
+import urllib.parse
 
 from stickyd.cli.options import Options
 from stickyd.ipc.control_channel import CannotLoad
@@ -142,3 +143,52 @@ class Files(unittest.TestCase):
                     ):
                         self.assertEqual(ask(path)[0], 404, path)
                     self.assertEqual(ask("/page.html", "POST")[0], 405)
+
+    def test_what_a_server_would_run_is_no_file(self) -> None:
+        """Whose text may tell passwords: scripts, templates, and what editors leave of them."""
+        hidden = (
+            *("a.rpy", "a.epy", "a.trp", "a.cgi", "a.fcgi", "a.tac", "a.php", "a.php5", "a.phtml"),
+            *(
+                "a.jsp",
+                "a.asp",
+                "a.aspx",
+                "a.cfm",
+                "a.wsgi",
+                "A.RPY",
+                "a.Php",
+                "a.rpy~",
+                "a.php.bak",
+            ),
+            *("a.rpy.", "a.php.orig", ".a.php.swp", "#a.cgi#", "a.rpy.gz", "b.rpy/page.html"),
+            *(".git/config", ".htpasswd", "sub/.env", "..data", "sub/index.rpy"),
+        )
+        shown = ("a.py", "rpy", "php.html", "a.rpyx", "a.cgi-bin.txt", ".well-known/ok")
+        with tempfile.TemporaryDirectory() as directory:
+            for name in (*hidden, *shown):
+                path = os.path.join(directory, name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as file:
+                    file.write("secret" if name in hidden else "shown")
+            with Daemon("--path", directory, workers=1) as daemon, daemon.connect() as sock:
+                reader = Reader(sock)
+
+                def ask(path: str, method: str = "GET") -> tuple[int, bytes]:
+                    sock.sendall(request("10.10.10.10", "/" + path, method))
+                    response = reader.response(method)
+                    return response.status, response.body
+
+                for name in hidden:
+                    quoted = urllib.parse.quote(name)
+                    encoded = "/".join(
+                        "".join(f"%{byte:02x}" for byte in part.encode())
+                        for part in name.split("/")
+                    )
+                    for path in (quoted, encoded, quoted + "/"):
+                        status, body = ask(path)
+                        self.assertEqual(status, 404, path)
+                        self.assertNotIn(b"secret", body, path)
+                    self.assertEqual(ask(quoted, "HEAD")[0], 404, name)
+                for name in shown:
+                    self.assertEqual(ask(name), (200, b"shown"), name)
+                # A directory whose index is a script has none.
+                self.assertEqual(ask("sub/")[0], 404)
