@@ -106,7 +106,7 @@ def response_head(
     if options and _has(b"close", options):
         last = True
     content: int | None = None
-    chunked = False
+    end = b"\r\n"
     if code in _WITHOUT_CONTENT:
         content = NO_CONTENT
         if code == b"205":
@@ -117,8 +117,8 @@ def response_head(
     elif asked.method == b"HEAD":
         content = NO_CONTENT
     elif coded and asked.minor:
-        # To HTTP/1.1 only (RFC 9112, 6.1). It stands last in the head.
-        chunked = True
+        # To HTTP/1.1 only (RFC 9112, 6.1).
+        end = b"Transfer-Encoding: chunked\r\n\r\n"
     else:
         # Only the end of the connection can end this response (RFC 9112, 6.3).
         last = True
@@ -133,9 +133,7 @@ def response_head(
         lines.append(b"Connection: close\r\n")
     elif asked.connection and b"keep-alive" in asked.connection:
         lines.append(b"Connection: keep-alive\r\n")
-    if chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    lines.append(b"\r\n")
+    lines.append(end)
     return b"".join(lines), content, last
 
 
