@@ -48,7 +48,8 @@ enum { /* sd_head.flags */
     SD_SAYS_UPGRADE = 8,
     SD_HAS_CONNECTION = 16,   /* there is a Connection field */
     SD_HAS_UPGRADE = 32,      /* there is an Upgrade field */
-    SD_HAS_LENGTH = 64        /* there is a Content-Length field */
+    SD_HAS_LENGTH = 64,       /* there is a Content-Length field */
+    SD_HAS_COOKIE = 128       /* there is a Cookie field */
 };
 
 /* Bounds as `Limits` has them, each at most SD_SIZE_MOST. */
@@ -230,6 +231,11 @@ static inline int sd_frame(sd_head *head, const sd_field *field, const uint8_t *
             if (!sd_is_digit(*value)) return 0;
             head->length = head->length * 10 + (*value - '0');
         }
+        return 1;
+    case SD_COOKIE:
+        /* Python makes several one (RFC 9113, 8.2.3). */
+        if (head->flags & SD_HAS_COOKIE) return 0;
+        head->flags |= SD_HAS_COOKIE;
         return 1;
     case SD_TRANSFER_ENCODING:
     case SD_EXPECT:

@@ -34,6 +34,7 @@ cdef extern from "head.h" nogil:
         SD_HAS_CONNECTION
         SD_HAS_UPGRADE
         SD_HAS_LENGTH
+        SD_HAS_COOKIE
 
     ctypedef struct sd_limits:
         uint32_t request_line

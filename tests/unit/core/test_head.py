@@ -175,6 +175,7 @@ class Seam(Compiled):
             b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
             get(b"Transfer-Encoding: chunked"),
             get(b"Expect: 100-continue"),
+            get(b"Cookie: a=1", b"X: y", b"cookie: b=2"),
             get(first=b"OPTIONS * HTTP/1.1"),
             get(first=b"GET http://b/ HTTP/1.1"),
             get(b"Host: [v1.a]", host=False),

@@ -3,11 +3,11 @@
 import json
 import unittest
 
-from stickyd.routing.values import cookie
+from stickyd.http1.head_parser import Head, read_head
+from stickyd.http1.limits import Limits
+from stickyd.routing.extractors import cookie
 from stickyd.settings import Settings
-from stickyd.wire.head import Head, read_head
-from stickyd.wire.limits import Limits
-from tests import shared
+from tests.support import shared
 
 LINES = "Cookie: a=1\r\nX-Between: x\r\ncookie:  sid={}; b=2 \r\nCOOKIE: c=3\r\n"
 
