@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import attrs
 
 from benchmarks.load import CONNECTIONS, Load
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings
 from tests.support.daemon import Reader
 
 BIG_SIZE = 1 << 20
@@ -35,13 +35,13 @@ class Check:
 
 def slots(workers: int, clients: Mapping[str, object]) -> dict[str, int]:
     """The worker that stickyd owes each client, with seed 1."""
-    table = Settings(workers=workers, seed=1).policy().table
+    table = Settings(workers=workers, routing=RoutingSettings(seed=1)).policy().table
     return {client: table.slot_of(client.encode()) for client in clients}
 
 
 def clients_of(workers: int, wanted: set[int], count: int) -> list[str]:
     """So many clients, all of them at home in the wanted slots."""
-    table = Settings(workers=workers, seed=1).policy().table
+    table = Settings(workers=workers, routing=RoutingSettings(seed=1)).policy().table
     found: list[str] = []
     number = 0
     while len(found) < count:

@@ -1,29 +1,38 @@
-"""Every choice of the command line, as one frozen value that master and workers share."""
+"""The parsed command line as one frozen value, shared by the master and the workers.
 
-import json
-from collections.abc import Sequence
-from typing import Any
+Times are seconds, sizes are bytes. The master sends the settings to each worker as JSON.
+"""
+
+import typing
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
-from stickyd.http1.limits import Limits
+from stickyd.http1.limits import Limits as RequestLimits
 from stickyd.routing.policy import Policy
 from stickyd.routing.trusted_peers import LOCAL_PEERS
 
 MOST_WORKERS = 512
-"""Slots of one daemon: a worker holds the sending end of every inbox."""
+"""Slots of one daemon: each worker holds the sending end of every inbox."""
+
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
+"""A value that JSON can express."""
+
+_T = TypeVar("_T")
 
 
 @attrs.frozen
-class Settings:
-    """What a daemon does. Times are seconds, ``min_rate`` is bytes a second.
+class RoutingSettings:
+    """How a worker is chosen.
 
-    ``app`` is the kind of app and its name: ``("demo", "")``, ``("class", FQPN)``,
-    ``("wsgi", FQPN)``, ``("asgi", FQPN)`` or ``("path", absolute directory)``.
-    ``reload`` is the absolute directories whose files are watched; none: they are not.
+    :ivar scope: what is placed, ``connection`` or ``request``.
+    :ivar balance_factor: bound on a worker's load, percent of the average; 0 for no bound.
+    :ivar trusted: peers whose forwarding headers count.
+    :ivar proxy_protocol: ``off``, ``v1``, ``v2`` or ``auto``.
+    :ivar proxy_allow_from: peers that may send a PROXY header.
     """
 
-    workers: int = 2
     seed: int = attrs.field(default=1, repr=False)
     affinity: str = "xff,src"
     scope: str = "connection"
@@ -32,49 +41,139 @@ class Settings:
     trusted: str = LOCAL_PEERS
     proxy_protocol: str = "off"
     proxy_allow_from: str = LOCAL_PEERS
-    app: tuple[str, str] = ("demo", "")
+
+
+@attrs.frozen
+class AppSettings:
+    """The app that the workers run.
+
+    :ivar kind: ``demo``, ``class``, ``wsgi``, ``asgi`` or ``path``.
+    :ivar name: the app's import name; for ``path`` an absolute directory, for ``demo`` "".
+    :ivar reload: absolute directories whose files are watched; empty to watch none.
+    """
+
+    kind: str = "demo"
+    name: str = ""
     threads: int = 8
     factory: bool = False
     root_path: str = ""
     display_tracebacks: bool = False
     reload: tuple[str, ...] = ()
-    max_connections: int = 1000
-    guardian: bool = True
-    worker_header: str = ""
+
+
+@attrs.frozen
+class Timeouts:
+    """How long a connection may wait; see ``stickyd.worker.connection.timeout_rules``.
+
+    :ivar min_rate: bytes per second of a body or a response; 0 for any progress.
+    """
+
     keep_alive: float = 75.0
-    head_timeout: float = 10.0
-    body_timeout: float = 60.0
-    send_timeout: float = 60.0
+    head: float = 10.0
+    body: float = 60.0
+    send: float = 60.0
     min_rate: int = 240
-    ws_max_size: int = 16 * 1024 * 1024
-    inbox_timeout: float = 10.0
-    half_close_timeout: float = 10.0
+    inbox: float = 10.0
+    half_close: float = 10.0
+
+
+@attrs.frozen
+class Limits:
+    """Bounds on what clients may use.
+
+    :ivar connections: open connections of the daemon.
+    :ivar websocket_message: size of a WebSocket message.
+    """
+
+    connections: int = 1000
+    websocket_message: int = 16 * 1024 * 1024
+    request: RequestLimits = attrs.field(factory=RequestLimits)
+
+
+@attrs.frozen
+class LifecycleSettings:
+    """When workers are replaced; a time of 0 means never.
+
+    :ivar heartbeat_timeout: without a heartbeat for so long, a worker is killed.
+    :ivar max_requests: requests after which a worker is replaced; 0 for never.
+    :ivar on_retire: import name of a callable, or "".
+    :ivar guardian: whether the master keeps copies of idle connections.
+    """
+
     graceful_timeout: float = 30.0
-    timeout: float = 30.0
+    heartbeat_timeout: float = 30.0
     start_timeout: float = 120.0
     max_requests: int = 0
     max_requests_jitter: int = 0
     session_drain: float = 0.0
     slot_failover: float = 10.0
     on_retire: str = ""
-    access_log: str = ""
+    guardian: bool = True
+
+
+@attrs.frozen
+class LogSettings:
+    """The access log: an absolute path, ``-`` for the daemon's log, or "" for none."""
+
+    access_file: str = ""
     access_format: str = "combined"
+
+
+@attrs.frozen
+class Settings:
+    """All settings of a daemon.
+
+    :ivar worker_header: name of the response header that carries the slot, or "".
+    """
+
+    workers: int = 2
+    worker_header: str = ""
+    routing: RoutingSettings = attrs.field(factory=RoutingSettings)
+    app: AppSettings = attrs.field(factory=AppSettings)
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
     limits: Limits = attrs.field(factory=Limits)
+    lifecycle: LifecycleSettings = attrs.field(factory=LifecycleSettings)
+    log: LogSettings = attrs.field(factory=LogSettings)
 
     def policy(self, slots: Sequence[int] = (), version: int = 1) -> Policy:
         """The shared decision over ``slots``, 1 to ``workers`` if none are given."""
         slots = slots or range(1, self.workers + 1)
-        return Policy.build(self.affinity, self.trusted, self.hash, self.seed, slots, version)
+        routing = self.routing
+        return Policy.build(
+            routing.affinity, routing.trusted, routing.hash, routing.seed, slots, version
+        )
 
-    def to_json(self) -> bytes:
-        """The settings as they travel to a worker."""
-        return json.dumps(attrs.asdict(self)).encode("utf-8")
+    def to_json(self) -> dict[str, Json]:
+        """The settings as a value that ``json.dumps`` takes."""
+        return attrs.asdict(self)
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Settings":
-        """The settings a worker was sent."""
-        values: dict[str, Any] = json.loads(data)
-        values["limits"] = Limits(**values["limits"])
-        for name in ("app", "reload"):
-            values[name] = tuple(values[name])
-        return cls(**values)
+    def from_json(cls, value: Json) -> "Settings":
+        """The settings from what ``json.loads`` made of `to_json`.
+
+        :raise ValueError: for a missing or unknown field, or a value of another type.
+        """
+        return _structure(cls, value, "settings")
+
+
+def _structure(kind: type[_T], value: Json, where: str) -> _T:
+    """A value of exactly type ``kind``; attrs classes and tuples of one type are built."""
+    if attrs.has(kind):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where}: not an object")
+        types = typing.get_type_hints(kind)
+        names = [field.name for field in attrs.fields(kind)]
+        if set(value) != set(names):
+            raise ValueError(f"{where}: fields {sorted(set(value) ^ set(names))}")
+        built = {name: _structure(types[name], value[name], f"{where}.{name}") for name in names}
+        return typing.cast(_T, kind(**built))
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{where}: not a list")
+        item = typing.get_args(kind)[0]
+        return typing.cast(_T, tuple(_structure(item, each, where) for each in value))
+    if kind is float and type(value) is int:
+        return typing.cast(_T, float(value))
+    if type(value) is not kind:
+        raise ValueError(f"{where}: {type(value).__name__}, not {kind.__name__}")
+    return value

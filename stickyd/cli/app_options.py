@@ -8,6 +8,7 @@ from typing import Any
 from twisted.python import usage
 
 from stickyd.cli.converters import whole
+from stickyd.settings import AppSettings
 
 KINDS = ("class", "wsgi", "asgi", "path")
 THREADS = 8
@@ -36,8 +37,8 @@ FLAGS: list[list[str | None]] = [
 _BELONGS = {"threads": "wsgi", "factory": "asgi", "root-path": "asgi"}
 
 
-def chosen_app(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The app's part of `stickyd.settings.Settings`, from parsed options.
+def chosen_app(options: Mapping[str, Any]) -> AppSettings:
+    """The app's part of the settings, from parsed options.
 
     :raise usage.UsageError: with one line that names the option.
     """
@@ -53,14 +54,15 @@ def chosen_app(options: Mapping[str, Any]) -> dict[str, Any]:
         raise usage.UsageError(f"--{kind} names nothing")
     if kind == "path":
         name = _directory("--path", name)
-    return {
-        "app": (kind, name),
-        "threads": whole("--threads", options["threads"] or str(THREADS), 1, 1024),
-        "factory": bool(options["factory"]),
-        "root_path": _root_path(options["root-path"] or ""),
-        "display_tracebacks": bool(options["display-tracebacks"]),
-        "reload": _watched(options["reload"], options["reload-dir"]),
-    }
+    return AppSettings(
+        kind=kind,
+        name=name,
+        threads=whole("--threads", options["threads"] or str(THREADS), 1, 1024),
+        factory=bool(options["factory"]),
+        root_path=_root_path(options["root-path"] or ""),
+        display_tracebacks=bool(options["display-tracebacks"]),
+        reload=_watched(options["reload"], options["reload-dir"]),
+    )
 
 
 def _directory(option: str, path: str) -> str:

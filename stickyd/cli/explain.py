@@ -25,7 +25,7 @@ from stickyd.routing.trusted_peers import (
     canonical,
     without_port,
 )
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings
 
 
 class Refused(Exception):
@@ -47,7 +47,7 @@ class ExplainOptions(usage.Options):
         ["seed", None, None, "as for the daemon [default: $STICKYD_SEED, else 1]"],
         ["hash", None, "rendezvous", "rendezvous or sticky-session"],
         ["hash-balance-factor", None, "0", "as for the daemon"],
-        ["affinity", None, Settings().affinity, "sources of the affinity key, in order"],
+        ["affinity", None, RoutingSettings().affinity, "sources of the affinity key, in order"],
         ["peer", None, "127.0.0.1", "address the request comes from, or unix"],
         ["forwarded-allow-ips", None, None, "as for the daemon"],
     ]
@@ -92,7 +92,7 @@ class ExplainOptions(usage.Options):
             raise usage.UsageError(f"--hash-balance-factor: {error}") from None
         trusted = self["forwarded-allow-ips"]
         if trusted is None:
-            trusted = os.environ.get("FORWARDED_ALLOW_IPS") or Settings().trusted
+            trusted = os.environ.get("FORWARDED_ALLOW_IPS") or RoutingSettings().trusted
         self["forwarded-allow-ips"] = trusted
         try:
             self["workers"] = int(self["workers"])

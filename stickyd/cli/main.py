@@ -132,9 +132,10 @@ def _check(arguments: Sequence[str]) -> int:
 
 def _named(settings: Settings) -> list[str]:
     """The options that name something that workers load, as they were given."""
-    kind, name = settings.app
+    kind, name = settings.app.kind, settings.app.name
     named = [f"--{kind} {name}"] if kind in ("class", "wsgi", "asgi") else []
-    return [*named, f"--on-retire {settings.on_retire}"] if settings.on_retire else named
+    on_retire = settings.lifecycle.on_retire
+    return [*named, f"--on-retire {on_retire}"] if on_retire else named
 
 
 def _load(options: CheckOptions) -> str:

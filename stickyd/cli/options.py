@@ -13,12 +13,19 @@ from stickyd.cli.converters import seconds, token, whole
 from stickyd.cli.pidfile import remove_stale_once, somebody_answers
 from stickyd.core.native import CORE
 from stickyd.http1.access_log_format import FormatError, compiled
-from stickyd.http1.limits import Limits
+from stickyd.http1.limits import Limits as RequestLimits
 from stickyd.http1.proxy_protocol import VERSIONS
 from stickyd.routing.affinity import AffinityError, parse_chain
 from stickyd.routing.policy import HASHES
 from stickyd.routing.trusted_peers import LOCAL_PEERS
-from stickyd.settings import Settings
+from stickyd.settings import (
+    LifecycleSettings,
+    Limits,
+    LogSettings,
+    RoutingSettings,
+    Settings,
+    Timeouts,
+)
 
 SCOPES = ("connection", "request")
 DEFAULT_HEADER = "X-Stickyd-Worker"
@@ -166,7 +173,7 @@ class Options(usage.Options):
         remove_stale_once(file or "", lambda: somebody_answers(self["listen"], self["control"]))
 
     def _settings(self) -> Settings:
-        limits = Limits(
+        limits = RequestLimits(
             request_line=whole("--limit-request-line", self["limit-request-line"], 64),
             fields=whole("--limit-request-fields", self["limit-request-fields"], 1),
             field_size=whole("--limit-request-field-size", self["limit-request-field-size"], 64),
@@ -180,41 +187,51 @@ class Options(usage.Options):
         header = self.get("worker-header", "")
         return Settings(
             workers=workers,
-            seed=values.seed(self["seed"]),
-            affinity=values.checked("--affinity", self["affinity"], parse_chain, AffinityError),
-            scope=values.one_of("--affinity-scope", self["affinity-scope"], SCOPES),
-            hash=values.one_of("--hash", self["hash"], tuple(HASHES)),
-            balance_factor=values.factor(self["hash-balance-factor"], self["hash"]),
-            trusted=trusted,
-            proxy_protocol=values.one_of(
-                "--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)
-            ),
-            proxy_allow_from=values.proxies(self["proxy-allow-from"], trusted),
-            **app_options.chosen_app(self),
-            max_connections=values.connections(self["max-connections"], workers),
-            guardian=values.one_of("--guardian", self["guardian"], ("on", "off")) == "on",
             worker_header=header and token("--worker-header", header),
-            keep_alive=seconds("--keep-alive", self["keep-alive"]),
-            head_timeout=seconds("--head-timeout", self["head-timeout"]),
-            body_timeout=seconds("--body-timeout", self["body-timeout"]),
-            send_timeout=seconds("--send-timeout", self["send-timeout"]),
-            min_rate=whole("--min-rate", self["min-rate"], 0),
-            ws_max_size=whole("--ws-max-size", self["ws-max-size"], 1, 2**31),
-            inbox_timeout=seconds("--inbox-timeout", self["inbox-timeout"]),
-            half_close_timeout=seconds("--half-close-timeout", self["half-close-timeout"]),
-            graceful_timeout=seconds("--graceful-timeout", self["graceful-timeout"]),
-            timeout=seconds("--timeout", self["timeout"], off=True),
-            start_timeout=seconds("--start-timeout", self["start-timeout"], off=True),
-            max_requests=whole("--max-requests", self["max-requests"], 0),
-            max_requests_jitter=whole("--max-requests-jitter", self["max-requests-jitter"], 0),
-            session_drain=seconds("--session-drain", self["session-drain"], off=True),
-            slot_failover=seconds("--slot-failover", self["slot-failover"], off=True),
-            on_retire=self["on-retire"] or "",
-            access_log=values.log_file(self["access-logfile"]),
-            access_format=values.checked(
-                "--access-logformat", self["access-logformat"], compiled, FormatError
+            routing=RoutingSettings(
+                seed=values.seed(self["seed"]),
+                affinity=values.checked("--affinity", self["affinity"], parse_chain, AffinityError),
+                scope=values.one_of("--affinity-scope", self["affinity-scope"], SCOPES),
+                hash=values.one_of("--hash", self["hash"], tuple(HASHES)),
+                balance_factor=values.factor(self["hash-balance-factor"], self["hash"]),
+                trusted=trusted,
+                proxy_protocol=values.one_of(
+                    "--proxy-protocol", self["proxy-protocol"], ("off", *VERSIONS)
+                ),
+                proxy_allow_from=values.proxies(self["proxy-allow-from"], trusted),
             ),
-            limits=limits,
+            app=app_options.chosen_app(self),
+            timeouts=Timeouts(
+                keep_alive=seconds("--keep-alive", self["keep-alive"]),
+                head=seconds("--head-timeout", self["head-timeout"]),
+                body=seconds("--body-timeout", self["body-timeout"]),
+                send=seconds("--send-timeout", self["send-timeout"]),
+                min_rate=whole("--min-rate", self["min-rate"], 0),
+                inbox=seconds("--inbox-timeout", self["inbox-timeout"]),
+                half_close=seconds("--half-close-timeout", self["half-close-timeout"]),
+            ),
+            limits=Limits(
+                connections=values.connections(self["max-connections"], workers),
+                websocket_message=whole("--ws-max-size", self["ws-max-size"], 1, 2**31),
+                request=limits,
+            ),
+            lifecycle=LifecycleSettings(
+                graceful_timeout=seconds("--graceful-timeout", self["graceful-timeout"]),
+                heartbeat_timeout=seconds("--timeout", self["timeout"], off=True),
+                start_timeout=seconds("--start-timeout", self["start-timeout"], off=True),
+                max_requests=whole("--max-requests", self["max-requests"], 0),
+                max_requests_jitter=whole("--max-requests-jitter", self["max-requests-jitter"], 0),
+                session_drain=seconds("--session-drain", self["session-drain"], off=True),
+                slot_failover=seconds("--slot-failover", self["slot-failover"], off=True),
+                on_retire=self["on-retire"] or "",
+                guardian=values.one_of("--guardian", self["guardian"], ("on", "off")) == "on",
+            ),
+            log=LogSettings(
+                access_file=values.log_file(self["access-logfile"]),
+                access_format=values.checked(
+                    "--access-logformat", self["access-logformat"], compiled, FormatError
+                ),
+            ),
         )
 
 

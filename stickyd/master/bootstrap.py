@@ -48,22 +48,23 @@ def log_startup_warnings(settings: Settings, on_unix: bool) -> None:
 
     :param on_unix: one of the listeners is a Unix socket.
     """
+    routing = settings.routing
     if is_root():
         _log.warn("the app runs as root; give twistd --uid and --gid, or the unit a User=")
-    if settings.seed == 1:
+    if routing.seed == 1:
         _log.warn(
             "seed 1 is public, so clients can choose their worker; give production"
             " a secret one: --seed @FILE"
         )
-    if "*" in settings.trusted.split(","):
+    if "*" in routing.trusted.split(","):
         _log.warn("--forwarded-allow-ips * lets every client say who it is")
-    if settings.proxy_protocol != "off" and "*" in settings.proxy_allow_from:
+    if routing.proxy_protocol != "off" and "*" in routing.proxy_allow_from:
         _log.warn("--proxy-allow-from * lets every client say who it is")
-    if on_unix and settings.proxy_protocol != "off":
-        _warn_without_unix("--proxy-allow-from", settings.proxy_allow_from, "connections are cut")
+    if on_unix and routing.proxy_protocol != "off":
+        _warn_without_unix("--proxy-allow-from", routing.proxy_allow_from, "connections are cut")
     elif on_unix:
         what = "forwarding headers do not count"
-        _warn_without_unix("--forwarded-allow-ips", settings.trusted, what)
+        _warn_without_unix("--forwarded-allow-ips", routing.trusted, what)
 
 
 def _warn_without_unix(option: str, peers: str, what: str) -> None:

@@ -71,9 +71,9 @@ async def _load(reactor: Any, settings: Settings) -> str:
     worker = WorkerProcess(reactor, 1, _ignore, _ignore, WorkerStats.shared(), None)
     sender, receiver = make_inbox()
     with sender, receiver:
-        limit = settings.start_timeout
+        limit = settings.lifecycle.start_timeout
         late = reactor.callLater(limit, worker.kill, STACKS_FIRST, True) if limit else None
-        in_full = attrs.evolve(settings, display_tracebacks=True)
+        in_full = attrs.evolve(settings, app=attrs.evolve(settings.app, display_tracebacks=True))
         ends = {1: sender}
         worker.start(in_full, 1, [1], receiver, ends, None, None, only_load=True)
         failed: Failure | None = None
@@ -85,8 +85,8 @@ async def _load(reactor: Any, settings: Settings) -> str:
         if late is not None and late.active():
             late.cancel()
         if failed is None:
-            worker.retire(settings.graceful_timeout, [], "stop")
-            worker.kill(after=settings.graceful_timeout + KILL_AFTER)
+            worker.retire(settings.lifecycle.graceful_timeout, [], "stop")
+            worker.kill(after=settings.lifecycle.graceful_timeout + KILL_AFTER)
         elif in_time:
             worker.kill()
         await worker.ended

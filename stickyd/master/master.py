@@ -31,7 +31,7 @@ class Master:
         ledger: ConnectionTable | None,
     ) -> None:
         self._settings = settings
-        self._places = ConnectionLimit(settings.max_connections)
+        self._places = ConnectionLimit(settings.limits.connections)
         self._board = board
         self.slots = slots
         common = reactor, settings, slots, self._places, board
@@ -47,12 +47,12 @@ class Master:
         board = ledger = None
         asked = ""
         try:
-            if settings.balance_factor:
+            if settings.routing.balance_factor:
                 asked = "--hash-balance-factor"
                 board = Scoreboard.create(settings.workers)
-            if settings.guardian:
+            if settings.lifecycle.guardian:
                 asked = "--guardian"
-                ledger = ConnectionTable.create(settings.max_connections)
+                ledger = ConnectionTable.create(settings.limits.connections)
         except OSError as error:
             raise StartFailed(f"no shared memory for {asked}: {error}") from error
         return cls(reactor, settings, Slots(reactor, settings.workers, board), board, ledger)
@@ -75,7 +75,7 @@ class Master:
         return {
             "version": __version__,
             "core": {"name": CORE.name, "why_not": CORE.why_not},
-            "scope": self._settings.scope,
+            "scope": self._settings.routing.scope,
             "master": {
                 "pid": os.getpid(),
                 **front.counters.as_json(),

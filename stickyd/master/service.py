@@ -78,7 +78,7 @@ class StickydService(Service):
         self._arguments = arguments
         self._control: StatsSocket | None = None
         self._house: Master | None = None
-        self._watch = Reloader(reactor, settings.reload, self._reload)
+        self._watch = Reloader(reactor, settings.app.reload, self._reload)
         self._quick = False
         self._upgrading = False
 
@@ -136,7 +136,7 @@ class StickydService(Service):
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,
             workers=len(house.slots),
-            scope=self._settings.scope,
+            scope=self._settings.routing.scope,
             where=house.front.where(),
         )
         _log.info("stickyd runs on the {core}", core=CORE)
@@ -255,8 +255,8 @@ class StickydService(Service):
         """Stop the whole family; fires when no process, socket or file is left."""
         super().stopService()
         self._watch.stop()
-        grace = QUICK_GRACE if self._quick else self._settings.graceful_timeout
-        grace = min(grace, self._settings.graceful_timeout)
+        grace = QUICK_GRACE if self._quick else self._settings.lifecycle.graceful_timeout
+        grace = min(grace, self._settings.lifecycle.graceful_timeout)
         self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)
         # Twisted's would try to stop what is stopping.
         only_on(self._reactor, signal.SIGTERM, lambda: None)

@@ -71,11 +71,11 @@ class WorkerLifecycle:
         :raise CannotLoad: with one line that says why, and the traceback if settings ask for it.
         """
         told = json.loads(about)
-        chosen = Settings.from_json(json.dumps(told["settings"]).encode())
+        chosen = Settings.from_json(told["settings"])
         try:
             await self._load(chosen, told, slot, inbox, tally, board, senders, ledger)
         except control.CannotLoad as error:
-            raise with_traceback(error) if chosen.display_tracebacks else error from None
+            raise with_traceback(error) if chosen.app.display_tracebacks else error from None
         freeze_gc()
         self._garbage = GrowthCollector()
         LoopingCall(self._beat).start(BEAT_EVERY, now=False)
@@ -93,13 +93,15 @@ class WorkerLifecycle:
         senders: Ends,
         ledger: int | None,
     ) -> None:
-        known = KnownKeys() if chosen.session_drain or chosen.on_retire else None
+        lifecycle = chosen.lifecycle
+        known = KnownKeys() if lifecycle.session_drain or lifecycle.on_retire else None
         os.environ["STICKYD_SLOT"] = str(slot)
-        keys.bind(slot, chosen.seed, known.made.append if known is not None else lambda key: None)
+        made = known.made.append if known is not None else lambda key: None
+        keys.bind(slot, chosen.routing.seed, made)
         app = load_app(self._reactor, chosen)
         # Without the control channel the master would wait for an answer.
         self.own.check()
-        self._retirement = RetireHook.load(chosen.on_retire, slot)
+        self._retirement = RetireHook.load(lifecycle.on_retire, slot)
         if told.get("only_load"):
             # Nobody is served, and so nobody's state is handed over.
             self._retirement = RetireHook(slot, None)
@@ -169,7 +171,7 @@ class WorkerLifecycle:
         if self.worker is None:
             self._stop()
         elif not self._finishing:
-            grace = self.worker.settings.graceful_timeout
+            grace = self.worker.settings.lifecycle.graceful_timeout
             self._finish(grace, [], "master gone").addBoth(lambda _: self._stop())
 
     def told_to_end(self) -> None:

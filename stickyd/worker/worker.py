@@ -73,8 +73,8 @@ class Worker:
         self.slot = slot
         self.app = app
         self.policy = policy or settings.policy()
-        self.limits = settings.limits
-        self.moves = settings.scope == "request"
+        self.limits = settings.limits.request
+        self.moves = settings.routing.scope == "request"
         self.known = known
         self.counters = WorkerCounters()
         self.tally = tally
@@ -85,17 +85,18 @@ class Worker:
         self.closing = False
         self.leaving = False
         self.access: AccessLog | None = None
-        if settings.access_log:
-            self.access = AccessLog(reactor, settings.access_log, settings.access_format)
+        if settings.log.access_file:
+            self.access = AccessLog(reactor, settings.log.access_file, settings.log.access_format)
         self.header_line = b""
         if settings.worker_header:
             self.header_line = f"{settings.worker_header}: {slot}\r\n".encode("ascii")
         self._worn_at = 0
-        if settings.max_requests:
-            self._worn_at = settings.max_requests + randint(0, settings.max_requests_jitter)
+        lifecycle = settings.lifecycle
+        if lifecycle.max_requests:
+            self._worn_at = lifecycle.max_requests + randint(0, lifecycle.max_requests_jitter)
         self.balance = self._balance(*seat) if seat is not None else None
         row = self.balance.row if self.balance is not None else None
-        self.ways = SlotSenders(reactor, slot, senders, settings.inbox_timeout, row, self.own)
+        self.ways = SlotSenders(reactor, slot, senders, settings.timeouts.inbox, row, self.own)
         self._intake = Adoption(self, inbox, row, ledger)
         self._on_misrouted = on_misrouted
         self._on_worn = on_worn
@@ -152,7 +153,7 @@ class Worker:
         self.own.keep("the board", board.descriptor)
         table = self.policy.table
         assert isinstance(table, SlotTable)
-        percent = self.settings.balance_factor
+        percent = self.settings.routing.balance_factor
         return LoadBalancer(table, percent, board, board.row(row), self.counters)
 
     def bounded(self, placement: Placement) -> Placement:
@@ -203,7 +204,7 @@ class Worker:
     def close_idle(self, count: int) -> None:
         """The daemon is full: end up to ``count`` kept connections, the longest idle first."""
         # By the time they were kept until: the deadline of one that idles.
-        settled = self.reactor.seconds() + self.settings.keep_alive - IDLE_LEAST
+        settled = self.reactor.seconds() + self.settings.timeouts.keep_alive - IDLE_LEAST
         idle = (c for c in self._channels if c.idle() and (c.deadline or settled) <= settled)
         for channel in heapq.nsmallest(count, idle, key=lambda c: c.deadline or 0.0):
             self.counters.eased += 1

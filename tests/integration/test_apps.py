@@ -10,7 +10,7 @@ import urllib.parse
 
 from stickyd.cli.options import Options
 from stickyd.ipc.control_channel import CannotLoad
-from stickyd.settings import Settings
+from stickyd.settings import AppSettings, Settings
 from stickyd.worker.apps.loader import WebApp, load_app
 from tests.support import shared
 from tests.support.daemon import ROOT, Daemon, Reader, request
@@ -50,15 +50,17 @@ class Choice(unittest.TestCase):
         options = Options()
         options.parseOptions(["--asgi", "a:b", "--factory", "--root-path", "/a/b"])
         settings = options.settings
-        self.assertEqual((settings.app, settings.factory), (("asgi", "a:b"), True))
-        self.assertEqual(settings.root_path, "/a/b")
+        self.assertEqual(
+            (settings.app.kind, settings.app.name, settings.app.factory), ("asgi", "a:b", True)
+        )
+        self.assertEqual(settings.app.root_path, "/a/b")
         options = Options()
         options.parseOptions(["--path", "."])
-        self.assertEqual(options.settings.app, ("path", os.getcwd()))
+        self.assertEqual(options.settings.app, AppSettings("path", os.getcwd()))
         options = Options()
         options.parseOptions([])
-        self.assertEqual((options.settings.app, options.settings.threads), (("demo", ""), 8))
-        self.assertEqual(options.settings.reload, ())
+        self.assertEqual(options.settings.app, AppSettings("demo", "", threads=8))
+        self.assertEqual(options.settings.app.reload, ())
 
     def test_what_is_watched(self) -> None:
         for arguments, watched in (
@@ -67,7 +69,7 @@ class Choice(unittest.TestCase):
         ):
             options = Options()
             options.parseOptions(arguments)
-            self.assertEqual(options.settings.reload, watched)
+            self.assertEqual(options.settings.app.reload, watched)
             self.assertEqual(Settings.from_json(options.settings.to_json()), options.settings)
 
 
@@ -104,11 +106,11 @@ class ResourceObjects(unittest.TestCase):
             "stickyd_alike_app:ALIKE",
             "stickyd_alike_app.make",
         ):
-            app = load_app(None, Settings(app=("class", name)))
+            app = load_app(None, Settings(app=AppSettings("class", name)))
             assert isinstance(app, WebApp)
             self.assertEqual(app.site.resource.data, b"alike")
         with self.assertRaises(CannotLoad) as caught:
-            load_app(None, Settings(app=("class", "stickyd_alike_app:NOTHING")))
+            load_app(None, Settings(app=AppSettings("class", "stickyd_alike_app:NOTHING")))
         self.assertIn("is not a twisted.web resource", str(caught.exception))
 
 

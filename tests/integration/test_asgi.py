@@ -14,7 +14,7 @@ import threading
 import unittest
 
 from stickyd.ipc.control_channel import CannotLoad
-from stickyd.settings import Settings
+from stickyd.settings import AppSettings, Settings
 from stickyd.worker.apps.asgi import AsgiApp
 from stickyd.worker.apps.loader import load_app
 from tests.support import shared
@@ -313,7 +313,7 @@ class CannotLoadApps(unittest.TestCase):
         self.addCleanup(sys.path.remove, str(ROOT / "tests" / "apps"))
 
     def check(self, name: str, says: str, factory: bool = False) -> None:
-        settings = Settings(app=("asgi", f"stickyd_asgi_apps{name}"), factory=factory)
+        settings = Settings(app=AppSettings("asgi", f"stickyd_asgi_apps{name}", factory=factory))
         with self.assertRaises(CannotLoad) as caught:
             app = load_app(None, settings)
             assert isinstance(app, AsgiApp)
@@ -336,7 +336,7 @@ class CannotLoadApps(unittest.TestCase):
     def test_an_app_of_another_kind(self) -> None:
         for kind, name in (("asgi", "stickyd_wsgi_apps:app"), ("wsgi", "stickyd_asgi_apps:app")):
             with self.assertRaises(CannotLoad) as caught:
-                load_app(None, Settings(app=(kind, name)))
+                load_app(None, Settings(app=AppSettings(kind, name)))
             self.assertIn("not callable as a", str(caught.exception))
 
     def test_no_such_app(self) -> None:
@@ -344,13 +344,15 @@ class CannotLoadApps(unittest.TestCase):
         self.check(".none.none", "none")
 
     def test_an_app_without_lifespan_is_served(self) -> None:
-        app = load_app(None, Settings(app=("asgi", "stickyd_asgi_apps:without_lifespan")))
+        app = load_app(
+            None, Settings(app=AppSettings("asgi", "stickyd_asgi_apps:without_lifespan"))
+        )
         assert isinstance(app, AsgiApp)
         asyncio.run(app.lifespan.startup())
         self.assertEqual(app.lifespan.state, {})
 
     def test_an_app_of_the_old_style(self) -> None:
-        app = load_app(None, Settings(app=("asgi", "stickyd_asgi_apps:Old")))
+        app = load_app(None, Settings(app=AppSettings("asgi", "stickyd_asgi_apps:Old")))
         assert isinstance(app, AsgiApp)
         sent = []
 

@@ -243,5 +243,5 @@ class WrongOptions(unittest.TestCase):
         for text, percent in (("0", 0), ("101", 101), ("10000", 10_000)):
             options = Options()
             options.parseOptions(["--hash-balance-factor", text])
-            self.assertEqual(options.settings.balance_factor, percent)
+            self.assertEqual(options.settings.routing.balance_factor, percent)
         options.parseOptions(["--hash-balance-factor", "0", "--hash", "sticky-session"])

@@ -209,7 +209,7 @@ class Answered(Stepped):
 
     def test_one_is_waited_for_when_an_idle_connection_is_closed(self) -> None:
         self.ask(100_000, last=False)
-        self.pass_time(self.settings.keep_alive + LINGER_SILENCE)
+        self.pass_time(self.settings.timeouts.keep_alive + LINGER_SILENCE)
         self.client.send(b"x")
         self.pass_time(LINGER_SILENCE)
         self.assertTrue(self.receive().endswith(b"\r\n\r\n" + b"b" * 100_000))
@@ -219,14 +219,14 @@ class Answered(Stepped):
     def test_an_idle_connection_whose_answer_has_arrived_is_closed_at_once(self) -> None:
         self.ask(10, last=False)
         self.receive()
-        self.pass_time(self.settings.keep_alive - 1)
+        self.pass_time(self.settings.timeouts.keep_alive - 1)
         self.assertEqual(self.left(), 1)
         self.pass_time(1.5)
         self.assertEqual(self.left(), 0)
 
     def test_one_that_is_not_taken_is_given_up(self) -> None:
         self.ask(100_000)
-        self.pass_time(self.settings.send_timeout)
+        self.pass_time(self.settings.timeouts.send)
         self.assertEqual(self.left(), 1)
         self.pass_time(2 * LINGER_SILENCE)
         self.assertEqual(self.left(), 0)
@@ -265,7 +265,7 @@ class Unsent(Stepped):
 
     def test_it_is_cut_when_nothing_is_taken(self) -> None:
         self.close_gracefully()
-        self.pass_time(self.settings.send_timeout + 1)
+        self.pass_time(self.settings.timeouts.send + 1)
         self.assertEqual(self.left(), 0)
         self.assertEqual(self.tally.over(), 1)
 

@@ -17,7 +17,7 @@ from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.exec_state import pack_slots, unpack_slots
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slots
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.apps.loader import WebApp
@@ -148,7 +148,7 @@ class InAWorker(Counting):
 
     def test_the_end_of_the_grace(self) -> None:
         self.reactor = SteppingReactor()
-        settings = Settings(workers=2, scope="request", balance_factor=150)
+        settings = Settings(workers=2, routing=RoutingSettings(scope="request", balance_factor=150))
         table = settings.policy().table
         client = next(
             c for c in map("10.0.0.{}".format, range(99)) if table.slot_of(c.encode()) == 2

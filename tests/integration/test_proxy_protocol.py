@@ -21,7 +21,7 @@ from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import ProxyRule
 from stickyd.net.timeouts import Sweeper
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings
 from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.integration.test_slow_clients import cpu_seconds
@@ -194,7 +194,7 @@ OPTIONS = (
     # Longer than a client here waits: what is cut is cut for another reason.
     *("--head-timeout", "300"),
 )
-TABLE = Settings(workers=WORKERS, seed=77).policy().table
+TABLE = Settings(workers=WORKERS, routing=RoutingSettings(seed=77)).policy().table
 PLAIN = b"GET /secure HTTP/1.1\r\nHost: test\r\n\r\n"
 LISTENER: End = ("203.0.113.1", 80)
 

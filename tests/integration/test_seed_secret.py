@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings
 from tests.integration.test_lifecycle import reload
 from tests.integration.test_upgrade import upgrade
 from tests.support.activation import Activated
@@ -37,7 +37,11 @@ class SeedFromTheEnvironment(unittest.TestCase):
         directory = tempfile.TemporaryDirectory(prefix="stickyd-test-")
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
-        self.slot = Settings(workers=2, seed=SEED).policy().table.slot_of(CLIENT.encode())
+        self.slot = (
+            Settings(workers=2, routing=RoutingSettings(seed=SEED))
+            .policy()
+            .table.slot_of(CLIENT.encode())
+        )
         # Or the seed would not show.
         assert self.slot == 1
         assert Settings(workers=2).policy().table.slot_of(CLIENT.encode()) == 2
@@ -115,5 +119,5 @@ class SeedFromTheEnvironment(unittest.TestCase):
 class SettingsText(unittest.TestCase):
     def test_the_seed_is_not_in_it(self) -> None:
         """Error pages and logs print local variables."""
-        self.assertNotIn(str(SEED), repr(Settings(seed=SEED)))
-        self.assertNotIn(str(SEED), repr(Settings(seed=SEED).policy()))
+        self.assertNotIn(str(SEED), repr(Settings(routing=RoutingSettings(seed=SEED))))
+        self.assertNotIn(str(SEED), repr(Settings(routing=RoutingSettings(seed=SEED)).policy()))

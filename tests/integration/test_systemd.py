@@ -228,7 +228,7 @@ class Alive(Installed):
 
 class Units(Installed):
     def test_times_fit_the_daemons_defaults(self) -> None:
-        unit, defaults = self.unit(), Settings()
+        unit, defaults = self.unit(), Settings().lifecycle
         stop = defaults.graceful_timeout + KILL_AFTER + STOP_MARGIN
         self.assertGreater(float(unit.one("TimeoutStopSec")), stop)
         self.assertGreater(float(unit.one("TimeoutStartSec")), defaults.start_timeout)

@@ -16,7 +16,7 @@ from twisted.web.websocket import WebSocketResource
 from zope.interface import implementer
 
 from stickyd.net.timeouts import SWEEP_EVERY
-from stickyd.settings import Settings
+from stickyd.settings import Limits, Settings, Timeouts
 from stickyd.worker.connection import upgraded
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.round_robin import RoundRobin
@@ -124,7 +124,7 @@ class Stream(Resource):
 
 
 class Upgraded(OneConnection):
-    settings = Settings(workers=1, send_timeout=TIMEOUT)
+    settings = Settings(workers=1, timeouts=Timeouts(send=TIMEOUT))
 
     def resource(self) -> Resource:
         root = Resource()
@@ -345,7 +345,7 @@ class SendDeadline(Upgraded):
 
 
 class Size(Upgraded):
-    settings = Settings(workers=1, ws_max_size=MOST)
+    settings = Settings(workers=1, limits=Limits(websocket_message=MOST))
 
     def closed(self) -> int | None:
         """The code of the Close frame that has come, if one has."""

@@ -9,7 +9,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from stickyd.ipc.fd_queue import make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Worker
@@ -32,7 +32,11 @@ class OneWorker(unittest.TestCase):
     """A worker of slot 1; the test is slot 2, and the master."""
 
     def setUp(self) -> None:
-        settings = Settings(workers=2, scope="request", keep_alive=KEEP_ALIVE)
+        settings = Settings(
+            workers=2,
+            routing=RoutingSettings(scope="request"),
+            timeouts=Timeouts(keep_alive=KEEP_ALIVE),
+        )
         self.reactor = SteppingReactor()
         self.ours, inbox = make_inbox()
         way, self.other = make_inbox()

@@ -65,14 +65,14 @@ class Frontend:
         balance = None
         if board is not None:
             assert isinstance(policy.table, SlotTable)
-            percent = settings.balance_factor
+            percent = settings.routing.balance_factor
             balance = LoadBalancer(policy.table, percent, board, board.row(0), self.counters)
         self.guardian: Guardian | None = None
         if ledger is not None:
-            patience = settings.keep_alive
+            patience = settings.timeouts.keep_alive
             self.guardian = Guardian(reactor, ledger, slots, places, self.counters, patience)
         self._dispatcher = Dispatcher(
-            policy, slots, self.counters, settings.inbox_timeout, balance, self.guardian
+            policy, slots, self.counters, settings.timeouts.inbox, balance, self.guardian
         )
         lingering = shed_under(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._admission = Admission(reactor, self._sweeper, self.counters, places, lingering, ease)
@@ -92,12 +92,12 @@ class Frontend:
                 index,
                 self._numbers,
                 self._dispatcher.dispatch,
-                settings.limits,
-                settings.head_timeout,
+                settings.limits.request,
+                settings.timeouts.head,
                 self._sweeper,
                 self.counters,
                 self._admission,
-                ProxyRule.build(settings.proxy_protocol, settings.proxy_allow_from),
+                ProxyRule.build(settings.routing.proxy_protocol, settings.routing.proxy_allow_from),
                 ends_with_us(port),
             )
             self._listeners.append(listener)

@@ -54,7 +54,7 @@ class HeartbeatMonitor:
                 worker.listen()
                 # Not what lies before its last heartbeat.
                 self._feel(slot, worker, min(passed, now - worker.heard))
-            failover = self._settings.slot_failover
+            failover = self._settings.lifecycle.slot_failover
             empty = slot.serving is None and slot.empty_since is not None and not slot.going
             if failover and empty and slot.number not in self._slots.out:
                 assert slot.empty_since is not None
@@ -62,8 +62,8 @@ class HeartbeatMonitor:
                     self._on_empty(slot)
 
     def _feel(self, slot: Slot, worker: WorkerProcess, passed: float) -> None:
-        settings = self._settings
-        limit = settings.timeout if worker.loaded.called else settings.start_timeout
+        times = self._settings.lifecycle
+        limit = times.heartbeat_timeout if worker.loaded.called else times.start_timeout
         worker.silent += passed
         if limit and worker.silent > limit and not worker.given_up:
             worker.given_up = True

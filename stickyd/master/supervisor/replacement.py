@@ -111,7 +111,7 @@ class Replacement:
             if worker is slot.draining and not worker.retiring:
                 self._end_drain_later(slot, worker, "reload")
             else:
-                worker.kill(after=self._settings.graceful_timeout + KILL_AFTER)
+                worker.kill(after=self._settings.lifecycle.graceful_timeout + KILL_AFTER)
 
     async def all_loaded(self, workers: list[WorkerProcess]) -> list[Failure]:
         """Wait for all of them; the failures."""
@@ -136,7 +136,7 @@ class Replacement:
                 # One generation drains at a time: the keys of this one have had their share.
                 self.retire(slot, slot.draining, reason)
             slot.leaving.append(old)
-            if self._settings.session_drain:
+            if self._settings.lifecycle.session_drain:
                 self._drain(slot, old, new, reason)
             else:
                 new.serve()
@@ -152,7 +152,7 @@ class Replacement:
         self._end_drain_later(slot, old, reason)
 
     def _end_drain_later(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
-        seconds = self._settings.session_drain
+        seconds = self._settings.lifecycle.session_drain
         over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)
         worker.ended.addCallback(lambda _: over.active() and over.cancel())
 
@@ -161,7 +161,7 @@ class Replacement:
         if worker.retiring:
             return
         worker.retiring = True
-        grace = self._settings.graceful_timeout
+        grace = self._settings.lifecycle.graceful_timeout
         to = self._slots.taking_part() if slot.going else [slot.number]
         worker.retire(grace, to, reason)
         worker.kill(after=grace + KILL_AFTER)
@@ -192,7 +192,7 @@ class Replacement:
             return True
         for slot, worker in pairs:
             if slot.coming is worker:
-                self.dismiss(worker, self._settings.graceful_timeout, reason)
+                self.dismiss(worker, self._settings.lifecycle.graceful_timeout, reason)
                 await worker.ended
         return False
 

@@ -61,7 +61,8 @@ class Scaling:
         await emptied
         for worker in slot.workers():
             if worker is slot.coming:
-                self._succession.dismiss(worker, self._settings.graceful_timeout, "one slot fewer")
+                grace = self._settings.lifecycle.graceful_timeout
+                self._succession.dismiss(worker, grace, "one slot fewer")
             else:
                 self._succession.retire(slot, worker, "one slot fewer")
         await defer.DeferredList([worker.ended for worker in slot.workers()])

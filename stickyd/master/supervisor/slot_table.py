@@ -67,5 +67,5 @@ class SlotTablePublisher:
     def place_anew(self, slot: Slot) -> None:
         """Give what waits in the slot's inbox to those that take part."""
         others = [self._slots[number] for number in self._slots.taking_part()]
-        patience = self._settings.inbox_timeout
+        patience = self._settings.timeouts.inbox
         place_anew(slot, others, patience, self._places, self._guardian, self._board)

@@ -21,11 +21,11 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     :raise OSError: if it cannot be started.
     """
     command = [sys.executable, "-m", "stickyd.worker", str(channel)]
-    if settings.app[0] == "asgi":
+    if settings.app.kind == "asgi":
         # Said here, since the worker needs its reactor before it can be told its settings.
         command.append(ASYNCIO)
     variables = apps_environment()
-    if settings.reload:
+    if settings.app.reload:
         # A cached module is told from its source by whole seconds and size only
         # (PEP 3147): too coarse for somebody who types.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"

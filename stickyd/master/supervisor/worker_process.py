@@ -126,7 +126,7 @@ class WorkerProcess:
         self._watch(pid, output)
         adopt_stream(self._reactor, ours, self._link)
         about = {
-            "settings": json.loads(settings.to_json()),
+            "settings": settings.to_json(),
             "version": version,
             "slots": slots,
             "row": self.row,

@@ -64,7 +64,7 @@ def load_app(reactor: Any, settings: Settings) -> App:
 
     :raise CannotLoad: with one line that says why.
     """
-    kind, name = settings.app
+    kind, name = settings.app.kind, settings.app.name
     if kind == "asgi":
         return _asgi(settings)
     if kind == "wsgi":
@@ -81,7 +81,7 @@ def load_app(reactor: Any, settings: Settings) -> App:
 
 def _site(resource: Any, settings: Settings, **how: Any) -> Site:
     site = KeyedSite(resource, **how)
-    site.displayTracebacks = settings.display_tracebacks
+    site.displayTracebacks = settings.app.display_tracebacks
     return site
 
 
@@ -110,16 +110,16 @@ def _as_resource(found: Any) -> Any:
 
 
 def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
-    name = settings.app[1]
+    name = settings.app.name
     found = load_named("wsgi", name)
     if not callable(found) or not _takes(found, 2):
         raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application")
     return WsgiResource(
         reactor,
         found,
-        settings.threads,
+        settings.app.threads,
         multiprocess=settings.workers > 1,
-        show_tracebacks=settings.display_tracebacks,
+        show_tracebacks=settings.app.display_tracebacks,
     )
 
 
@@ -132,15 +132,16 @@ def _asgi(settings: Settings) -> App:
             f"--asgi needs more packages: pip install 'stickyd[asgi]' ({one_line(error)})"
         ) from error
     uvicorn_log.set_up()
-    name = settings.app[1]
+    name = settings.app.name
     app = load_named("asgi", name)
     try:
-        if settings.factory:
+        if settings.app.factory:
             app = app()
         if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
-            hint = "" if settings.factory else " (if it makes one: --factory)"
+            hint = "" if settings.app.factory else " (if it makes one: --factory)"
             raise CannotLoad(f"--asgi {name} is not callable as an ASGI application{hint}")
-        return AsgiApp(app, settings.root_path, settings.display_tracebacks, settings.ws_max_size)
+        chosen, most = settings.app, settings.limits.websocket_message
+        return AsgiApp(app, chosen.root_path, chosen.display_tracebacks, most)
     except CannotLoad:
         raise
     except BaseException as error:

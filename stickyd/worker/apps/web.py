@@ -288,7 +288,7 @@ class WebExchange:
         channel = self._channel
         meter = None
         if any(b"websocket" in value.lower() for value in self._head.values(b"upgrade")):
-            meter = FrameMeter(channel.worker.settings.ws_max_size)
+            meter = FrameMeter(channel.worker.settings.limits.websocket_message)
             gather_linearly(protocol)
         upgraded = Upgraded(
             channel,

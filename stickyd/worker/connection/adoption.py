@@ -93,7 +93,7 @@ class Adoption:
         if len(self._kept) >= KEPT_MOST:
             self._kept.popitem(last=False)
         worker = self._worker
-        until = worker.reactor.seconds() + worker.settings.keep_alive
+        until = worker.reactor.seconds() + worker.settings.timeouts.keep_alive
         self._kept[channel.frame.connection] = channel, until
 
     def forget_old(self) -> None:

@@ -86,11 +86,11 @@ class Parting:
 
     def _paced(self, now: float, queued: int) -> float:
         """Until when the client must have taken more of what is written."""
-        settings = self._worker.settings
+        timeouts = self._worker.settings.timeouts
         if self._pace is None:
-            self._pace = MinimumRate(settings.min_rate)
+            self._pace = MinimumRate(timeouts.min_rate)
         taken = self._sent - queued
-        return self._pace.deadline(State.ANSWER, now, taken, settings.send_timeout)
+        return self._pace.deadline(State.ANSWER, now, taken, timeouts.send)
 
     def _say(self) -> None:
         try:

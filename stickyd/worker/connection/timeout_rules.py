@@ -19,7 +19,7 @@ few seconds would never be over; see `MinimumRate`.
 
 import enum
 
-from stickyd.settings import Settings
+from stickyd.settings import Timeouts
 from stickyd.worker.connection.next_step import State
 
 
@@ -34,7 +34,7 @@ class Overdue(enum.Enum):
 
 def patience(
     state: State,
-    settings: Settings,
+    timeouts: Timeouts,
     *,
     flushed: bool,
     begun_head: bool,
@@ -48,14 +48,14 @@ def patience(
     if state in (State.ROOM, State.OVER):
         return None
     if not flushed:
-        return settings.send_timeout
+        return timeouts.send
     if state is State.PINNED:
         return None
     if state is State.BODY:
-        return None if held else settings.body_timeout
+        return None if held else timeouts.body
     if state is State.ANSWER:
-        return settings.half_close_timeout if client_done else None
-    return settings.head_timeout if begun_head else settings.keep_alive
+        return timeouts.half_close if client_done else None
+    return timeouts.head if begun_head else timeouts.keep_alive
 
 
 def overdue(state: State, *, flushed: bool, begun_head: bool) -> Overdue:

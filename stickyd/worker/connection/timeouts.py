@@ -27,7 +27,7 @@ class Timed(Leaving):
         # Bytes of bodies.
         self._received = 0
         self._head_until: float | None = None
-        self._pace = MinimumRate(worker.settings.min_rate)
+        self._pace = MinimumRate(worker.settings.timeouts.min_rate)
 
     def _begun_head(self) -> bool:
         return bool(self._buffer) or self._came_with
@@ -44,12 +44,12 @@ class Timed(Leaving):
             # Idle: nothing would be lost with us. It has the most frequent line of `patience`.
             if self.transport.entry is not None:
                 self.transport.entry.settle()
-            self.deadline = self.worker.reactor.seconds() + self.worker.settings.keep_alive
+            self.deadline = self.worker.reactor.seconds() + self.worker.settings.timeouts.keep_alive
             self._pace.stop()
             return
         seconds = patience(
             self.state,
-            self.worker.settings,
+            self.worker.settings.timeouts,
             flushed=flushed,
             begun_head=self._begun_head(),
             client_done=self.client_done,

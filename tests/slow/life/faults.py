@@ -14,7 +14,7 @@ from twisted.web.server import Site
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Worker
@@ -25,7 +25,11 @@ from tests.slow.life.run import Arguments, Results
 MOVES = 100_000
 SLOTS = 4
 CLIENTS = 64
-SETTINGS = Settings(workers=SLOTS, scope="request", affinity="xff", inbox_timeout=60.0)
+SETTINGS = Settings(
+    workers=SLOTS,
+    routing=RoutingSettings(scope="request", affinity="xff"),
+    timeouts=Timeouts(inbox=60.0),
+)
 POLICY = SETTINGS.policy()
 LIMIT_SECONDS = 1800.0
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from stickyd.routing.policy import Policy
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings
 from tests.slow.life.load import Load
 from tests.slow.life.wrk import Wrk
 from tests.support.daemon import Daemon, wait_for
@@ -67,7 +67,7 @@ class Run:
         self.check = results.check
         self.say = results.say
         self.life = Path(daemon.directory.name)
-        self.settings = Settings(workers=workers, scope=scope)
+        self.settings = Settings(workers=workers, routing=RoutingSettings(scope=scope))
         self.started = time.monotonic()
         self._seen = 0
 

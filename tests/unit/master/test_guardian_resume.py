@@ -16,7 +16,7 @@ from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slots
-from stickyd.settings import Settings
+from stickyd.settings import Settings, Timeouts
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.worker_stats import ConnectionLimit
 
@@ -59,7 +59,7 @@ class Replaced(unittest.TestCase):
         self.resume(json.loads(json.dumps(packed)))
 
     def front(self, slots: Slots, places: ConnectionLimit, ledger: ConnectionTable) -> Frontend:
-        settings = Settings(workers=2, keep_alive=PATIENCE)
+        settings = Settings(workers=2, timeouts=Timeouts(keep_alive=PATIENCE))
         return Frontend(self.reactor, settings, slots, places, None, lambda count: None, ledger)
 
     def fill(self, slots: Slots) -> None:

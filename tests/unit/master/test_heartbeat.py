@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from stickyd.master.supervisor.heartbeat import HeartbeatMonitor
 from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
-from stickyd.settings import Settings
+from stickyd.settings import LifecycleSettings, Settings
 from stickyd.shm.worker_stats import WorkerStats
 
 
@@ -39,7 +39,12 @@ class Silence(unittest.TestCase):
         self.worker = slots[1].serving = Beating(self.clock)
         self.addCleanup(self.worker.tally.close)
         empty: list[Any] = []
-        self.pulse = HeartbeatMonitor(self.clock, Settings(timeout=2), slots, empty.append)
+        self.pulse = HeartbeatMonitor(
+            self.clock,
+            Settings(lifecycle=LifecycleSettings(heartbeat_timeout=2)),
+            slots,
+            empty.append,
+        )
         self.pulse.start()
         self.addCleanup(self.pulse.stop)
 

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from stickyd.net.timeouts import SWEEP_EVERY
-from stickyd.settings import Settings
+from stickyd.settings import Settings, Timeouts
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.timeout_rules import MinimumRate
 from tests.support.daemon import Daemon, request, wait_for
@@ -70,7 +70,7 @@ class Blob(Resource):
 class InAWorker(OneConnection):
     """A real channel over loopback TCP, in a time of its own."""
 
-    settings = Settings(workers=1, body_timeout=TIMEOUT, send_timeout=TIMEOUT, min_rate=RATE)
+    settings = Settings(workers=1, timeouts=Timeouts(body=TIMEOUT, send=TIMEOUT, min_rate=RATE))
 
     def resource(self) -> Resource:
         return Blob()

@@ -26,7 +26,7 @@ from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
-from stickyd.settings import Settings
+from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
@@ -40,7 +40,11 @@ from tests.support.stepping import SteppingReactor
 
 SLOTS = 3
 CROWD = 6
-SETTINGS = Settings(workers=SLOTS, scope="request", affinity="xff", inbox_timeout=1e9)
+SETTINGS = Settings(
+    workers=SLOTS,
+    routing=RoutingSettings(scope="request", affinity="xff"),
+    timeouts=Timeouts(inbox=1e9),
+)
 POLICY = SETTINGS.policy()
 # Two clients of each slot.
 CLIENTS = {
@@ -103,7 +107,7 @@ class Ownership(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.board = Scoreboard.create(SLOTS) if self.settings.balance_factor else None
+        self.board = Scoreboard.create(SLOTS) if self.settings.routing.balance_factor else None
         self.rows: dict[int, int] = {}
         self.reactors = {slot: SteppingReactor() for slot in range(SLOTS + 1)}
         self.inboxes = {}
@@ -491,7 +495,7 @@ class InKernel:
 class Counted(Ownership):
     """The same with a bound that no load reaches: nothing is displaced, everything is counted."""
 
-    settings = attrs.evolve(SETTINGS, balance_factor=10_000)
+    settings = attrs.evolve(SETTINGS, routing=attrs.evolve(SETTINGS.routing, balance_factor=10_000))
 
     def __init__(self) -> None:
         super().__init__()
