@@ -1,10 +1,9 @@
 """Checks of what command lines give, for every command. What is wrong is one line of ASCII."""
 
-import re
-
 from twisted.python import usage
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+from stickyd.http1.token import is_token
+
 _DAY = 86400
 
 
@@ -35,6 +34,6 @@ def seconds(option: str, text: str, most: int = _DAY, *, off: bool = False) -> f
 
 def token(option: str, text: str) -> str:
     """The name of a header field (RFC 9110, 5.6.2)."""
-    if not _TOKEN.fullmatch(text):
+    if not is_token(text):
         raise usage.UsageError(f"{option}: {text!a} is not a header name")
     return text

@@ -12,6 +12,7 @@ from stickyd.cli.validators import read_factor, read_seed
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head, read_head
 from stickyd.http1.limits import Limits
+from stickyd.net.address import canonical, without_port
 from stickyd.routing.affinity import AffinityError, Asked, parse_chain
 from stickyd.routing.client_address import true_client
 from stickyd.routing.policy import HASHES, Policy
@@ -22,8 +23,6 @@ from stickyd.routing.trusted_peers import (
     Missing,
     TrustedPeers,
     TrustError,
-    canonical,
-    without_port,
 )
 from stickyd.settings import RoutingSettings
 

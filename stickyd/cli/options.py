@@ -11,7 +11,6 @@ from stickyd.cli import app_options
 from stickyd.cli import validators as values
 from stickyd.cli.converters import seconds, token, whole
 from stickyd.cli.pidfile import remove_stale_once, somebody_answers
-from stickyd.core.native import CORE
 from stickyd.http1.access_log_format import FormatError, compiled
 from stickyd.http1.limits import Limits as RequestLimits
 from stickyd.http1.proxy_protocol import VERSIONS
@@ -149,6 +148,8 @@ class Options(usage.Options):
 
     def opt_version(self) -> None:
         """Print the version and exit."""
+        from stickyd.core.native import CORE
+
         print(f"stickyd {__version__} ({CORE})")
         raise SystemExit(0)
 

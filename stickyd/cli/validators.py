@@ -16,13 +16,13 @@ from twisted.python import usage
 
 from stickyd.cli.converters import whole
 from stickyd.cli.endpoint_hint import meant
+from stickyd.net.fd_budget import room_under
 from stickyd.net.listen_description import with_mode
 from stickyd.routing.bounded_loads import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.routing.trusted_peers import LOCAL_PEERS, TrustedPeers, TrustError
 from stickyd.settings import MOST_WORKERS
-from stickyd.shm.worker_stats import room_under
 
 # Twisted takes any number.
 _PORT = re.compile(r"tcp6?:(?:port=)?(-?\d+)(?::|$)")

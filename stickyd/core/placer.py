@@ -4,11 +4,12 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
 from stickyd.core.native import CORE, Native
+from stickyd.net.address import canonical
 from stickyd.routing.affinity import Source
 from stickyd.routing.policy import Policy
 from stickyd.routing.rendezvous import PERSON, SlotTable, hash_key
 from stickyd.routing.signed_keys import TAG_PERSON, secret_of
-from stickyd.routing.trusted_peers import TrustedPeers, canonical
+from stickyd.routing.trusted_peers import TrustedPeers
 
 if TYPE_CHECKING:
     from stickyd.core._native import Placer

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stickyd.http1.head_parser import Head
+from stickyd.http1.token import TCHAR
 
 COMBINED = '%(h)s - - %(t)s "%(r)s" %(s)s %(O)s "%(f)s" "%(a)s"'
 """The combined format of Apache httpd, but that the size counts the head too."""
@@ -29,7 +30,7 @@ ROUTED = COMBINED + " %(slot)s %(reason)s %(L)s"
 NAMED = {"combined": COMBINED, "routed": ROUTED}
 
 _ATOM = re.compile(r"%(?:\(([^()]*)\)s|(%))")
-_HEADER = re.compile(r"\{([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\}i")
+_HEADER = re.compile(r"\{([" + TCHAR + r"]+)\}i")
 _UNSAFE = re.compile(r'[^\x20-\x7e]|["\\]')
 
 

@@ -11,9 +11,10 @@ import attrs
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import CHUNKED
 from stickyd.http1.limits import Limits
+from stickyd.http1.token import TCHAR_BYTES
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[\x21-\x7e\x80-\xff\t ]*)?)")
-_TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+_TRAILER_LINE = re.compile(rb"[" + TCHAR_BYTES + rb"]+:[\t\x20-\x7e\x80-\xff]*")
 _SIZE_LINE_MOST = 1024
 _SIZE_LINE_TOO_LONG = Refusal(400, "chunk size line too long")
 _TRAILER_TOO_LONG = Refusal(431, "trailer too long")

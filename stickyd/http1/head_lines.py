@@ -5,12 +5,11 @@ from http import HTTPStatus
 
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.limits import Limits
+from stickyd.http1.token import TCHAR_BYTES, TOKEN
 
-TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
-TOKEN = re.compile(rb"[" + TCHAR + rb"]+")
 # Visible ASCII but "#": no form of a target has a fragment (RFC 9112, 3.2).
 TARGET = rb"([\x21\x22\x24-\x7e]+)"
-_REQUEST_LINE = re.compile(rb"([" + TCHAR + rb"]+) " + TARGET + rb" HTTP/([0-9])\.([0-9])")
+_REQUEST_LINE = re.compile(rb"([" + TCHAR_BYTES + rb"]+) " + TARGET + rb" HTTP/([0-9])\.([0-9])")
 ABSOLUTE_FORM = re.compile(rb"https?://([^/?@]+)((?:[/?].*)?)", re.IGNORECASE)
 HOST = re.compile(
     rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"

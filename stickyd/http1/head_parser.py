@@ -16,8 +16,6 @@ from stickyd.http1.head_lines import (
     ABSOLUTE_FORM,
     HOST,
     TARGET,
-    TCHAR,
-    TOKEN,
     Field,
     Lines,
     Refused,
@@ -29,13 +27,14 @@ from stickyd.http1.head_lines import (
     lowered,
 )
 from stickyd.http1.limits import Limits
+from stickyd.http1.token import TCHAR_BYTES, TOKEN
 
 CHUNKED = -1
 """The value of `Head.length` when the body is chunked."""
 
 _PLAIN_HEAD = re.compile(
-    rb"([" + TCHAR + rb"]+) " + TARGET + rb" HTTP/1\.([01])\r\n"
-    rb"((?:[" + TCHAR + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
+    rb"([" + TCHAR_BYTES + rb"]+) " + TARGET + rb" HTTP/1\.([01])\r\n"
+    rb"((?:[" + TCHAR_BYTES + rb"]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n"
 )
 _FRAMING = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"cookie"}

@@ -11,8 +11,7 @@ from socket import AF_INET, AF_INET6, inet_ntop
 
 import attrs
 
-from stickyd.ipc.frame import Address
-from stickyd.routing.trusted_peers import canonical
+from stickyd.net.address import Address, canonical
 
 VERSIONS = {"v1": frozenset({1}), "v2": frozenset({2}), "auto": frozenset({1, 2})}
 """The versions that each choice of the command line admits."""

@@ -8,8 +8,9 @@ server's: Content-Length where there is no content, Transfer-Encoding to a clien
 import re
 from collections.abc import Iterable, Sequence
 
-from stickyd.http1.head_lines import TCHAR, TOKEN
 from stickyd.http1.head_parser import Head
+from stickyd.http1.memo import Memo
+from stickyd.http1.token import TCHAR_BYTES, TOKEN
 
 Fields = Iterable[tuple[bytes, Sequence[bytes]]]
 """Names, each with the values of its lines."""
@@ -34,13 +35,13 @@ _OURS = {
     b"upgrade": _UPGRADE,
 }
 
-# What has been judged: apps say the same again and again. Cleared when full.
-_kinds: dict[bytes, int] = {}
-_lines: dict[tuple[bytes, bytes], bytes] = {}
-_status_lines: dict[tuple[bytes, bytes, bytes], bytes] = {}
-_plain_heads: set[bytes] = set()
 _REMEMBERED_MOST = 1024
 _REMEMBERED_LONGEST = 128
+# What has been judged: apps say the same again and again.
+_kinds: Memo[bytes, int] = Memo(_REMEMBERED_MOST)
+_lines: Memo[tuple[bytes, bytes], bytes] = Memo(_REMEMBERED_MOST)
+_status_lines: Memo[tuple[bytes, bytes, bytes], bytes] = Memo(_REMEMBERED_MOST)
+_plain_heads: Memo[bytes, None] = Memo(_REMEMBERED_MOST)
 _PLAIN_LONGEST = 512
 
 
@@ -150,9 +151,7 @@ def _line(name: bytes, value: bytes, kind: int) -> bytes:
         raise BadResponse(f"control character in the value of {name!r}")
     line = b"%b: %b\r\n" % (name, value)
     if len(line) <= _REMEMBERED_LONGEST and kind == _PLAIN:
-        if len(_lines) >= _REMEMBERED_MOST:
-            _lines.clear()
-        _lines[name, value] = line
+        _lines.remember((name, value), line)
     return line
 
 
@@ -161,9 +160,7 @@ def _kind(name: bytes) -> int:
         raise BadResponse(f"{name!r} is not the name of a field")
     kind = _OURS.get(name.lower(), _PLAIN)
     if len(name) <= _REMEMBERED_LONGEST:
-        if len(_kinds) >= _REMEMBERED_MOST:
-            _kinds.clear()
-        _kinds[name] = kind
+        _kinds.remember(name, kind)
     return kind
 
 
@@ -175,9 +172,7 @@ def _status_line(version: bytes, code: bytes, reason: bytes) -> bytes:
         raise BadResponse(f"{reason!r} is not a reason phrase")
     line = b"%b %b %b\r\n" % (version, code, reason)
     if len(line) <= _REMEMBERED_LONGEST:
-        if len(_status_lines) >= _REMEMBERED_MOST:
-            _status_lines.clear()
-        _status_lines[version, code, reason] = line
+        _status_lines.remember((version, code, reason), line)
     return line
 
 
@@ -194,7 +189,7 @@ def _length(value: bytes) -> int:
 
 # ---- heads that are written already
 
-_LINE = rb"(?!(?i:content-length|transfer-encoding):)[" + TCHAR + rb"]+: " + _TEXT + rb"\r\n"
+_LINE = rb"(?!(?i:content-length|transfer-encoding):)[" + TCHAR_BYTES + rb"]+: " + _TEXT + rb"\r\n"
 _PLAIN_HEAD = re.compile(
     rb"HTTP/1\.1 (?!204|205|304)[2-5][0-9][0-9] " + _TEXT + rb"\r\n(?:" + _LINE + rb")*"
     rb"(?:content-length: [0-9]{1,18}|transfer-encoding: chunked)\r\n(?:" + _LINE + rb")*\r\n"
@@ -226,7 +221,5 @@ def _is_plain(head: bytes) -> bool:
     if _PLAIN_HEAD.fullmatch(head) is None:
         return False
     if len(head) <= _PLAIN_LONGEST:
-        if len(_plain_heads) >= _REMEMBERED_MOST:
-            _plain_heads.clear()
-        _plain_heads.add(head)
+        _plain_heads[head] = None
     return True

@@ -17,6 +17,8 @@ import struct
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
+from stickyd.net.address import Address
+
 VERSION = 2
 _FIXED = struct.Struct("!BBHQIIIHBB")
 _ID = struct.Struct("!Q")
@@ -25,9 +27,6 @@ _ID_AT, _LEFT_AT, _ENTRY_AT = 4, 16, 20
 _V4 = struct.Struct("!4sH4sH")
 _V6 = struct.Struct("!16sH16sH")
 _NO_ADDRESS = 0
-
-Address = tuple[str, int]
-"""Canonical host text and port."""
 
 
 class Kind(enum.IntEnum):

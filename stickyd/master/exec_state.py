@@ -11,12 +11,12 @@ import socket
 from base64 import b64decode, b64encode
 from typing import Any
 
-from stickyd.ipc.frame import Address
 from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import PendingProxyHeader
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
+from stickyd.net.address import Address
 from stickyd.net.lingering_close import LingeringClose
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import WorkerStats

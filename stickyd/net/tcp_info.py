@@ -1,40 +1,57 @@
-"""What the kernel knows of a connection that nobody reads."""
+"""The state of a TCP connection, as the kernel reports it."""
 
 import fcntl
 import socket
 import struct
 import termios
-
-from stickyd.master.supervisor.orphan_policy import UNKNOWN, TcpInfo
+from typing import NamedTuple
 
 _INT = struct.Struct("i")
 _RECEIVED = struct.Struct("=Q")
 _RECEIVED_AT = 128
 """Where ``tcpi_bytes_received`` stands in struct tcp_info (linux/tcp.h); its layout is fixed."""
 _INFO_SIZE = _RECEIVED_AT + _RECEIVED.size
-_LOOKS = 5
+_ATTEMPTS = 5
+
+
+class TcpInfo(NamedTuple):
+    """State and byte counts of a TCP connection (tcp(7), TCP_INFO).
+
+    :ivar state: as in ``tcpi_state``.
+    :ivar received: bytes the client has sent and we have acknowledged
+        (``tcpi_bytes_received``); the client's FIN counts as one.
+    :ivar unread: bytes of these still in the receive buffer (FIONREAD).
+    """
+
+    state: int
+    received: int
+    unread: int
+
+
+UNKNOWN = TcpInfo(0, 0, 0)
+"""The state of a connection that the kernel does not tell."""
 
 
 def read_tcp_info(descriptor: int) -> TcpInfo | None:
-    """What the kernel knows of a connection that nobody reads; None if it is no TCP."""
+    """State and counts of a connection that no process reads; None for a Unix socket."""
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError:
         return UNKNOWN
     try:
-        return _ask(sock)
+        return _read(sock)
     finally:
         sock.detach()
 
 
-def _ask(sock: socket.socket) -> TcpInfo | None:
+def _read(sock: socket.socket) -> TcpInfo | None:
     if sock.family == socket.AF_UNIX:
         return None
     try:
         state, received = _tcp_info(sock)
-        for _ in range(_LOOKS):
+        for _ in range(_ATTEMPTS):
             queued = fcntl.ioctl(sock, termios.FIONREAD, bytes(_INT.size))
-            # What came between the two looks would seem to have been read.
+            # Bytes that arrive between the two calls would be counted as read.
             before, (state, received) = received, _tcp_info(sock)
             if received == before:
                 return TcpInfo(state, received, _INT.unpack(queued)[0])

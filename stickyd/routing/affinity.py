@@ -7,6 +7,7 @@ from typing import NamedTuple
 import attrs
 
 from stickyd.http1.head_parser import Head
+from stickyd.http1.token import is_token
 from stickyd.routing.client_address import client_by_forwarded, client_by_xff
 from stickyd.routing.extractors import cookie, header, sockjs_session, url_param
 from stickyd.routing.rendezvous import Table
@@ -108,7 +109,6 @@ def _socketio(asked: Asked) -> Key | Missing:
     return Key("socketio", sid, slot)
 
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _MEMBER = re.compile(r"([^()]*)\(([^()]*)\)")
 _PLAIN: dict[str, Source] = {
     "xff": Source("xff", _xff, "xff"),
@@ -136,7 +136,7 @@ def _named(text: str, kind: str, name: str) -> Source:
         raise AffinityError(f"unknown source {text!r} (known: {_KNOWN})")
     if not name:
         raise AffinityError(f"empty name in {text!r}")
-    if kind != "url_param" and not _TOKEN.fullmatch(name):
+    if kind != "url_param" and not is_token(name):
         raise AffinityError(f"{name!r} in {text!r} is no name of a header or cookie")
     if kind == "url_param" and not name.isprintable():
         raise AffinityError(f"{name!r} in {text!r} is no name of a URL parameter")

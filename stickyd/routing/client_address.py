@@ -7,11 +7,12 @@ remembered with the trusted peers, so that the second to ask has it for nothing.
 from collections.abc import Callable
 
 from stickyd.http1.head_parser import Head
+from stickyd.http1.memo import Memo
 from stickyd.routing.forwarded_header import client_of_forwarded
 from stickyd.routing.trusted_peers import UNIX, Missing, TrustedPeers, client_of_xff
 
-_LINE_REMEMBERED = 128
-_LINES_REMEMBERED = 4096
+LINE_REMEMBERED = 128
+"""Bytes of the longest header line that memos store."""
 
 Read = Callable[[list[bytes], TrustedPeers], str | Missing]
 
@@ -23,16 +24,14 @@ _NO_FORWARDED = Missing("no Forwarded")
 
 
 def _remembered(
-    memo: dict[bytes, str | Missing], read: Read, values: list[bytes], trusted: TrustedPeers
+    memo: Memo[bytes, str | Missing], read: Read, values: list[bytes], trusted: TrustedPeers
 ) -> str | Missing:
     line = values[0]
     found = memo.get(line)
     if found is None or len(values) > 1:
         found = read(values, trusted)
-        if len(values) == 1 and len(line) <= _LINE_REMEMBERED:
-            if len(memo) >= _LINES_REMEMBERED:
-                memo.clear()
-            memo[line] = found
+        if len(values) == 1 and len(line) <= LINE_REMEMBERED:
+            memo.remember(line, found)
     return found
 
 

@@ -9,11 +9,12 @@ nor hide in one what was appended behind it.
 import re
 from collections.abc import Iterator
 
+from stickyd.http1.token import TCHAR
 from stickyd.routing.trusted_peers import Missing, TrustedPeers, walk
 
 # Backwards, so in the patterns too: value, "=", name. A quote that is followed
 # by a backslash here is an escaped one (RFC 9110, 5.6.4).
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TOKEN = f"[{TCHAR}]++"
 _PAIR = re.compile(rf'(?:"((?:[^"]|"\\)*+)"|({_TOKEN}))=({_TOKEN})')
 _UNNAMED = rf'(?:(?:"(?:[^"]|"\\)*+"|{_TOKEN})={_TOKEN})?+'
 _ELEMENT = re.compile(rf"[ \t,]*+({_UNNAMED}(?:;{_UNNAMED})*+)[ \t]*+(?:,|\Z)")

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import attrs
 
 from stickyd.http1.head_parser import Head
+from stickyd.http1.memo import Memo
 from stickyd.routing.affinity import Asked, Key, Source, find_key, parse_chain
+from stickyd.routing.client_address import LINE_REMEMBERED
 from stickyd.routing.rendezvous import SlotTable, StickySessionTable, Table
 from stickyd.routing.trusted_peers import Missing, TrustedPeers, client_of_xff
 
-_LINE_REMEMBERED = 128
 _LINES_REMEMBERED = 16384
 
 HASHES: dict[str, type[SlotTable] | type[StickySessionTable]] = {
@@ -44,8 +45,8 @@ class Policy:
     forwarded_first: bool = attrs.field(init=False)
     """Whether the chain says that Forwarded is what the proxies write (`client.true_client`)."""
 
-    _remembered: dict[bytes, Placement] = attrs.field(
-        init=False, factory=dict, eq=False, repr=False
+    _remembered: Memo[bytes, Placement] = attrs.field(
+        init=False, factory=lambda: Memo(_LINES_REMEMBERED), eq=False, repr=False
     )
     """Placements by the line of X-Forwarded-For, where that alone decides."""
 
@@ -81,16 +82,14 @@ class Policy:
         if not self._by_xff:
             return self._place(head, peer)
         lines = head.values(b"x-forwarded-for")
-        if len(lines) != 1 or len(lines[0]) > _LINE_REMEMBERED or peer not in self.trusted:
+        if len(lines) != 1 or len(lines[0]) > LINE_REMEMBERED or peer not in self.trusted:
             return self._place(head, peer)
         found = self._remembered.get(lines[0])
         if found is None:
             client = client_of_xff(lines, self.trusted)
             if isinstance(client, Missing):
                 return self._place(head, peer)
-            if len(self._remembered) >= _LINES_REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[lines[0]] = self._hashed(Key("xff", client))
+            found = self._remembered.remember(lines[0], self._hashed(Key("xff", client)))
         return found
 
     def _place(self, head: Head, peer: str | None) -> Placement:

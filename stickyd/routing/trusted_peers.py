@@ -5,12 +5,13 @@ lists of forwarders of which only the last ones are known.
 """
 
 import ipaddress
-import re
 from collections.abc import Iterable
-from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
 
 import attrs
+
+from stickyd.http1.memo import Memo
+from stickyd.net.address import V4_MAPPED, canonical, without_port
 
 LOCAL_PEERS = "127.0.0.1,::1,unix"
 """The peers that are trusted if nobody says otherwise: those on this machine."""
@@ -19,32 +20,7 @@ UNIX = "unix"
 """The member of a list that stands for peers on Unix sockets, which have no address."""
 
 _PEERS_REMEMBERED = 4096
-_V4_MAPPED = bytes(10) + b"\xff\xff"
-_WITH_PORT = re.compile(r"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
-
-
-@lru_cache(maxsize=8192)
-def canonical(text: str) -> str | None:
-    """The one text of an IP address, or None if ``text`` is none.
-
-    IPv4 as dotted quad, IPv6 in lower case and compressed (RFC 5952), an
-    IPv4-mapped IPv6 address as the IPv4 address it stands for.
-    """
-    try:
-        if ":" not in text:
-            return inet_ntop(AF_INET, inet_pton(AF_INET, text))
-        packed = inet_pton(AF_INET6, text)
-    except (OSError, ValueError):
-        return None
-    if packed.startswith(_V4_MAPPED):
-        return inet_ntop(AF_INET, packed[12:])
-    return inet_ntop(AF_INET6, packed)
-
-
-def without_port(text: str) -> str:
-    """``[v6]:port``, ``[v6]`` and ``v4:port`` without brackets and port; other text as it is."""
-    match = _WITH_PORT.fullmatch(text) if ":" in text else None
-    return (match[1] or match[2]) if match else text
+_LINES_REMEMBERED = 4096
 
 
 class TrustError(ValueError):
@@ -58,7 +34,7 @@ def _unmapped(network: Network) -> Network:
     """A network of IPv4-mapped addresses as the IPv4 network it stands for."""
     if network.version == 6 and network.prefixlen >= 96:
         packed = network.network_address.packed
-        if packed.startswith(_V4_MAPPED):
+        if packed.startswith(V4_MAPPED):
             return ipaddress.IPv4Network((packed[12:], network.prefixlen - 96))
     return network
 
@@ -75,12 +51,18 @@ class TrustedPeers:
     unix: bool
     hosts: frozenset[str]
     networks: tuple[Network, ...]
-    _memo: dict[str, bool] = attrs.field(init=False, factory=dict, eq=False, repr=False)
+    _memo: Memo[str, bool] = attrs.field(
+        init=False, factory=lambda: Memo(_PEERS_REMEMBERED), eq=False, repr=False
+    )
     # The networks as numbers: bytes of an address, mask, and what is left under it.
     _masks: tuple[tuple[int, int, int], ...] = attrs.field(init=False, eq=False, repr=False)
     # For `stickyd.routing.client_address`: the client of a header line that was read before.
-    by_xff: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
-    by_forwarded: "dict[bytes, str | Missing]" = attrs.field(factory=dict, eq=False, repr=False)
+    by_xff: "Memo[bytes, str | Missing]" = attrs.field(
+        factory=lambda: Memo(_LINES_REMEMBERED), eq=False, repr=False
+    )
+    by_forwarded: "Memo[bytes, str | Missing]" = attrs.field(
+        factory=lambda: Memo(_LINES_REMEMBERED), eq=False, repr=False
+    )
 
     @_masks.default
     def _(self) -> tuple[tuple[int, int, int], ...]:
@@ -119,11 +101,7 @@ class TrustedPeers:
         if not self._masks:
             return False
         known = self._memo.get(host)
-        if known is None:
-            if len(self._memo) >= _PEERS_REMEMBERED:
-                self._memo.clear()
-            known = self._memo[host] = self._in_a_network(host)
-        return known
+        return self._memo.remember(host, self._in_a_network(host)) if known is None else known
 
     def _in_a_network(self, host: str) -> bool:
         packed = inet_pton(AF_INET6 if ":" in host else AF_INET, host)

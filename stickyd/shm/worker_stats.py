@@ -15,24 +15,6 @@ from collections.abc import Callable
 _CAME, _MOVED, _ENDED, _BEAT = range(4)
 _SIZE = 4 * 8
 
-SHED_MOST = 128
-"""Connections that may linger over a refusal, beside those that have a place."""
-
-
-def room_under(limit: int, workers: int) -> int:
-    """Connections that fit under ``limit``, the RLIMIT_NOFILE of master and workers.
-
-    An eighth is left to what the app opens and to connections that are being
-    refused, 8 descriptors to each worker (inbox, control channel, output),
-    and 32 to the rest.
-    """
-    return limit - limit // 8 - 8 * workers - 32
-
-
-def shed_under(limit: int) -> int:
-    """Connections that may linger over a refusal: half of what `room_under` leaves."""
-    return max(0, min(SHED_MOST, limit // 16))
-
 
 class WorkerStats:
     """What one worker notes: connections that came, moved on and ended, and that it lives.

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from stickyd import keys
 from stickyd.http1.head_parser import Head, read_head
 from stickyd.http1.limits import Limits
+from stickyd.net.address import canonical
 from stickyd.routing.affinity import AffinityError, Asked, Key, find_key, parse_chain
 from stickyd.routing.extractors import cookie, header, sockjs_session, url_param
 from stickyd.routing.forwarded_header import client_of_forwarded
 from stickyd.routing.policy import Policy
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.routing.signed_keys import LENGTH, make, secret_of, slot_in
-from stickyd.routing.trusted_peers import Missing, TrustedPeers, canonical, walk
+from stickyd.routing.trusted_peers import Missing, TrustedPeers, walk
 from tests.support.daemon import Daemon, Reader, Response, wait_for
 
 OFTEN = settings(max_examples=80, deadline=None, derandomize=True)

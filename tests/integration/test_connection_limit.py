@@ -16,7 +16,8 @@ from typing import Any
 from unittest import mock
 
 from stickyd.cli.options import Options
-from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats, room_under, shed_under
+from stickyd.net.fd_budget import room_under, shed_under
+from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.worker import IDLE_LEAST
 from tests.integration.test_slow_clients import cpu_seconds
 from tests.support.daemon import Daemon, Reader, Response, request, wait_for

@@ -25,6 +25,7 @@ from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import PendingProxyHeader, ProxyRule
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot, Slots
+from stickyd.net.fd_budget import shed_under
 from stickyd.net.lingering_close import LingeringClose
 from stickyd.net.timeouts import Sweeper
 from stickyd.routing.rendezvous import SlotTable
@@ -32,7 +33,7 @@ from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.load_balancer import LoadBalancer
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit, shed_under
+from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 
 

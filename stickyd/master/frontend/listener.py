@@ -10,12 +10,11 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from stickyd.http1.limits import Limits
-from stickyd.ipc.frame import Address
 from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.pending import Dispatch, PendingConnection, PendingHead, Reception
 from stickyd.master.frontend.proxy_pending import PendingProxyHeader, ProxyRule
+from stickyd.net.address import Address, canonical
 from stickyd.net.timeouts import Sweeper
-from stickyd.routing.trusted_peers import canonical
 from stickyd.stats import MasterCounters
 
 ACCEPTS_A_TURN = 64

@@ -8,11 +8,10 @@ from stickyd.core.head_reader import read_head
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.http1.limits import Limits
-from stickyd.ipc.frame import Address
 from stickyd.master.frontend.admission import Admission
+from stickyd.net.address import Address, canonical
 from stickyd.net.lingering_close import LingeringClose
 from stickyd.net.timeouts import Sweeper
-from stickyd.routing.trusted_peers import canonical
 from stickyd.stats import MasterCounters
 
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT

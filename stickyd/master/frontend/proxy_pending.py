@@ -11,8 +11,8 @@ import attrs
 from twisted.logger import Logger
 
 from stickyd.http1.proxy_protocol import HEADER_MOST, VERSIONS, ProxyRefused, read_proxy
-from stickyd.ipc.frame import Address
 from stickyd.master.frontend.pending import PEEK, PendingConnection, PendingHead, Reception
+from stickyd.net.address import Address
 from stickyd.routing.trusted_peers import TrustedPeers
 
 REFUSED = "proxy"

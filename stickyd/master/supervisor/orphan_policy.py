@@ -18,8 +18,8 @@ confirms what the note says; a Unix socket has none, and the note must do.
 """
 
 import enum
-from typing import NamedTuple
 
+from stickyd.net.tcp_info import TcpInfo
 from stickyd.shm.connection_table import BUSY, FREE, IDLE, TAKEN
 
 ESTABLISHED, CLOSE_WAIT = 1, 8
@@ -32,24 +32,6 @@ class OrphanAction(enum.Enum):
     RETURN = "put it into an inbox: the next request is another worker's"
     RELEASE = "end it: what the client is waiting for will not come"
     LEAVE = "it is in an inbox, or on its way there"
-
-
-class TcpInfo(NamedTuple):
-    """What the kernel knows of a TCP connection.
-
-    :ivar state: as in ``tcpi_state``.
-    :ivar received: bytes the client has sent and we have acknowledged
-        (``tcpi_bytes_received``); the client's FIN counts as one.
-    :ivar unread: bytes of these that nobody has read (FIONREAD).
-    """
-
-    state: int
-    received: int
-    unread: int
-
-
-UNKNOWN = TcpInfo(0, 0, 0)
-"""The kernel cannot be asked."""
 
 
 def verdict(state: int, taken: int, kernel: TcpInfo | None) -> OrphanAction:

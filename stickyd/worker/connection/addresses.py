@@ -5,7 +5,8 @@ from typing import Any
 
 from twisted.internet import address
 
-from stickyd.ipc.frame import Address, Frame
+from stickyd.ipc.frame import Frame
+from stickyd.net.address import Address
 
 
 def as_twisted(end: Address | None) -> Any:

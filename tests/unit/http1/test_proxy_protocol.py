@@ -20,7 +20,7 @@ from stickyd.http1.proxy_protocol import (
     ProxyRefused,
     read_proxy,
 )
-from stickyd.routing.trusted_peers import canonical
+from stickyd.net.address import canonical
 from stickyd.settings import Settings
 from tests.support.extent import examples
 

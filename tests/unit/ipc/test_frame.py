@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from stickyd.ipc.frame import (
     VERSION,
-    Address,
     Frame,
     FrameError,
     Kind,
@@ -17,7 +16,7 @@ from stickyd.ipc.frame import (
     decode,
     entry_of,
 )
-from stickyd.routing.trusted_peers import canonical
+from stickyd.net.address import Address, canonical
 from tests.support.extent import examples
 
 OFTEN = settings(max_examples=examples(200), deadline=None, derandomize=True)

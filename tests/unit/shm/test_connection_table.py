@@ -21,12 +21,10 @@ from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.orphan_policy import (
     CLOSE_WAIT,
     ESTABLISHED,
-    UNKNOWN,
     OrphanAction,
-    TcpInfo,
     verdict,
 )
-from stickyd.net.tcp_info import read_tcp_info
+from stickyd.net.tcp_info import UNKNOWN, TcpInfo, read_tcp_info
 from stickyd.shm.connection_table import (
     BUSY,
     FLYING,
