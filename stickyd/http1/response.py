@@ -221,5 +221,5 @@ def _is_plain(head: bytes) -> bool:
     if _PLAIN_HEAD.fullmatch(head) is None:
         return False
     if len(head) <= _PLAIN_LONGEST:
-        _plain_heads[head] = None
+        _plain_heads.remember(head, None)
     return True
