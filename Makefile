@@ -1,5 +1,10 @@
 # make run    the demo on port 3000, seed 1, two workers
 # make test   everything that must hold before a commit
+# make lint         ruff, mypy, and actionlint where it is installed
+# make coverage     the suite, measured: master and workers too
+# make docs         the site, into build/docs
+# make sdist        dist/*.tar.gz alone
+# make dist         sdist and wheel, checked, installed into empty environments and run there
 # make check-slow   what takes minutes, or real nginx, HAProxy, Redis, Node, Chromium
 # make install      into PREFIX (/usr/local), with systemd units; DESTDIR is respected
 # make uninstall    all of that but the configuration
@@ -13,6 +18,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 JOBS ?= 3
 SLOW_STAMP := $(VENV)/installed-slow
+DOCS_STAMP := $(VENV)/installed-docs
+DIST_STAMP := $(VENV)/installed-dist
 # The compiled core is built where a C compiler is; CORE=0 builds none and runs without it.
 CORE := $(if $(filter 0,$(STICKYD_NATIVE)),0,1)
 ifeq ($(CORE),0)
@@ -20,13 +27,6 @@ export STICKYD_NATIVE := 0
 endif
 HAS_COMPILER = command -v $(CC) >/dev/null && \
   [ -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
-# Rooms that decide and do no I/O.
-PURE := stickyd/http1 stickyd/routing stickyd/core stickyd/ipc/frame.py $(addprefix stickyd/logs/,buffer.py levels.py) \
-  $(addprefix stickyd/worker/connection/,next_step.py timeout_rules.py) \
-  stickyd/master/supervisor/orphan_policy.py stickyd/master/file_changes.py \
-  $(addprefix stickyd/cli/verify/,response.py statistics.py verdict.py scenarios.py report.py errors.py)
-
-
 PREFIX ?= /usr/local
 LIBDIR := $(PREFIX)/lib/stickyd
 UNITDIR ?= /lib/systemd/system
@@ -35,6 +35,7 @@ TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
 .PHONY: run test core sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
+.PHONY: coverage docs sdist dist
 .PHONY: install install-units check-python uninstall
 
 run: core
@@ -76,7 +77,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict $(PURE)
+	PATH="$(CURDIR)/$(BIN):$$PATH"; ! command -v actionlint >/dev/null || actionlint
 
 # Daemons start, and tests wait for them: more of them at a time than there are cores.
 unit: core
@@ -85,6 +86,31 @@ unit: core
 # pytest-twisted runs the reactor itself, so its tests have a process of their own.
 pytest-twisted: core
 	$(BIN)/python -m pytest -q tests/pytest_twisted
+
+# Processes that the tests start are measured as well (patch, in pyproject.toml), all but those that
+# are killed. Slower than `make test` by half.
+coverage: core
+	rm -rf build/coverage; mkdir -p build/coverage
+	$(BIN)/coverage run -m pytest -p no:twisted -q -n $(JOBS) --dist worksteal tests \
+	  --ignore tests/pytest_twisted; status=$$?; \
+	  $(BIN)/coverage combine -q && $(BIN)/coverage html -q && $(BIN)/coverage report --skip-covered && exit $$status
+
+docs: $(DOCS_STAMP)
+	rm -rf build/docs docs/reference
+	STICKYD_NATIVE=0 $(BIN)/sphinx-build -q -c docs -b html -W --keep-going . build/docs
+	@echo "build/docs/docs/index.html"
+
+sdist: $(DIST_STAMP)
+	rm -rf dist
+	$(BIN)/python -m build -q --sdist
+	$(BIN)/twine check --strict dist/*
+
+# The wheel is made from the sdist; its core is compiled, its platform tag what auditwheel finds.
+dist: sdist
+	$(BIN)/python -m build -q --wheel --outdir build/wheel-linux .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel -q repair --wheel-dir dist build/wheel-linux/*.whl
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m tests.slow.dist_check dist/*
 
 trial: core
 	$(BIN)/python -W error -m twisted.trial tests
@@ -184,5 +210,15 @@ $(SLOW_STAMP): $(STAMP)
 	  --config-settings editable_mode=compat -e '.[slow]'
 	touch $@
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --config-settings editable_mode=compat -e '.[docs]'
+	touch $@
+
+$(DIST_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --config-settings editable_mode=compat -e '.[dist]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info stickyd/core/*.so twisted/plugins/dropin.cache benchmarks/.peers benchmarks/.results
+	rm -rf $(VENV) build dist *.egg-info docs/reference stickyd/core/*.so twisted/plugins/dropin.cache benchmarks/.peers benchmarks/.results

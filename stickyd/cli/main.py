@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from twisted.python import usage
 from twisted.python.util import gidFromString, switchUID, uidFromString
 
+from stickyd import __version__
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.options import Options
 from stickyd.settings import Settings
@@ -105,7 +106,7 @@ def _explain(arguments: Sequence[str]) -> int:
 
 def _check(arguments: Sequence[str]) -> int:
     # The service too, for whatever it imports.
-    from stickyd.master import service
+    import stickyd.master.service  # noqa: F401
     from stickyd.master.exec_state import FORMAT
 
     options = list(arguments)
@@ -116,7 +117,7 @@ def _check(arguments: Sequence[str]) -> int:
         return 3
     checked = CheckOptions()
     checked.parseOptions(options)
-    right = f"stickyd {service.__version__}: the options are right"
+    right = f"stickyd {__version__}: the options are right"
     unchecked = ["whether the ports are free"]
     if checked["load"]:
         why = _load(checked)

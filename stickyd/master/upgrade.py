@@ -87,7 +87,8 @@ def own_pidfile() -> str | None:
         the pid would be another. If it gave up root's rights: it would try to
         do so again, which takes them.
     """
-    from twisted.scripts.twistd import ServerOptions
+    # Its public name is this one, though the module does not declare it.
+    from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 
     options = ServerOptions()
     try:

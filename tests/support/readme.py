@@ -58,7 +58,7 @@ def answers(port: int, row: Row, half_close: bool, ending: str = "") -> list[int
         return [reader.response().worker for _ in row.files]
 
 
-def _wrong(port: int) -> list[str]:
+def wrong_answers(port: int) -> list[str]:
     """What is wrong with the answers, a line for each."""
     found = []
     for row in rows():
@@ -85,7 +85,7 @@ def main() -> int:
             else:
                 print("make run ended before the daemon was ready", file=sys.stderr)
                 return 1
-            wrong = _wrong(3000)
+            wrong = wrong_answers(3000)
         finally:
             running.terminate()
             print(running.stdout.read(), end="")

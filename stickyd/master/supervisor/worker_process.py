@@ -111,6 +111,7 @@ class WorkerProcess:
         :param slots: those of the slot table, whose version is ``version``.
         :param ledger: descriptor of the ledger, if connections are guarded.
         :param only_load: it will serve nobody.
+
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
         self.version = version

@@ -12,8 +12,15 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.http import NO_BODY_CODES, NOT_MODIFIED, datetimeToString, toChunk
+from twisted.web.http import (
+    NO_BODY_CODES,
+    NO_CONTENT,
+    NOT_MODIFIED,
+    datetimeToString,
+    toChunk,
+)
 from twisted.web.http_headers import Headers
 from twisted.web.resource import EncodingResourceWrapper
 from zope.interface import implementedBy
@@ -127,7 +134,7 @@ class LeanRequest(server.Request):
                 self._encoder = resource.getEncoder(self) or self._encoder
             self.render(resource)
         except BaseException:
-            self.processingFailed(server.failure.Failure())
+            self.processingFailed(Failure())
 
     def write(self, data: bytes) -> None:
         """Write part of the answer's body; its head goes before the first one."""
@@ -181,7 +188,7 @@ class LeanRequest(server.Request):
             channel.writeSequence(toChunk(data))
 
 
-_NO_TYPE = frozenset({NOT_MODIFIED, server.NO_CONTENT})
+_NO_TYPE = frozenset({NOT_MODIFIED, NO_CONTENT})
 
 
 def _eat(data: bytes) -> None:
