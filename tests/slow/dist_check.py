@@ -14,9 +14,7 @@ from pathlib import Path
 from tests.support.daemon import Daemon
 from tests.support.readme import wrong_answers
 
-_CORE = (
-    "import stickyd; from stickyd.core.native import CORE; print(stickyd.__file__); print(CORE.name)"
-)
+_CORE = "from stickyd.core import native; print(native.__file__); print(native.CORE.name)"
 
 
 def check(archive: Path) -> list[str]:
@@ -25,7 +23,7 @@ def check(archive: Path) -> list[str]:
     :raise subprocess.CalledProcessError: if it cannot be installed.
     """
     with tempfile.TemporaryDirectory(prefix="stickyd-dist-") as directory:
-        environment = {n: v for n, v in os.environ.items() if n not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        environment = {**os.environ, "PYTHONPATH": ""}
 
         def run(*command: str) -> str:
             return subprocess.run(
