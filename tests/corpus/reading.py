@@ -15,7 +15,8 @@ from stickyd.http1.body_parser import ChunkedReader, LengthReader, body_reader
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head, origin_form, read_head
 from stickyd.http1.limits import Limits
-from tests.corpus.make_corpus import BODY_LIMIT, found
+from tests.corpus.case import BODY_LIMIT
+from tests.corpus.make_corpus import found
 
 LIMITS = Limits(body=BODY_LIMIT)
 END_OF_ANSWERS = {"open", "waits", "close"}

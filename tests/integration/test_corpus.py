@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from stickyd.cli.options import Options
-from tests.corpus.make_corpus import BODY_LIMIT, files, found
+from tests.corpus.case import BODY_LIMIT
+from tests.corpus.make_corpus import files, found
 from tests.corpus.reading import MANY, Case, Reading, at_random, difference, lines, load
 from tests.support.daemon import Daemon, Reader, read_all, request, wait_for
 from tests.support.extent import SLOW, slow

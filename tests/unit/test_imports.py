@@ -84,8 +84,10 @@ KNOWN: set[tuple[str, str]] = {
 """Imports that break a rule, as (importer, imported): to become none."""
 
 KNOWN_CIRCLES: list[list[str]] = [
-    ["worker.connection.channel", "worker.connection.body", "worker.connection.timeouts"]
-    + ["worker.connection.exit", "worker.connection.upgraded", "worker.connection.channel"],
+    [
+        *("worker.connection.channel", "worker.connection.body", "worker.connection.timeouts"),
+        *("worker.connection.exit", "worker.connection.upgraded", "worker.connection.channel"),
+    ],
     ["worker.apps.asgi", "worker.apps.asgi_exchange", "worker.apps.asgi"],
 ]
 KNOWN_MEETINGS: dict[tuple[str, str], str] = {}

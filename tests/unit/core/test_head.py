@@ -15,16 +15,8 @@ from tests.corpus.reading import load
 from tests.slow.fuzz_heads import TIGHT, mutate
 from tests.support.core_agreement import BROWSER, NATIVE, PLAIN, Heads
 from tests.support.extent import examples
-from tests.unit.http1.test_head_parser import (
-    LIMITS,
-    any_limits,
-    byte_by_byte,
-    field_lists,
-    get,
-    strung,
-    targets,
-    tokens,
-)
+from tests.support.head_strategies import any_limits, field_lists, strung, targets, tokens
+from tests.support.heads import LIMITS, byte_by_byte, get
 
 OFTEN = settings(max_examples=examples(600), deadline=None, derandomize=True)
 FILLING = b"abcdefgh"
