@@ -23,8 +23,7 @@ _WITHOUT_CONTENT = frozenset({b"101", b"204", b"205", b"304"})
 # What reason phrases and values are made of: no control character but the tab.
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
 _IS_TEXT = re.compile(_TEXT)
-_LONGEST_LENGTH = 18
-_LENGTH = re.compile(rb"[0-9]{1,%d}" % _LONGEST_LENGTH)
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 # What a field is to us.
 _PLAIN, _CONTENT_LENGTH, _TRANSFER_ENCODING, _CONNECTION, _UPGRADE = range(5)
@@ -41,6 +40,7 @@ _REMEMBERED_LONGEST = 128
 _kinds: Memo[bytes, int] = Memo(_REMEMBERED_MOST)
 _lines: Memo[tuple[bytes, bytes], bytes] = Memo(_REMEMBERED_MOST)
 _status_lines: Memo[tuple[bytes, bytes, bytes], bytes] = Memo(_REMEMBERED_MOST)
+_lengths: Memo[bytes, tuple[int, bytes]] = Memo(_REMEMBERED_MOST)
 _plain_heads: Memo[bytes, None] = Memo(_REMEMBERED_MOST)
 _PLAIN_LONGEST = 512
 
@@ -76,6 +76,7 @@ def response_head(
     lines = [_status_lines.get((version, code, reason)) or _status_line(version, code, reason)]
     known = _lines.get
     length: int | None = None
+    length_line = b""
     coded = upgraded = False
     options = b""
     for name, values in fields:
@@ -90,9 +91,7 @@ def response_head(
             if kind == _CONTENT_LENGTH:
                 if length is not None:
                     raise BadResponse("more than one Content-Length")
-                # `isdigit` of bytes knows ASCII only.
-                plain = value.isdigit() and len(value) <= _LONGEST_LENGTH
-                length = int(value) if plain else _length(value)
+                length, length_line = _lengths.get(value) or _length(value)
             elif kind == _TRANSFER_ENCODING:
                 if coded or value.strip(b" \t").lower() != b"chunked":
                     raise BadResponse(f"a transfer coding other than chunked: {value!r}")
@@ -113,7 +112,7 @@ def response_head(
         if code == b"205":
             lines.append(b"Content-Length: 0\r\n")
     elif length is not None:
-        lines.append(b"Content-Length: %d\r\n" % length)
+        lines.append(length_line)
         content = NO_CONTENT if asked.method == b"HEAD" else length
     elif asked.method == b"HEAD":
         content = NO_CONTENT
@@ -180,11 +179,16 @@ def _has(option: bytes, options: bytes) -> bool:
     return option in map(bytes.strip, options.split(b","))
 
 
-def _length(value: bytes) -> int:
+def _length(value: bytes) -> tuple[int, bytes]:
+    """A Content-Length (RFC 9110, 8.6): bytes, and its line."""
     digits = value.strip(b" \t")
     if not _LENGTH.fullmatch(digits):
         raise BadResponse(f"{value!r} is not a Content-Length")
-    return int(digits)
+    length = int(digits)
+    read = length, b"Content-Length: %d\r\n" % length
+    if len(value) <= _REMEMBERED_LONGEST:
+        _lengths.remember(value, read)
+    return read
 
 
 # ---- heads that are written already

@@ -160,10 +160,10 @@ class LeanRequest(server.Request):
         sized = raw.get(b"Content-Length")
         bodiless = code in _NO_BODY
         if (
-            self.defaultContentType is not None
+            b"Content-Type" not in raw
+            and self.defaultContentType is not None
             and code not in _NO_TYPE
             and not (sized and sized[0] == b"0")
-            and b"Content-Type" not in raw
         ):
             headers.setRawHeaders(b"Content-Type", (self.defaultContentType,))
         head = self.method == b"HEAD"

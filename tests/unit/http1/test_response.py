@@ -182,6 +182,7 @@ class Rules(unittest.TestCase):
             first = told(length(b"1"), field, reason=b"r%d" % n)
             self.assertEqual(first, told(length(b"1"), field, reason=b"r%d" % n))
             self.assertIn(b"X-%d: " % n + field[1][0] + b"\r\n", first[0])
+            self.assertEqual(told(length(b"%d" % n))[1], n)
             written = b"HTTP/1.1 200 OK\r\nx: %d\r\ncontent-length: 1\r\n\r\n" % n
             self.assertEqual(rewritten(asked(), written, False), (written, None, False))
         for memory in (
@@ -189,6 +190,7 @@ class Rules(unittest.TestCase):
             response._kinds,
             response._status_lines,
             response._plain_heads,
+            response._lengths,
         ):
             self.assertLessEqual(len(memory), 1024)
             self.assertGreater(len(memory), 0)
