@@ -77,7 +77,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH"; ! command -v actionlint >/dev/null || actionlint
+	PATH="$(abspath $(BIN)):$$PATH"; ! command -v actionlint >/dev/null || actionlint
 
 # Daemons start, and tests wait for them: more of them at a time than there are cores.
 unit: core
@@ -105,10 +105,12 @@ sdist: $(DIST_STAMP)
 	$(BIN)/python -m build -q --sdist
 	$(BIN)/twine check --strict dist/*
 
-# The wheel is made from the sdist; its core is compiled, its platform tag what auditwheel finds.
+# The wheel is built from the sdist; auditwheel finds the oldest manylinux that it runs on.
 dist: sdist
-	$(BIN)/python -m build -q --wheel --outdir build/wheel-linux .
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel -q repair --wheel-dir dist build/wheel-linux/*.whl
+	rm -rf build/sdist build/wheel; mkdir -p build/sdist
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components=1
+	$(BIN)/python -m build -q --wheel --outdir build/wheel build/sdist
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python -m tests.slow.dist_check dist/*
 

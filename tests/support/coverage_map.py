@@ -22,7 +22,6 @@ class Cover(NamedTuple):
 COVERED_BY: dict[str, Cover] = {
     "__main__": Cover("support/daemon.py", '"-m", "stickyd", "run"'),
     "process": Cover("integration/test_privileges.py", "--uid"),
-    "settings": Cover("integration/test_apps.py"),
     "stats": Cover("integration/test_control_socket.py", "report"),
     "tap": Cover("integration/test_start.py", "twistd"),
     "cli.app_options": Cover("integration/test_apps.py", "--wsgi"),
@@ -117,7 +116,6 @@ COVERED_BY: dict[str, Cover] = {
     "worker.worker": Cover("integration/test_close_idle.py"),
     "worker.apps.asgi": Cover("integration/test_asgi.py"),
     "worker.apps.asgi_exchange": Cover("integration/test_asgi.py", "--asgi"),
-    "worker.apps.asgi_handshakes": Cover("integration/test_websocket.py", "ASGI"),
     "worker.apps.asgi_tracebacks": Cover("integration/test_asgi.py", "--display-tracebacks"),
     "worker.apps.asgi_websocket": Cover("unit/http1/test_websocket_frames.py"),
     "worker.apps.demo": Cover("integration/test_verification.py", "worker"),
