@@ -1,7 +1,31 @@
-"""Process-wide state: credentials (credentials(7)) and the garbage collector."""
+"""Process-wide state: credentials (credentials(7)), signal mask, garbage collector."""
 
 import gc
 import os
+import signal
+
+HELD_BACK = frozenset(
+    {
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
+"""Signals that are blocked while a new program starts, which inherits the mask (signal(7))."""
+
+
+def block_signals() -> None:
+    """Leave these signals pending for the next program."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+
+
+def unblock_signals() -> None:
+    """Receive them: the handlers are installed."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
 
 def drop_saved_ids() -> None:

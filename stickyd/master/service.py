@@ -23,7 +23,7 @@ from stickyd.master.frontend.listen_sockets import InheritedSocket, ListenSocket
 from stickyd.master.master import Master
 from stickyd.master.reloader import Reloader
 from stickyd.master.sd_notify import Notifier
-from stickyd.master.signals import also_on, block_signals, only_on, unblock_signals
+from stickyd.master.signals import also_on, only_on
 from stickyd.master.stats_socket import StatsSocket
 from stickyd.master.supervisor.replacement import KILL_AFTER
 from stickyd.master.supervisor.spawn import environment
@@ -35,7 +35,7 @@ from stickyd.master.upgrade import (
     replace_program,
     resumed,
 )
-from stickyd.process import freeze_gc
+from stickyd.process import block_signals, freeze_gc, unblock_signals
 from stickyd.settings import Settings
 
 QUICK_GRACE = 1.0

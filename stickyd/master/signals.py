@@ -4,29 +4,6 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-HELD_BACK = frozenset(
-    {
-        signal.SIGHUP,
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGTTIN,
-        signal.SIGTTOU,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-    }
-)
-"""Signals that a program which begins cannot handle yet (a mask outlives execve, signal(7))."""
-
-
-def block_signals() -> None:
-    """From here on the next program handles them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-
-
-def unblock_signals() -> None:
-    """Our handlers are there."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-
 
 def also_on(
     reactor: Any, number: signal.Signals, call: Callable[[], None], *, at_once: bool = False

@@ -1,6 +1,6 @@
-"""``python -m stickyd.worker FD``: the body of a worker process, spawned by the master.
+"""``python -m stickyd.worker FD``: a worker process, spawned by the master.
 
-``FD`` is its end of the control channel; everything else comes over that.
+``FD`` is its end of the control channel, through which it receives everything else.
 """
 
 import faulthandler
@@ -27,8 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.master.signals import unblock_signals
-from stickyd.process import drop_saved_ids
+from stickyd.process import drop_saved_ids, unblock_signals
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.output import as_lines, tell_levels
@@ -48,22 +47,22 @@ def _stop() -> None:
         reactor.stop()
 
 
-def _install_signals(life: WorkerLifecycle) -> None:
-    """TERM asks for a replacement; what is meant for the master is ignored."""
+def _install_signals(lifecycle: WorkerLifecycle) -> None:
+    """SIGTERM requests a replacement; the master's signals are ignored."""
     for name in _MASTERS_SIGNALS:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(life.told_to_end))
+    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(lifecycle.on_sigterm))
     unblock_signals()
 
 
 @provider(ILogObserver)
 def _observer(event: Any) -> None:
-    # As Twisted's new and old way of logging call it.
+    # The keys of Twisted's new and of its old logging.
     failure = event.get("log_failure") or event.get("failure")
     if isinstance(failure, Failure) and failure.check(OSError):
-        # In the reactor or in one of its threads, perhaps for want of a descriptor.
+        # In the reactor or in one of its threads: perhaps a descriptor has been closed.
         _own.check()
-    # Twisted's own remarks at this level are about the process, not about what it serves.
+    # Twisted's own messages about the process, as the reactor's start and end.
     if event.get("log_namespace") != "twisted.internet.base":
         _to_stderr(event)
 
@@ -72,22 +71,22 @@ _to_stderr = FileLogObserver(sys.stderr, as_lines)
 
 
 def main() -> None:
-    """Run until the master says so, or is gone."""
+    """Run until the master ends the worker, or has ended."""
     drop_saved_ids()
     tell_levels()
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
-    # As `python -m` does: apps are found from the directory the daemon was started in.
+    # As `python -m` does: apps are imported from the directory the daemon was started in.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    # A worker that hangs is told to write where (SIGABRT) before it is killed.
+    # A worker that hangs gets SIGABRT, to print its stack, before it is killed.
     faulthandler.enable()
     for descriptor in _reactors:
         _own.keep(f"descriptor {descriptor}, of the reactor,", descriptor)
-    life = WorkerLifecycle(reactor, _stop, _own)
+    lifecycle = WorkerLifecycle(reactor, _stop, _own)
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
-    adopt_stream(reactor, channel, WorkerControlLink(reactor, life))
-    reactor.callWhenRunning(_install_signals, life)
+    adopt_stream(reactor, channel, WorkerControlLink(reactor, lifecycle))
+    reactor.callWhenRunning(_install_signals, lifecycle)
     try:
         reactor.run()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The worker's end of the control channel: what the master asks, and who does it."""
+"""The worker's end of the control channel: the master's commands."""
 
 import os
 import socket
@@ -10,30 +10,29 @@ from twisted.python.failure import Failure
 
 from stickyd.ipc import control_channel as control
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.lifecycle import Ends, WorkerLifecycle
+from stickyd.worker.lifecycle import Ends, Shared, WorkerLifecycle
 from stickyd.worker.worker import Worker
 
 
 class WorkerControlLink(control.ControlLink):
-    """One control channel; another may take its place."""
+    """One control channel; it is replaced when the master replaces its program."""
 
-    def __init__(self, reactor: Any, life: WorkerLifecycle) -> None:
+    def __init__(self, reactor: Any, lifecycle: WorkerLifecycle) -> None:
         super().__init__()
         self._reactor = reactor
-        self._life = life
-        life.link = self
+        self._lifecycle = lifecycle
+        lifecycle.link = self
 
     def makeConnection(self, transport: Any) -> None:
         """For the transport."""
         super().makeConnection(transport)
-        self._life.own.keep("the control channel", transport.fileno())
+        self._lifecycle.own.keep("the control channel", transport.fileno())
 
     @property
     def _worker(self) -> Worker:
-        assert self._life.worker is not None
-        return self._life.worker
+        assert self._lifecycle.worker is not None
+        return self._lifecycle.worker
 
     @control.Start.responder
     def start(
@@ -50,9 +49,8 @@ class WorkerControlLink(control.ControlLink):
         for descriptor in (tally, board, ledger):
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)
-        shared = Scoreboard(board) if board is not None else None
-        inbox_end, ends = _inbox_end(inbox), _ends(senders)
-        loading = self._life.load(slot, about, inbox_end, WorkerStats(tally), shared, ends, ledger)
+        shared = Shared(slot, _inbox_end(inbox), _ends(senders), WorkerStats(tally), board, ledger)
+        loading = self._lifecycle.load(about, shared)
         return defer.ensureDeferred(loading).addCallback(lambda _: {})
 
     @control.Serve.responder
@@ -64,12 +62,12 @@ class WorkerControlLink(control.ControlLink):
     @control.Succeeded.responder
     def succeeded(self) -> dict[str, Any]:
         """The predecessor has ended."""
-        self._worker.succeed()
+        self._worker.take_over()
         return {}
 
     @control.Drain.responder
     def drain(self, successor: int) -> dict[str, Any]:
-        """Go on with the keys we know."""
+        """Continue with the known keys only."""
         self._worker.drain(_inbox_end(successor))
         return {}
 
@@ -77,52 +75,53 @@ class WorkerControlLink(control.ControlLink):
     def table(
         self, version: int, slots: list[int], added: list[dict[str, int]]
     ) -> "defer.Deferred[dict[str, Any]]":
-        """Decide by other slots."""
+        """The set of slots has changed."""
         done: defer.Deferred[dict[str, Any]] = defer.Deferred()
-        self._worker.table(version, slots, _ends(added), lambda: done.callback({}))
+        self._worker.update_slots(version, slots, _ends(added), lambda: done.callback({}))
         return done
 
     @control.Retire.responder
     def retire(self, grace: float, to: list[int], reason: str) -> dict[str, Any]:
-        """Finish and end."""
-        self._life.retire(grace, to, reason)
+        """Finish the requests and end."""
+        self._lifecycle.retire(grace, to, reason)
         return {}
 
     @control.CloseIdle.responder
     def close_idle(self, count: int) -> dict[str, Any]:
-        """Make room."""
+        """Close idle connections to make room."""
         self._worker.close_idle(count)
         return {}
 
     @control.Reopen.responder
     def reopen(self) -> dict[str, Any]:
-        """Go on in a new access log."""
-        if self._worker.access is not None:
-            self._worker.access.reopen()
+        """Continue in a new access log."""
+        access = self._worker.context.access
+        if access is not None:
+            access.reopen()
         return {}
 
     @control.Report.responder
     def report(self) -> dict[str, Any]:
-        """The counters."""
-        return {"counters": self._life.counters()}
+        """Report the counters."""
+        return {"counters": self._lifecycle.counters()}
 
     @control.Relink.responder
     def relink(self, channel: int) -> dict[str, Any]:
-        """The master replaces its program, and will be at the end of another channel."""
+        """The master replaces its program, which uses another control channel."""
         os.set_inheritable(channel, False)
         end = socket.socket(fileno=channel)
-        adopt_stream(self._reactor, end, WorkerControlLink(self._reactor, self._life))
+        adopt_stream(self._reactor, end, WorkerControlLink(self._reactor, self._lifecycle))
         return {}
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """If this was the channel of the day, the master is gone."""
+        """If this was the current channel, the master has ended."""
         super().connectionLost(reason)
-        if self._life.link is self:
-            self._life.master_gone()
+        if self._lifecycle.link is self:
+            self._lifecycle.master_ended()
 
 
 def _inbox_end(descriptor: int) -> socket.socket:
-    """One end of an inbox, as it comes over a control channel: inheritable, and blocking."""
+    """One end of an inbox, which arrives inheritable and blocking."""
     os.set_inheritable(descriptor, False)
     end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
     end.setblocking(False)

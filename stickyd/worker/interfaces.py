@@ -1,23 +1,29 @@
-"""What a channel asks of one request and its answer, whatever kind of app gives it."""
+"""The interface between a connection and the app that answers its requests."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
+from stickyd.ipc.frame import Frame
+from stickyd.worker.connection.context import WorkerContext
+from stickyd.worker.connection.next_step import State
+from stickyd.worker.connection.transport import ClientTransport
+from stickyd.worker.connection.transport_writing import Receiver
 
 
 class Exchange(Protocol):
     """One request and its answer.
 
-    It writes through the channel's transport, and calls the channel's
-    ``answered`` once when the answer is whole.
+    It writes to the channel's transport, and calls the channel's `ClientChannel.answered` once
+    when the answer is complete.
 
     :ivar begun: whether anything of the answer has been written.
     :ivar status: of the answer; 0 before it has begun.
-    :ivar invites: it says 100 Continue itself, when the app asks for the body (RFC 9110, 10.1.1);
-        otherwise the channel says it at once.
+    :ivar invites: the exchange sends 100 Continue itself when the app asks for the body
+        (RFC 9110, 10.1.1); otherwise the channel sends it at once.
     """
 
     begun: bool
@@ -29,26 +35,76 @@ class Exchange(Protocol):
         """Whether the request's method is HEAD."""
 
     def bodyReceived(self, data: bytes) -> None:
-        """Part of the request body."""
+        """Part of the request body.
+
+        :raise OSError: if it cannot be stored.
+        """
 
     def requestReceived(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """No answer can be given any more."""
+        """No answer can be sent any more."""
+
+
+class UpgradedReceiver(Receiver, Protocol):
+    """Receives what the client sends after an upgrade (RFC 9110, 7.8), in place of the channel."""
+
+    def sent(self) -> None:
+        """The client has taken something of what was written."""
+
+    def close_gracefully(self) -> None:
+        """The grace period of the worker is over: close by the protocol's means, or abort."""
+
+
+class ClientChannel(Protocol):
+    """What an exchange asks of the connection that its request came on.
+
+    :ivar deadline: in the reactor's seconds, None without one.
+    """
+
+    context: WorkerContext
+    frame: Frame
+    transport: ClientTransport
+    state: State
+    deadline: float | None
+
+    def answered(self, exchange: Exchange, last: bool) -> None:
+        """The answer is complete.
+
+        :param last: no further answer can follow on this connection.
+        """
+
+    def hold(self, exchange: Exchange) -> None:
+        """The app takes no more of the request body for now."""
+
+    def resume(self, exchange: Exchange) -> None:
+        """The app takes more of the request body."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error and close."""
+
+    def pin(self, upgraded: UpgradedReceiver) -> None:
+        """The app takes the connection over."""
+
+    def deliver_held(self) -> None:
+        """Give what arrived before `pin` to the new receiver."""
+
+    def bytesSent(self, flushed: bool) -> None:
+        """The client has taken something, or has to; ``flushed`` if everything is sent."""
 
 
 class App(Protocol):
-    """What a worker runs, whatever its kind."""
+    """What a worker runs, of any kind."""
 
     def start(self) -> "Deferred[None]":
-        """Get ready; fires when requests may come, fails with `CannotLoad`."""
+        """Start; fires when requests may come, fails with `CannotLoad`."""
 
-    def exchange(self, channel: Any, head: Head) -> Exchange:
+    def exchange(self, channel: ClientChannel, head: Head) -> Exchange:
         """An exchange for a new request."""
 
     def close(self) -> None:
-        """The daemon ends: what is being answered is the last on its connection."""
+        """The daemon ends: each answer from now on is the last on its connection."""
 
     def stop(self, seconds: float) -> "Deferred[None]":
-        """No connection is left; fires when everything is put away, ``seconds`` later at most."""
+        """No connection is left; fires when the app has ended, after ``seconds`` at most."""

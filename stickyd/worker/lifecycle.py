@@ -1,4 +1,4 @@
-"""The life of a worker process: it loads the app, serves, and ends."""
+"""The lifecycle of a worker process: load the app, serve, end."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
@@ -23,23 +24,49 @@ from stickyd.worker.garbage import GrowthCollector
 from stickyd.worker.importer import with_traceback
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.retire_hook import RetireHook
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 
 BEAT_EVERY = 1.0
 """Seconds between two heartbeats."""
 
 APP_LEAST = 0.3
-"""Seconds an app has to put its things away when the grace is over."""
+"""Seconds an app has to stop when the grace period is over."""
 
 Ends = dict[int, socket.socket]
 
 
-class WorkerLifecycle:
-    """What a worker process is, whichever control channel leads to it.
+@attrs.frozen
+class Shared:
+    """What the master shares with a worker (`stickyd.ipc.control_channel.Start`).
 
-    :ivar link: the control channel of the day.
-    :ivar worker: None until the app is loaded.
+    :ivar scoreboard: a descriptor; None if slots have no bound.
+    :ivar connections: the descriptor of the connection table; None if there is none.
+    """
+
+    slot: int
+    inbox: socket.socket
+    senders: Ends
+    stats: WorkerStats
+    scoreboard: int | None
+    connections: int | None
+
+    def resources(self, row: int, owner: int) -> Resources:
+        """The objects on the descriptors.
+
+        :param row: of the scoreboard.
+        :param owner: the number of this worker in the connection table.
+        """
+        board = (Scoreboard(self.scoreboard), row) if self.scoreboard is not None else None
+        table = ConnectionTable(self.connections, owner) if self.connections is not None else None
+        return Resources(self.slot, self.inbox, self.senders, self.stats, board, table)
+
+
+class WorkerLifecycle:
+    """The states of a worker process, independent of the control channel.
+
     :param stop: called once, when the process has nothing more to do.
+    :ivar link: the current control channel.
+    :ivar worker: None until the app is loaded.
     :ivar own: the descriptors that the process cannot do without.
     """
 
@@ -47,90 +74,68 @@ class WorkerLifecycle:
         self._reactor = reactor
         self._stop = stop
         self.own = own
-        self._retirement: RetireHook | None = None
+        self._retire_hook: RetireHook | None = None
         self._finishing = False
-        self._told = b""
-        self._told_to_end = False
+        self._reported = b""
+        self._sigterm = False
         self.link: control.ControlLink | None = None
         self.worker: Worker | None = None
 
-    # ---- it begins
+    # ---- start
 
-    async def load(
-        self,
-        slot: int,
-        about: bytes,
-        inbox: socket.socket,
-        tally: WorkerStats,
-        board: Scoreboard | None,
-        senders: Ends,
-        ledger: int | None,
-    ) -> None:
-        """Load the app, and start it: it may take its time for that.
+    async def load(self, about: bytes, shared: Shared) -> None:
+        """Load and start the app, which may take long.
 
+        :param about: JSON, see `stickyd.ipc.control_channel.Start`.
         :raise CannotLoad: with one line that says why, and the traceback if settings ask for it.
         """
-        told = json.loads(about)
-        chosen = Settings.from_json(told["settings"])
+        start: dict[str, Any] = json.loads(about)
+        settings = Settings.from_json(start["settings"])
         try:
-            await self._load(chosen, told, slot, inbox, tally, board, senders, ledger)
+            await self._load(settings, start, shared)
         except control.CannotLoad as error:
-            raise with_traceback(error) if chosen.app.display_tracebacks else error from None
+            raise with_traceback(error) if settings.app.display_tracebacks else error from None
         freeze_gc()
         self._garbage = GrowthCollector()
         LoopingCall(self._beat).start(BEAT_EVERY, now=False)
-        if self._told_to_end:
-            self._reactor.callLater(0, self.told_to_end)
+        if self._sigterm:
+            self._reactor.callLater(0, self.on_sigterm)
 
-    async def _load(
-        self,
-        chosen: Settings,
-        told: dict[str, Any],
-        slot: int,
-        inbox: socket.socket,
-        tally: WorkerStats,
-        board: Scoreboard | None,
-        senders: Ends,
-        ledger: int | None,
-    ) -> None:
-        lifecycle = chosen.lifecycle
+    async def _load(self, settings: Settings, start: dict[str, Any], shared: Shared) -> None:
+        lifecycle = settings.lifecycle
         known = KnownKeys() if lifecycle.session_drain or lifecycle.on_retire else None
+        slot = shared.slot
         os.environ["STICKYD_SLOT"] = str(slot)
         made = known.made.append if known is not None else lambda key: None
-        keys.bind(slot, chosen.routing.seed, made)
-        app = load_app(self._reactor, chosen)
-        # Without the control channel the master would wait for an answer.
+        keys.bind(slot, settings.routing.seed, made)
+        app = load_app(self._reactor, settings)
+        # If the app has closed the control channel, the master would wait for an answer.
         self.own.check()
-        self._retirement = RetireHook.load(lifecycle.on_retire, slot)
-        if told.get("only_load"):
-            # Nobody is served, and so nobody's state is handed over.
-            self._retirement = RetireHook(slot, None)
+        self._retire_hook = RetireHook.load(lifecycle.on_retire, slot)
+        if start.get("only_load"):
+            # It serves no client, so there is no state to hand over.
+            self._retire_hook = RetireHook(slot, None)
         await app.start()
+        self._grace = lifecycle.graceful_timeout
         self.worker = Worker(
             self._reactor,
-            chosen,
-            slot,
+            settings,
             app,
-            inbox,
-            senders,
-            self._misrouted,
-            tally,
-            self.worn,
-            chosen.policy(told["slots"], told["version"]),
-            known,
-            (board, told["row"]) if board is not None else None,
-            ConnectionTable(ledger, told["owner"]) if ledger is not None else None,
-            self.own,
+            shared.resources(start["row"], start["owner"]),
+            events=self,
+            policy=settings.policy(start["slots"], start["version"]),
+            known=known,
+            own=self.own,
         )
 
-    # ---- what it tells the master
+    # ---- reports to the master
 
-    def _tell(self, command: type, **arguments: Any) -> "defer.Deferred[None]":
-        """Fires when the master has it, or is gone."""
+    def _send(self, command: type, **arguments: Any) -> "defer.Deferred[None]":
+        """Fires when the master has received it, or has ended."""
         if self.link is None or self.link.transport is None:
             return defer.succeed(None)
-        told: defer.Deferred[Any] = self.link.callRemote(command, **arguments)
-        return told.addBoth(lambda _: None)
+        sent: defer.Deferred[Any] = self.link.callRemote(command, **arguments)
+        return sent.addBoth(lambda _: None)
 
     def counters(self) -> bytes:
         """The counters, as JSON."""
@@ -140,66 +145,70 @@ class WorkerLifecycle:
     def _beat(self) -> None:
         assert self.worker is not None
         self.own.check()
-        self.worker.tally.beat(self._reactor.seconds())
+        self.worker.context.accounting.stats.beat(self._reactor.seconds())
         self.worker.settle()
         self._garbage.look()
         counters = self.counters()
-        if counters != self._told:
-            self._told = counters
-            self._tell(control.Progress, counters=counters)
+        if counters != self._reported:
+            self._reported = counters
+            self._send(control.Progress, counters=counters)
 
-    def _misrouted(self, slot: int, placement: Placement) -> None:
-        self._tell(control.Misrouted, slot=slot, named=placement.slot, source=placement.reason)
+    def misrouted(self, slot: int, placement: Placement) -> None:
+        """For the worker."""
+        self._send(control.Misrouted, slot=slot, named=placement.slot, source=placement.reason)
 
-    def worn(self, reason: str) -> None:
-        """Ask for a replacement, and go on until it is there."""
-        self._tell(control.Recycle, reason=reason)
+    def request_replacement(self, reason: str) -> None:
+        """Ask the master for a replacement, and continue until it is ready."""
+        self._send(control.Recycle, reason=reason)
 
-    # ---- it ends
+    # ---- end
 
-    def retire(self, grace: float, to: list[int], reason: str) -> None:
-        """Finish within ``grace`` seconds, tell the last counters, stop."""
+    def retire(self, grace: float, heirs: list[int], reason: str) -> None:
+        """Finish within ``grace`` seconds, report the counters, stop.
+
+        :param heirs: slots that take the idle connections; see `Worker.retire`.
+        """
         if self.worker is None:
             self._reactor.callLater(0, self._stop)
         elif self._finishing:
-            self.worker.retire(grace, to)
+            self.worker.retire(grace, heirs)
         else:
-            self._finish(grace, to, reason).addBoth(lambda _: self._end())
+            self._finish(grace, heirs, reason).addBoth(lambda _: self._end())
 
-    def master_gone(self) -> None:
-        """Finish what is being answered, then follow it."""
+    def master_ended(self) -> None:
+        """Finish the requests that have begun, then stop."""
         if self.worker is None:
             self._stop()
         elif not self._finishing:
-            grace = self.worker.settings.lifecycle.graceful_timeout
-            self._finish(grace, [], "master gone").addBoth(lambda _: self._stop())
+            self._finish(self._grace, [], "master gone").addBoth(lambda _: self._stop())
 
-    def told_to_end(self) -> None:
-        """SIGTERM, for this process alone or for the whole process group.
+    def on_sigterm(self) -> None:
+        """SIGTERM, to this process alone or to the whole process group.
 
-        While the app is loaded it waits: in a group it is the master who ends us.
+        It is deferred while the app is loaded: in a group the master ends its workers.
         """
-        self._told_to_end = True
+        self._sigterm = True
         if self.worker is not None:
-            self.worn("told to end by hand")
+            self.request_replacement("told to end by hand")
 
-    def _finish(self, grace: float, to: list[int], reason: str) -> "defer.Deferred[None]":
-        """Serve what is here, then let the app hand over its state."""
+    def _finish(self, grace: float, heirs: list[int], reason: str) -> "defer.Deferred[None]":
+        """Finish the requests, then let the app hand over its state."""
         self._finishing = True
-        worker, retirement = self.worker, self._retirement
+        worker, hook = self.worker, self._retire_hook
         assert worker is not None
-        assert retirement is not None
+        assert hook is not None
         until = self._reactor.seconds() + grace
 
         def hand_over(_: object) -> "defer.Deferred[None]":
-            known = worker.known.keys() if worker.known is not None else []
+            remembered = worker.context.routing.known
+            known = remembered.keys() if remembered is not None else []
             left = until - self._reactor.seconds()
-            return retirement.tell(self._reactor, reason, known, left)
+            return hook.call(self._reactor, reason, known, left)
 
-        def put_away(_: object) -> "defer.Deferred[None]":
+        def stop_app(_: object) -> "defer.Deferred[None]":
             return worker.app.stop(max(until - self._reactor.seconds(), APP_LEAST))
 
-        return worker.retire(grace, to).addBoth(hand_over).addBoth(put_away)
+        return worker.retire(grace, heirs).addBoth(hand_over).addBoth(stop_app)
 
     def _end(self) -> None:
-        self._tell(control.Progress, counters=self.counters()).addBoth(lambda _: self._stop())
+        self._send(control.Progress, counters=self.counters()).addBoth(lambda _: self._stop())

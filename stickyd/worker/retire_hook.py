@@ -16,13 +16,13 @@ _log = Logger("stickyd")
 
 @attrs.frozen
 class Retiring:
-    """What an app is told when its worker ends.
+    """The argument of the app's callable when its worker ends.
 
     :ivar slot: the number of the slot, from 1.
     :ivar reason: ``reload``, ``max-requests``, ``one slot fewer``, ``stop``,
         ``told to end by hand`` or ``master gone``.
-    :ivar keys: the affinity keys served here lately and the keys the app made
-        (`stickyd.keys.new_key`), at most 65536, the one seen last at the end.
+    :ivar keys: the affinity keys served here and the keys the app made
+        (`stickyd.keys.new_key`), at most 65536, the most recent one last.
     """
 
     slot: int
@@ -39,7 +39,7 @@ class RetireHook:
 
     @classmethod
     def load(cls, name: str, slot: int) -> "RetireHook":
-        """The retirement of a worker, from the name of the callable or "".
+        """The hook of a worker, from the name of the callable or "".
 
         :raise CannotLoad: with one line that says why.
         """
@@ -50,31 +50,30 @@ class RetireHook:
             raise CannotLoad(f"--on-retire {name} is not callable")
         return cls(slot, hook)
 
-    def tell(
+    def call(
         self, reactor: Any, reason: str, keys: list[str], seconds: float
     ) -> "defer.Deferred[None]":
-        """Call it; fires when it has returned, its Deferred or coroutine included.
+        """Call it; fires when it has returned, and its Deferred or coroutine has fired.
 
-        On asyncio the coroutine is one of asyncio's.
-
-        What goes wrong is logged: the worker ends all the same, after at most ``seconds``.
+        With asyncio the coroutine is one of asyncio's. Errors are logged: the worker ends in any
+        case, after at most ``seconds``.
         """
         if self.hook is None:
             return defer.succeed(None)
         hook = self.hook
 
-        async def call() -> None:
+        async def run() -> None:
             result = hook(Retiring(self.slot, reason, keys))
             if hasattr(result, "__await__"):
                 await _awaitable(result)
 
-        told = defer.ensureDeferred(call()).addTimeout(max(seconds, 0.1), reactor)
-        told.addErrback(lambda failure: _log.failure("--on-retire failed", failure))
-        return told
+        called = defer.ensureDeferred(run()).addTimeout(max(seconds, 0.1), reactor)
+        called.addErrback(lambda failure: _log.failure("--on-retire failed", failure))
+        return called
 
 
 def _awaitable(result: Any) -> Any:
-    """What an app's coroutine may wait for is its event loop's to say: Deferreds, or futures."""
+    """With asyncio a coroutine awaits futures, otherwise Deferreds."""
     if isinstance(result, defer.Deferred):
         return result
     try:

@@ -1,4 +1,4 @@
-"""The ways from a worker into the inboxes of the slots."""
+"""The sending ends of the slots' inboxes, as one worker uses them."""
 
 import socket
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from stickyd.ipc.fd_sender import Departing, InboxSender
 from stickyd.net.epoll import CONNECTION
 from stickyd.net.own_descriptors import OwnDescriptors
-from stickyd.shm.scoreboard_row import ScoreboardRow
+from stickyd.worker.slot_load import SlotLoad
 
 Done = Callable[[bool], None]
 
@@ -15,11 +15,12 @@ Done = Callable[[bool], None]
 class SlotSenders:
     """Puts connections into inboxes.
 
-    :param slot: our own.
-    :param patience: seconds a connection may wait for room.
-    :param row: counts what is put where; None if slots have no bound.
-    :param own: keeps the sending ends.
-    :ivar after: slots whose workers take connections when we have ended; none on the daemon's end.
+    :param slot: this worker's.
+    :param senders: the sending ends, by slot.
+    :param timeout: seconds a connection may wait for room.
+    :param load: counts what is put into each inbox.
+    :param own: checks the sending ends.
+    :ivar heirs: slots that take this worker's connections when it retires; none if they close.
     """
 
     def __init__(
@@ -27,27 +28,26 @@ class SlotSenders:
         reactor: Any,
         slot: int,
         senders: dict[int, socket.socket],
-        patience: float,
-        row: ScoreboardRow | None,
+        timeout: float,
+        load: SlotLoad,
         own: OwnDescriptors,
     ) -> None:
         self._reactor = reactor
         self._slot = slot
-        self._patience = patience
-        self._row = row
+        self._timeout = timeout
+        self._load = load
         self._own = own
         self._senders = {number: self._into(number, end) for number, end in senders.items()}
         self._successors: list[InboxSender] = []
-        self.after: list[int] = []
+        self.heirs: list[int] = []
 
     def _into(self, slot: int, end: socket.socket) -> InboxSender:
-        """The way into a slot's inbox."""
+        """The sender for a slot's inbox."""
         self._own.keep(f"the sending end of the inbox of slot {slot}", end.fileno())
         return self._sender(slot, end)
 
     def _sender(self, slot: int, end: socket.socket) -> InboxSender:
-        counter = self._row.counter(slot) if self._row is not None else None
-        sender = InboxSender(self._reactor, end, counter)
+        sender = InboxSender(self._reactor, end, self._load.counter(slot))
         sender.on_error = self._failed
         return sender
 
@@ -55,35 +55,35 @@ class SlotSenders:
         self._own.failed(error, CONNECTION)
 
     def own(self) -> InboxSender:
-        """The way into our own slot's inbox."""
+        """The sender for this worker's own slot."""
         return self._senders[self._slot]
 
     def successor(self, end: socket.socket) -> InboxSender:
-        """The way to the worker that comes after us in our slot, while we drain."""
+        """A sender for the private inbox of the successor, while this worker drains."""
         self._own.keep("the sending end of the next worker's inbox", end.fileno())
         sender = self._sender(self._slot, end)
         self._successors.append(sender)
         return sender
 
-    def give_up(self) -> None:
-        """Let nobody wait for room any longer: we end."""
+    def cancel_waiting(self) -> None:
+        """Fail every connection that waits for room: the worker ends."""
         for sender in (*self._senders.values(), *self._successors):
             sender.give_up()
 
     def put(
         self, slot: int, message: bytes, descriptor: int, done: Done, who: Departing | None
     ) -> None:
-        """Put a connection into a slot's inbox; ``done`` and ``who`` as for `InboxSender.put`."""
-        self._senders[slot].put(message, descriptor, self._patience, done, who)
+        """Put a connection into a slot's inbox; parameters as for `InboxSender.put`."""
+        self._senders[slot].put(message, descriptor, self._timeout, done, who)
 
-    def put_after(
+    def put_to_heir(
         self, connection: int, message: bytes, descriptor: int, done: Done, who: Departing | None
     ) -> None:
-        """Put it where it goes when we end."""
-        slot = self.after[connection % len(self.after)]
+        """Put a connection into the inbox of one of the heirs."""
+        slot = self.heirs[connection % len(self.heirs)]
         self.put(slot, message, descriptor, done, who)
 
-    def put_by(
+    def put_with(
         self,
         sender: InboxSender,
         message: bytes,
@@ -91,25 +91,27 @@ class SlotSenders:
         done: Done,
         who: Departing | None,
     ) -> None:
-        """Give it to our slot's other worker, by the way that leads there."""
-        sender.put(message, descriptor, self._patience, done, who)
+        """Put a connection into the inbox of a sender, the slot's other worker's."""
+        sender.put(message, descriptor, self._timeout, done, who)
 
-    def take_table(
+    def update_slots(
         self, slots: list[int], added: dict[int, socket.socket], done: Callable[[], None]
     ) -> None:
-        """Other slots take part.
+        """The set of slots has changed.
 
-        ``done`` is called when nobody waits here for room in the inbox of a
-        slot that takes part no more; its sending end stays, for it may come back.
+        :param slots: those that take part now.
+        :param added: sending ends that are new.
+        :param done: called when no connection waits here for room in the inbox of a slot that
+            has been removed; its sending end is kept, since the slot may be added again.
         """
-        for number, sender in added.items():
-            before = self._senders.get(number)
-            self._senders[number] = self._into(number, sender)
-            if before is not None:
-                # A slot of that number was there before, with an inbox of its own.
-                before.close()
-        gone = [way for number, way in self._senders.items() if number not in slots]
-        left = len(gone)
+        for number, end in added.items():
+            old = self._senders.get(number)
+            self._senders[number] = self._into(number, end)
+            if old is not None:
+                # Of an earlier slot of that number, which had an inbox of its own.
+                old.close()
+        removed = [each for number, each in self._senders.items() if number not in slots]
+        left = len(removed)
 
         def one_empty() -> None:
             nonlocal left
@@ -117,7 +119,7 @@ class SlotSenders:
             if not left:
                 done()
 
-        for way in gone:
-            way.when_empty(one_empty)
-        if not gone:
+        for sender in removed:
+            sender.when_empty(one_empty)
+        if not removed:
             done()

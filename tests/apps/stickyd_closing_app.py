@@ -4,30 +4,33 @@ of a number does. The path says which: those of one kind that the worker has, or
 
 import os
 
-from stickyd.worker.link import WorkerLink
 from twisted.internet import reactor
 from twisted.web.resource import Resource
+
+from stickyd.worker.control_link import WorkerControlLink
 
 
 def link():
     readers = [getattr(reader, "protocol", None) for reader in reactor.getReaders()]
-    return next(each for each in readers if isinstance(each, WorkerLink))
+    return next(each for each in readers if isinstance(each, WorkerControlLink))
 
 
 def worker():
-    return link()._life.worker
+    return link()._lifecycle.worker
 
 
 def inbox():
-    return [worker()._intake._inbox._receiver.fileno()]
+    return [worker().adoption._inbox._receiver.fileno()]
 
 
 def senders():
-    return [sender._sender.fileno() for sender in worker().ways._senders.values()]
+    return [
+        sender._sender.fileno() for sender in worker().context.routing.senders._senders.values()
+    ]
 
 
 def epoll():
-    return [worker().poller.fileno()]
+    return [worker().context.poller.fileno()]
 
 
 def control():
@@ -35,7 +38,7 @@ def control():
 
 
 def board():
-    return [worker().balance._board.descriptor]
+    return [worker().context.routing.load._balancer._board.descriptor]
 
 
 def poll():
@@ -45,7 +48,7 @@ def poll():
 
 def clients():
     """Connections of clients: of the one that asks, and of others that idle here."""
-    return [channel.transport.fileno() for channel in worker()._channels]
+    return [channel.transport.fileno() for channel in worker().context.connections]
 
 
 def all():

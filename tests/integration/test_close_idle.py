@@ -21,10 +21,10 @@ class Easing(OneWorker):
 
     def close_idle(self, count: int) -> int:
         """How many are closed."""
-        before = self.worker.counters.eased
+        before = self.worker.context.accounting.counters.eased
         self.worker.close_idle(count)
         self.reactor.settle()
-        return self.worker.counters.eased - before
+        return self.worker.context.accounting.counters.eased - before
 
     def is_closed(self, client: socket.socket) -> bool:
         try:

@@ -15,7 +15,7 @@ from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.known_keys import KnownKeys
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 from tests.integration.test_lifecycle import ONE, TWO, Life, life, reload, start
 from tests.support.daemon import _alive, wait_for
 from tests.support.stepping import SteppingReactor
@@ -116,10 +116,8 @@ class Empty(unittest.TestCase):
         tally = WorkerStats()
         app = WebApp(Site(Resource(), reactor=reactor))
         ways = {1: sender}
-        worker = Worker(
-            reactor, Settings(), 1, app, receiver, ways, lambda slot, named: None, tally
-        )
-        for close in (worker.poller.close, tally.close, receiver.close, sender.close):
+        worker = Worker(reactor, Settings(), app, Resources(1, receiver, ways, tally))
+        for close in (worker.context.poller.close, tally.close, receiver.close, sender.close):
             self.addCleanup(close)
         worker.start()
         self.successResultOf(worker.retire(30, [1]))

@@ -14,8 +14,8 @@ from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.connection.lingering import Parting
-from stickyd.worker.worker import Worker
+from stickyd.worker.connection.lingering import LingeringConnection
+from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import Daemon, Reader, read_all, request, wait_for
 from tests.support.stepping import SteppingReactor
 
@@ -118,19 +118,15 @@ class Stepped(unittest.TestCase):
         self.worker = Worker(
             self.reactor,
             self.settings,
-            1,
             site,
-            inbox,
-            {1: self.sender},
-            lambda slot, named: None,
-            self.tally,
+            Resources(1, inbox, {1: self.sender}, self.tally),
         )
         self.worker.start()
         self.client, self.theirs = socket.socketpair()
         self.client.setblocking(False)
         for end in (self.sender, inbox, self.client, self.theirs):
             self.addCleanup(end.close)
-        self.addCleanup(self.worker.poller.close)
+        self.addCleanup(self.worker.context.poller.close)
 
     def ask(self, size: int, *, last: bool = True) -> None:
         path = f"/?n={size}"
@@ -156,7 +152,7 @@ class Stepped(unittest.TestCase):
 
     def left(self) -> int:
         """Connections that are not closed."""
-        return len(self.worker.sweeper.members)
+        return len(self.worker.context.connections.sweeper.members)
 
     def pass_time(self, seconds: float) -> None:
         for _ in range(int(seconds * 4)):
@@ -241,9 +237,9 @@ class Unsent(Stepped):
     def close_gracefully(self) -> None:
         descriptor = os.dup(self.theirs.fileno())
         os.set_blocking(descriptor, False)
-        self.worker.poller.watch(descriptor, self, 1)  # type: ignore[arg-type]
-        self.worker.tally.came()
-        Parting(self.worker, descriptor, [b"b" * self.SIZE, b"end"], None)
+        self.worker.context.poller.watch(descriptor, self, 1)  # type: ignore[arg-type]
+        self.tally.came()
+        LingeringConnection(self.worker.context, descriptor, [b"b" * self.SIZE, b"end"], None)
         self.theirs.close()
 
     def test_it_is_sent_on(self) -> None:

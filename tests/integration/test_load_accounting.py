@@ -21,7 +21,7 @@ from stickyd.settings import RoutingSettings, Settings
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import request
 from tests.support.stepping import SteppingReactor
 
@@ -159,13 +159,14 @@ class InAWorker(Counting):
         worker = Worker(
             self.reactor,
             settings,
-            1,
             WebApp(Site(Idle(), reactor=self.reactor)),
-            ends[1][1],
-            {slot: sender for slot, (sender, _) in ends.items()},
-            lambda *_: None,
-            WorkerStats(),
-            seat=(self.board, number),
+            Resources(
+                1,
+                ends[1][1],
+                {slot: sender for slot, (sender, _) in ends.items()},
+                WorkerStats(),
+                (self.board, number),
+            ),
         )
         worker.start()
         # Placed here, so served here; the next one belongs to slot 2.
@@ -188,7 +189,7 @@ class InAWorker(Counting):
         self.empty(ends[2][1])
         self.reactor.advance(1.0)
         self.assertIsNone(take_one(ends[2][1]))
-        worker.poller.close()
+        worker.context.poller.close()
         for pair in ends.values():
             for end in pair:
                 end.close()

@@ -15,7 +15,7 @@ from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.channel import Channel
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 from tests.support.stepping import SteppingReactor
 
 
@@ -34,9 +34,7 @@ class OneConnection(unittest.TestCase):
         site = WebApp(Site(self.resource(), reactor=reactor))
         tally = WorkerStats()
         self.addCleanup(tally.close)
-        self.worker = Worker(
-            reactor, self.settings, 1, site, receiver, {}, lambda slot, named: None, tally
-        )
+        self.worker = Worker(reactor, self.settings, site, Resources(1, receiver, {}, tally))
         self.worker.start()
         with socket.socket() as listening:
             # Small, so that what the kernel takes says little about the client's pace.
@@ -61,13 +59,13 @@ class OneConnection(unittest.TestCase):
         self.reactor.settle()
         self.reactor.advance(SWEEP_EVERY)
         self.worker.retire(0)
-        self.assertEqual(self.worker.sweeper.members, set())
-        self.worker.poller.close()
+        self.assertEqual(self.worker.context.connections.sweeper.members, set())
+        self.worker.context.poller.close()
 
     @property
     def channel(self) -> Channel:
         """The channel of the connection."""
-        (channel,) = self.worker._channels
+        (channel,) = self.worker.context.connections
         return channel
 
     def open(self) -> bool:
@@ -85,7 +83,7 @@ class OneConnection(unittest.TestCase):
 
     def begin(self, data: bytes) -> None:
         self.client.sendall(data)
-        while not self.worker.counters.adopted:
+        while not self.worker.context.accounting.counters.adopted:
             self.reactor.settle()
 
     def take(self, most: int) -> bool:

@@ -12,7 +12,7 @@ from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import request
 from tests.support.stepping import SteppingReactor
 
@@ -44,13 +44,11 @@ class OneWorker(unittest.TestCase):
         self.addCleanup(tally.close)
         site = WebApp(Site(Hello(), reactor=self.reactor))
         senders = {1: self.ours, 2: way}
-        self.worker = Worker(
-            self.reactor, settings, 1, site, inbox, senders, lambda slot, named: None, tally
-        )
+        self.worker = Worker(self.reactor, settings, site, Resources(1, inbox, senders, tally))
         self.worker.start()
         for end in (self.ours, inbox, way, self.other):
             self.addCleanup(end.close)
-        self.addCleanup(self.worker.poller.close)
+        self.addCleanup(self.worker.context.poller.close)
         table = settings.policy().table
         names = [f"10.0.0.{n}" for n in range(100)]
         self.mine, self.foreign = (
@@ -66,11 +64,11 @@ class OneWorker(unittest.TestCase):
 
     def give(self, kind: Kind, theirs: socket.socket) -> None:
         """Put a connection into the worker's inbox, and let the worker do what there is to do."""
-        adopted = self.worker.counters.adopted
+        adopted = self.worker.context.accounting.counters.adopted
         frame = Frame(kind, 1, None, None)
         self.assertTrue(try_put(self.ours, frame.encode(), theirs.fileno()))
         self.reactor.settle()
-        self.assertEqual(self.worker.counters.adopted, adopted + 1)
+        self.assertEqual(self.worker.context.accounting.counters.adopted, adopted + 1)
 
     def ask(self, client: socket.socket) -> None:
         """A request that belongs here; its answer."""

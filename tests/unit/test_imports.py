@@ -35,8 +35,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "master": (*BELOW, *LEAVES, "", "master.frontend", "master.supervisor"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
-    "worker.interfaces": (*BELOW, *LEAVES),
-    "worker.connection": (*BELOW, *LEAVES, "worker.interfaces"),
+    "worker.interfaces": (*BELOW, *LEAVES, "worker.connection"),
+    "worker.connection": (
+        *BELOW,
+        *LEAVES,
+        "worker.interfaces",
+        # What the context of a connection consists of.
+        "worker.accounting",
+        "worker.connection_set",
+        "worker.slot_routing",
+    ),
     "worker": (*BELOW, *LEAVES, "worker.connection", "worker.interfaces", "worker.lifecycle"),
     "worker.lifecycle": (
         *BELOW,
@@ -73,19 +81,11 @@ KNOWN: set[tuple[str, str]] = {
     ("master.supervisor.guardian", "master.exec_state"),
     ("master.supervisor.replacement", "master.exec_state"),
     ("master.supervisor.spawn", "master.sd_notify"),
-    ("master.supervisor.spawn", "master.signals"),
     ("master.supervisor.supervisor", "master.exec_state"),
-    ("worker.__main__", "master.signals"),
 }
 """Imports that break a rule, as (importer, imported): to become none."""
 
-KNOWN_CIRCLES: list[list[str]] = [
-    [
-        *("worker.connection.channel", "worker.connection.body", "worker.connection.timeouts"),
-        *("worker.connection.exit", "worker.connection.upgraded", "worker.connection.channel"),
-    ],
-    ["worker.apps.asgi", "worker.apps.asgi_exchange", "worker.apps.asgi"],
-]
+KNOWN_CIRCLES: list[list[str]] = []
 KNOWN_MEETINGS: dict[tuple[str, str], str] = {}
 
 MOST_MODULES = {"": 8}
@@ -93,17 +93,12 @@ MODULES_OF_A_PACKAGE = 20
 MOST_LINES = 300
 MOST_ARGUMENTS = 8
 
-KNOWN_LONG: set[str] = {
-    "worker/apps/asgi_exchange.py",
-    "worker/apps/web.py",
-    "worker/connection/transport.py",
-}
+KNOWN_LONG: set[str] = set()
 KNOWN_ARGUMENTS: dict[str, int] = {
     "master.frontend.listener.Listener": 12,
     "master.supervisor.replacement.Replacement": 10,
     "master.supervisor.slots.Slot": 13,
     "settings.LifecycleSettings": 9,
-    "worker.worker.Worker": 14,
 }
 """What is too large yet, exactly: to become none."""
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from stickyd.ipc.control_channel import ASYNCIO
 from stickyd.master.sd_notify import MASTERS_ALONE
-from stickyd.master.signals import HELD_BACK
 from stickyd.master.supervisor.child_process import spawn
+from stickyd.process import HELD_BACK
 from stickyd.settings import Settings
 
 TOLD_TO_THE_MASTER = MASTERS_ALONE | {"STICKYD_SEED", "STICKYD_OPTIONS"}

@@ -1,4 +1,4 @@
-"""Load what the workers run."""
+"""Load the app that the workers run."""
 
 import inspect
 from typing import Any
@@ -14,9 +14,8 @@ from stickyd.worker.apps.demo import Demo
 from stickyd.worker.apps.sessions import KeyedSite
 from stickyd.worker.apps.web import WebExchange
 from stickyd.worker.apps.wsgi import WsgiResource
-from stickyd.worker.connection.channel import Channel
 from stickyd.worker.importer import cannot_load, load_named, one_line
-from stickyd.worker.interfaces import App
+from stickyd.worker.interfaces import App, ClientChannel
 
 
 class WebApp:
@@ -26,18 +25,18 @@ class WebApp:
         self.site = site
 
     def start(self) -> "defer.Deferred[None]":
-        """Ready at once."""
+        """There is nothing to start."""
         return defer.succeed(None)
 
-    def exchange(self, channel: Channel, head: Head) -> WebExchange:
+    def exchange(self, channel: ClientChannel, head: Head) -> WebExchange:
         """An exchange for a new request."""
         return WebExchange(channel, head, self.site)
 
     def close(self) -> None:
-        """Exchanges see for themselves that the daemon ends."""
+        """Exchanges look at the connection set."""
 
     def stop(self, seconds: float) -> "defer.Deferred[None]":
-        """Nothing to put away."""
+        """There is nothing to stop."""
         return defer.succeed(None)
 
 
@@ -54,7 +53,7 @@ class WsgiApp(WebApp):
         return super().start()
 
     def stop(self, seconds: float) -> "defer.Deferred[None]":
-        """Let the threads go."""
+        """End the threads."""
         self._resource.stop()
         return super().stop(seconds)
 
@@ -69,10 +68,10 @@ def load_app(reactor: Any, settings: Settings) -> App:
         return _asgi(settings)
     if kind == "wsgi":
         resource = _wsgi(reactor, settings)
-        # The body is the app's to parse; Twisted's way holds all of a form in memory.
+        # The app parses the body: Twisted would hold all of a form in memory.
         return WsgiApp(_site(resource, settings, parsePOSTFormSubmission=False), resource)
     if kind == "path":
-        # Here, since `twisted.web.static` warns of itself when it is imported.
+        # Here, since `twisted.web.static` issues a warning when it is imported.
         from stickyd.worker.apps.static_files import Files
 
         return WebApp(_site(Files(name), settings))
@@ -97,7 +96,7 @@ def _resource(name: str) -> Any:
 
 
 def _as_resource(found: Any) -> Any:
-    """A resource as it is, made by calling, or what ``resource()`` gives, as Klein apps do."""
+    """A resource, the result of calling a factory, or of ``resource()`` as Klein apps have."""
     for _ in range(2):
         if IResource.providedBy(found):
             return found
@@ -149,7 +148,7 @@ def _asgi(settings: Settings) -> App:
 
 
 def _takes(app: Any, arguments: int) -> bool:
-    """Whether so many positional arguments will do; True if that cannot be told."""
+    """Whether it takes so many positional arguments; True if unknown."""
     try:
         inspect.signature(app).bind(*[None] * arguments)
     except TypeError:

@@ -20,8 +20,8 @@ from stickyd.http1.websocket_frames import FrameMeter
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.worker.apps.lean_request import LeanRequest
 from stickyd.worker.apps.websocket_buffers import gather_linearly
-from stickyd.worker.connection.channel import Channel
 from stickyd.worker.connection.upgraded import Upgraded
+from stickyd.worker.interfaces import ClientChannel
 
 _log = Logger("stickyd")
 
@@ -36,7 +36,7 @@ def _address(host: str, port: int) -> IPv4Address | IPv6Address:
 
 @implementer(IPullProducer)
 class _Pulled:
-    """A pull producer that comes to its end though what it writes is not sent (to HEAD, say)."""
+    """A pull producer that finishes though what it writes is not sent (an answer to HEAD)."""
 
     def __init__(self, exchange: "WebExchange", producer: Any) -> None:
         self._exchange = exchange
@@ -55,22 +55,22 @@ class _Pulled:
 class WebExchange:
     """One request; to its `Request` it is the channel.
 
-    A request that has been answered can reach the connection no more, since
-    each request has an exchange of its own.
+    Each request has an exchange of its own, so that one that has been answered cannot reach the
+    connection.
     """
 
     invites = False
 
-    def __init__(self, channel: Channel, head: Head, site: Site) -> None:
+    def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
         self._channel = channel
         self._head = head
-        self.transport: Any = channel.transport
+        self.transport = channel.transport
         self.site = site
         self.factory = site
         self.begun = False
         self.status = 0
         self._last = not head.keep_alive
-        # What the response may still have of content; see `response_head`.
+        # Bytes that the body may still have; see `response_head`.
         self._left: int | None = NO_CONTENT
         self.length = head.length
         self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
@@ -86,7 +86,7 @@ class WebExchange:
         self._request.gotLength(None if head.length == CHUNKED else head.length)
 
     def _made_by(self, factory: Any) -> Any:
-        """A request of the app's own kind, with all that it may look at without asking."""
+        """A request of the app's own class, with every attribute set."""
         if INonQueuedRequestFactory.providedBy(factory):
             request = factory(self)
         else:
@@ -112,7 +112,7 @@ class WebExchange:
             raise
 
     def requestReceived(self) -> None:
-        """The request is whole: the app may answer, now or later."""
+        """The request is complete: the app may answer, now or later."""
         try:
             self._request.requestReceived(self._head.method, self._target, self._head.version)
         except OSError:
@@ -120,25 +120,25 @@ class WebExchange:
             raise
 
     def _drop_content(self) -> None:
-        """Close the request body's file here: what it has not written yet cannot be written."""
+        """Close the file of the request body: its buffered data cannot be written."""
         content = getattr(self._request, "content", None)
         if content is not None:
             with suppress(OSError):
                 content.close()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The client is gone; the app hears of it through ``notifyFinish``."""
+        """The client has gone; the app is notified through ``notifyFinish``."""
         request, self._request = self._request, None
         if request is not None:
             request.connectionLost(reason)
-            # It refers to the request, and the request to it.
+            # A reference cycle with the request.
             request.producer = None
 
     # ---- for the request
 
     def client_address(self) -> Any:
-        """The true client's address: the peer's, unless trusted peers name another."""
-        policy = self._channel.worker.policy
+        """The client's address: the peer's, unless trusted peers name another."""
+        policy = self._channel.context.routing.policy
         client = true_client(self._head, self._peer, policy.trusted, policy.forwarded_first)
         return self.transport.getPeer() if client is None else _address(*client)
 
@@ -154,11 +154,11 @@ class WebExchange:
     def writeHeaders(
         self, version: bytes, code: bytes, reason: bytes, headers: Any, content: bytes = b""
     ) -> None:
-        """Write the head of the answer. Framing and persistence are ours, not the app's.
+        """Write the head of the answer; the daemon decides framing and persistence.
 
         :param content: what follows it at once, framed.
         """
-        worker = self._channel.worker
+        context = self._channel.context
         try:
             data, self._left, self._last = response_head(
                 self._head,
@@ -166,8 +166,8 @@ class WebExchange:
                 code,
                 reason,
                 headers.getAllRawHeaders(),
-                self._last or worker.closing,
-                worker.header_line,
+                self._last or context.connections.closing,
+                context.config.header_line,
             )
         except BadResponse as error:
             self._break_off(error.why)
@@ -175,12 +175,8 @@ class WebExchange:
         self.begun = True
         self.status = int(code)
         if content:
-            left = self._left
-            if left is not None:
-                if len(content) > left:
-                    content = self._cut(content, left)
-                else:
-                    self._left = left - len(content)
+            if self._left is not None:
+                content = self._counted(content, self._left)
             if len(content) <= _JOINED_MOST:
                 self.transport.write(data + content)
                 return
@@ -189,7 +185,7 @@ class WebExchange:
             self.transport.write(content)
 
     def _break_off(self, why: str) -> None:
-        """Answer with a 500 in the place of the app, which goes on and is not heard."""
+        """Answer with a 500 in place of the app, whose further output is discarded."""
         self._complain("breaks HTTP, the client is sent a 500", why)
         self.begun = self._last = True
         self.status = BROKEN.status
@@ -207,16 +203,18 @@ class WebExchange:
 
     def write(self, data: bytes) -> None:
         """Write part of the answer's body."""
-        left = self._left
-        if left is not None:
-            if len(data) > left:
-                data = self._cut(data, left)
-            else:
-                self._left = left - len(data)
+        if self._left is not None:
+            data = self._counted(data, self._left)
         self.transport.write(data)
 
+    def _counted(self, data: bytes, left: int) -> bytes:
+        if len(data) > left:
+            return self._cut(data, left)
+        self._left = left - len(data)
+        return data
+
     def _cut(self, data: bytes, left: int) -> bytes:
-        """What of ``data`` may be sent: a client would read the rest as another response."""
+        """The part of ``data`` that may be sent: a client would read more as another response."""
         if not self.begun:
             self._break_off("its head could not be written")
         elif left != NO_CONTENT:
@@ -226,7 +224,7 @@ class WebExchange:
         return data[: max(left, 0)]
 
     def writeSequence(self, iovec: Any) -> None:
-        """Write parts of the answer's body: all of them, or none if one is no bytes."""
+        """Write parts of the answer's body: all of them, or none if one is not bytes."""
         parts = [part if type(part) is bytes else b"".join((part,)) for part in iovec]
         if self._left is None:
             self.transport.writeSequence(parts)
@@ -234,12 +232,12 @@ class WebExchange:
             self.write(b"".join(parts))
 
     def requestDone(self, request: Any) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         if self._left is not None and self._left > 0:
             # The client would take the next answer for the rest of this one.
             self._complain("is not whole, the connection ends", "shorter than its Content-Length")
             self._last = True
-        # The request may be kept, and keeps us: so nothing goes round in a circle.
+        # The app may keep the request, which refers to this exchange: so break the cycle.
         self._request = None
         self._channel.answered(self, self._last)
 
@@ -250,17 +248,17 @@ class WebExchange:
         self.transport.registerProducer(producer, streaming)
 
     def pulled(self) -> None:
-        """A producer has been asked for more: again, where nothing of that is ever sent."""
+        """A producer has been asked for more: ask again if its output is never sent."""
         transport = self.transport
         if self.begun and self._left == NO_CONTENT and transport.producer is not None:
             transport.startWriting()
 
     def unregisterProducer(self) -> None:
-        """The producer has nothing more to write."""
+        """The producer has finished."""
         self.transport.unregisterProducer()
 
     def loseConnection(self) -> None:
-        """End the connection when everything written has gone out."""
+        """End the connection when everything written is sent."""
         self.transport.loseConnection()
 
     def getPeer(self) -> Any:
@@ -268,12 +266,12 @@ class WebExchange:
         return self.transport.getPeer()
 
     def getHost(self) -> Any:
-        """Our address."""
+        """The daemon's address."""
         return self.transport.getHost()
 
     def isSecure(self) -> bool:
-        """Whether the client came over TLS, as a trusted peer that ended it tells."""
-        trusted = self._channel.worker.policy.trusted
+        """Whether the client uses TLS, as a trusted peer that terminates it reports."""
+        trusted = self._channel.context.routing.policy.trusted
         return forwarded_proto(self._head, self._peer, trusted) == "https"
 
     def _respondToBadRequestAndDisconnect(self) -> None:
@@ -281,20 +279,20 @@ class WebExchange:
         self._channel.refuse(Refusal(400, "malformed multipart body"))
 
     def _protocolUpgradeForWebsockets(self, protocol: Any) -> None:
-        """For `twisted.web.websocket`: the connection is the protocol's from now on.
+        """For `twisted.web.websocket`: the protocol takes the connection over.
 
-        Twisted has no public name for this; other protocols may come this way too.
+        Twisted has no public name for this; other protocols may use it, too.
         """
         channel = self._channel
         meter = None
         if any(b"websocket" in value.lower() for value in self._head.values(b"upgrade")):
-            meter = FrameMeter(channel.worker.settings.limits.websocket_message)
+            meter = FrameMeter(channel.context.config.ws_max_size)
             gather_linearly(protocol)
         upgraded = Upgraded(
             channel,
             protocol.dataReceived,
             lost=protocol.connectionLost,
-            # Whatever has these words is a `WebSocketTransport`; another protocol is cut.
+            # A `WebSocketTransport` has this method; any other protocol is reset.
             close=getattr(protocol, "loseConnection", None),
             meter=meter,
         )

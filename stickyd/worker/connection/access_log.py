@@ -8,52 +8,77 @@ from twisted.logger import Logger
 from stickyd.http1.access_log_format import Record, compiled
 from stickyd.http1.head_parser import Head
 from stickyd.ipc.control_channel import CannotLoad
+from stickyd.ipc.frame import Frame
 from stickyd.logs.levels import INFO, prefix
 from stickyd.logs.target import Target, inherited, opened
 from stickyd.logs.writer import LogWriter
+from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.routing.client_address import true_client
-from stickyd.routing.policy import Placement
+from stickyd.routing.policy import Placement, Policy
 
 _log = Logger("stickyd")
 
 
 class LoggedRequest:
-    """A request that is being served."""
+    """A request that will be logged when it is answered.
 
-    __slots__ = ("_began", "_channel", "_head", "_log", "_placement", "_sent", "_since")
+    :param policy: tells the client from the proxies.
+    :param sent: bytes written to the connection so far.
+    """
 
-    def __init__(self, log: "AccessLog", channel: Any, head: Head, placement: Placement) -> None:
+    __slots__ = (
+        "_began",
+        "_client",
+        "_connection",
+        "_head",
+        "_log",
+        "_placement",
+        "_sent",
+        "_since",
+        "_slot",
+    )
+
+    def __init__(
+        self,
+        log: "AccessLog",
+        frame: Frame,
+        head: Head,
+        policy: Policy,
+        placement: Placement,
+        slot: int,
+        sent: int,
+    ) -> None:
         self._log = log
-        self._channel = channel
         self._head = head
         self._placement = placement
+        self._slot = slot
+        self._sent = sent
+        self._connection = frame.connection
+        peer = frame.peer[0] if frame.peer else None
+        client = true_client(head, peer, policy.trusted, policy.forwarded_first)
+        self._client = client[0] if client is not None else peer or ""
         self._began = time.time()
         self._since = time.monotonic()
-        self._sent = channel.transport.written()
 
     def answered(self, status: int, sent: int) -> None:
-        """Write its line.
+        """Write the line.
 
         :param status: of the answer, 0 if there was none.
-        :param sent: what `written` of the connection's transport says by now.
+        :param sent: bytes written to the connection by now.
         """
-        channel = self._channel
-        peer = channel.frame.peer[0] if channel.frame.peer else None
-        policy = channel.worker.policy
-        client = true_client(self._head, peer, policy.trusted, policy.forwarded_first)
         key = self._placement.key
         self._log.write(
             Record(
-                client[0] if client is not None else peer or "",
+                self._client,
                 self._head,
                 status,
                 sent - self._sent,
                 self._began,
                 time.monotonic() - self._since,
-                channel.worker.slot,
+                self._slot,
                 self._placement.reason,
                 key.text if key is not None else "",
-                channel.frame.connection,
+                self._connection,
             )
         )
 
@@ -62,17 +87,20 @@ class AccessLog:
     """Appends lines to a file, a FIFO or a device; to the daemon's own log if its name is ``-``.
 
     Lines of several workers do not mix: a line is one write(2) to a file opened with
-    O_APPEND, or of at most PIPE_BUF bytes to a pipe (pipe(7)). Nothing waits for it to be
-    written: what finds no room is dropped and counted (`stickyd.logs.writer`).
+    O_APPEND, or of at most PIPE_BUF bytes to a pipe (pipe(7)). Writing never blocks: lines that
+    find no room are dropped and counted (`stickyd.logs.writer`).
 
+    :param form: a predefined format or one of our own (docs/access-log.md).
+    :param own: checks the log's descriptor.
     :raise CannotLoad: if it cannot be opened; one line says why.
     """
 
-    def __init__(self, reactor: Any, path: str, form: str) -> None:
+    def __init__(self, reactor: Any, path: str, form: str, own: OwnDescriptors) -> None:
         self._reactor = reactor
+        self._own = own
         self._path = path
         self._line = compiled(form)
-        # Lines of the daemon's log begin with their level; what a client sends must not choose it.
+        # Lines of the daemon's log begin with their level, which a client must not choose.
         self._prefix = prefix(INFO).encode() if path == "-" else b""
         self._writer = self._to(self._open())
         self._dropped = 0
@@ -85,29 +113,27 @@ class AccessLog:
             raise CannotLoad(f"cannot open --access-logfile {self._path}: {why}") from error
 
     def _to(self, target: Target) -> LogWriter:
+        self._own.keep("the access log", target.descriptor)
         return LogWriter(self._reactor, target, _say_dropped, _say_failed)
 
     def reopen(self) -> None:
-        """Go on in a new file of the same name, the old one has been moved away."""
+        """Continue in a new file of the same name, since the old one has been renamed."""
         try:
             new = self._open()
         except CannotLoad as error:
             _log.error("{why}; the old file goes on", why=error)
             return
-        self.close()
-        self._writer = self._to(new)
-
-    def close(self) -> None:
-        """Nothing more comes; what cannot be written at once is dropped."""
-        self._writer.close()
-        self._dropped += self._writer.take_dropped()
+        old, self._writer = self._writer, self._to(new)
+        # What cannot be written at once is dropped.
+        old.close()
+        self._dropped += old.take_dropped()
 
     def write(self, record: Record) -> None:
         """Append the line of a request; a full disk or a blocked pipe costs lines, no request."""
         self._writer.write(self._prefix + self._line(record))
 
     def take_dropped(self) -> int:
-        """How many lines have been dropped since this was asked last."""
+        """The number of lines dropped since the last call."""
         dropped, self._dropped = self._dropped + self._writer.take_dropped(), 0
         return dropped
 

@@ -1,49 +1,52 @@
-"""The two ends of a client's connection, as apps ask for them."""
+"""The addresses and socket options of a client's connection, as apps read them."""
 
 import socket
-from typing import Any
+from typing import cast
 
 from twisted.internet import address
 
 from stickyd.ipc.frame import Frame
 from stickyd.net.address import Address
 
+TwistedAddress = address.IPv4Address | address.IPv6Address
+"""As Twisted annotates it; of a Unix socket it is a `UNIXAddress`."""
 
-def as_twisted(end: Address | None) -> Any:
-    """An `IAddress` for one end of a connection."""
+
+def as_twisted(end: Address | None) -> TwistedAddress:
+    """The `IAddress` of one end of a connection."""
     if end is None:
-        return address.UNIXAddress(None)
+        return cast(TwistedAddress, address.UNIXAddress(None))
     kind = address.IPv6Address if ":" in end[0] else address.IPv4Address
     return kind("TCP", end[0], end[1])
 
 
 class TransportAddresses:
-    """The part of a transport that apps ask, seldom: nothing of it is made before."""
+    """The part of a transport that few apps use: its objects are made on first use."""
 
     _fd: int
+    _handle: socket.socket | None = None
+    _peer: TwistedAddress | None = None
+    _local: TwistedAddress | None = None
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self._handle: socket.socket | None = None
-        self._peer: Any = None
-        self._local: Any = None
 
-    def getPeer(self) -> Any:
+    def getPeer(self) -> TwistedAddress:
         """The peer's address."""
         if self._peer is None:
             self._peer = as_twisted(self.frame.peer)
         return self._peer
 
-    def getHost(self) -> Any:
-        """Our address."""
+    def getHost(self) -> TwistedAddress:
+        """The daemon's address."""
         if self._local is None:
             self._local = as_twisted(self.frame.local)
         return self._local
 
     def getHandle(self) -> socket.socket:
-        """The connection as a socket object, which goes on to belong to the transport."""
+        """The connection as a socket object, which the transport owns."""
         if self._handle is None:
-            # The kernel knows the family; the frame's addresses may be a PROXY header's.
+            # The family is the kernel's: the frame's addresses may be those of a PROXY header.
             self._handle = socket.socket(fileno=self._fd)
         return self._handle
 

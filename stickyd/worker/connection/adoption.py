@@ -1,11 +1,9 @@
-"""How connections come into a worker: out of the inbox, counted, and into a channel."""
+"""The adoption of connections: out of an inbox, counted, and into a channel."""
 
 import os
 import resource
 import socket
-from collections import OrderedDict
 from functools import partial
-from typing import Any
 
 from twisted.logger import Logger
 
@@ -15,66 +13,58 @@ from stickyd.ipc.frame import FrameError, Kind, carries, connection_of, decode, 
 from stickyd.net.lingering_close import LingeringClose, send_and_close
 from stickyd.net.own_descriptors import above_standard
 from stickyd.shm.connection_table import ConnectionTable, Entry
-from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.worker.connection.channel import Channel
-
-KEPT_MOST = 4096
-"""Channels kept, oldest given up first, for connections that moved away and may come back. Who has
-not come back for as long as an idle connection is kept has probably ended elsewhere."""
+from stickyd.worker.connection.context import WorkerContext
+from stickyd.worker.connection_set import Connection
+from stickyd.worker.interfaces import App
 
 SHORT_AT, BRIM_AT = 16, 8
 """With fewer descriptors left than these a connection is refused, or refused and closed at once."""
-
-_NONE: tuple[None, float] = (None, 0.0)
 
 _log = Logger("stickyd")
 
 
 class Adoption:
-    """Reads the slot's inbox, and while another worker drains the private one.
+    """Reads the inbox of the slot, and a private one while another worker drains the slot's.
 
-    :param worker: gets the channels.
-    :param row: our row of the board; None if slots have no bound.
-    :param ledger: None if the master guards nothing.
+    :param app: answers the requests.
+    :param inbox: the reading end of the slot's inbox.
+    :param table: where the owner of each connection is written; None if the master guards none.
     """
 
     def __init__(
         self,
-        worker: Any,
+        context: WorkerContext,
+        app: App,
         inbox: socket.socket,
-        row: ScoreboardRow | None,
-        ledger: ConnectionTable | None,
+        table: ConnectionTable | None,
     ) -> None:
-        self._worker = worker
-        self._row = row
-        self._ledger = ledger
+        self._context = context
+        self._app = app
+        self._table = table
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        # By connection, in the order of leaving, and until when each is kept.
-        self._kept: OrderedDict[int, tuple[Channel, float]] = OrderedDict()
-        self._inbox = self._reader(inbox)
-        worker.own.keep("the inbox", inbox.fileno())
+        self._inbox = self._reader("the inbox", inbox)
         self._private: InboxReader | None = None
 
-    def _reader(self, inbox: socket.socket) -> InboxReader:
-        worker = self._worker
-        if self._row is None:
-            return InboxReader(worker.poller, inbox, self._adopt, self._lost)
-        return InboxReader(worker.poller, inbox, self._adopt_counted, self._lost_counted)
+    def _reader(self, name: str, inbox: socket.socket) -> InboxReader:
+        poller = self._context.poller
+        poller.own.keep(name, inbox.fileno())
+        adopt = self._adopt_counted if self._context.routing.load.bounded else self._adopt
+        return InboxReader(poller, inbox, adopt, self._lost)
 
     def start(self) -> None:
         """Take connections out of the slot's inbox."""
         self._inbox.start()
 
     def start_private(self, private: socket.socket) -> None:
-        """Take connections out of this inbox instead, while our predecessor has the slot's."""
-        self._private = self._reader(private)
-        self._worker.own.keep("the private inbox", private.fileno())
+        """Take connections out of this inbox instead, while the predecessor has the slot's."""
+        self._private = self._reader("the private inbox", private)
         self._private.start()
 
     def stop(self, *, drain: bool) -> None:
         """Take no more.
 
-        :param drain: what is in the slot's inbox is ours still, since nobody comes after us.
+        :param drain: take what is in the slot's inbox, since no other worker will.
         """
         while drain and self._inbox.take():
             pass
@@ -85,96 +75,90 @@ class Adoption:
             self._private.stop()
 
     def is_empty(self) -> bool:
-        """Whether nothing could be taken; takes one if there is one."""
+        """Whether nothing could be taken out of the slot's inbox; takes one if there is one."""
         return not self._inbox.take()
 
-    def keep(self, channel: Channel) -> None:
-        """Its connection has moved; connections that move are likely to come back."""
-        if len(self._kept) >= KEPT_MOST:
-            self._kept.popitem(last=False)
-        worker = self._worker
-        until = worker.reactor.seconds() + worker.settings.timeouts.keep_alive
-        self._kept[channel.frame.connection] = channel, until
-
-    def forget_old(self) -> None:
-        """Give up channels that have been kept for long enough."""
-        now = self._worker.reactor.seconds()
-        while self._kept and next(iter(self._kept.values()))[1] <= now:
-            self._kept.popitem(last=False)
+    def _adopt_counted(self, message: bytes, descriptor: int) -> None:
+        load = self._context.routing.load
+        load.took()
+        try:
+            self._adopt(message, descriptor)
+        finally:
+            load.adopted()
 
     def _adopt(self, message: bytes, descriptor: int) -> None:
-        worker = self._worker
+        context = self._context
         if descriptor < 3:
             descriptor = above_standard(descriptor)
-        entry = self._sign(message)
-        channel, _ = self._kept.pop(connection_of(message), _NONE)
+        entry = self._own(message)
+        moved = context.connections.moved.take(connection_of(message))
         # The kernel gives the lowest number that is free (open(2)): all below are taken.
         if descriptor >= self._limit - SHORT_AT:
             self._shed(descriptor, entry)
             return
         try:
-            frame = decode(message, channel.frame if channel is not None else None)
+            frame = decode(message, moved.frame if moved is not None else None)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)
-            worker.ended(entry)
+            context.accounting.ended(entry)
             return
         if frame.kind is Kind.PLACED:
-            # Holds for every process it moves to: the open file remembers it (fcntl(2)).
+            # Holds in every process it moves to: the flag belongs to the open file (fcntl(2)).
             os.set_blocking(descriptor, False)
-        counters = worker.counters
+        counters = context.accounting.counters
         counters.adopted += 1
         if frame.kind is Kind.MOVED:
             counters.arrived += 1
-        if channel is None:
-            channel = Channel(worker, frame, descriptor)
+        channel: Connection
+        if moved is None:
+            channel = Channel(context, self._app, frame, descriptor)
         else:
+            channel = moved
             channel.reattach(frame, descriptor)
         channel.transport.entry = entry
-        worker.take_in(channel)
+        self.begin(channel)
 
-    def _sign(self, message: bytes) -> Entry | None:
-        """A connection is ours: note it in the ledger or, if it is not guarded, in the tally."""
-        number = entry_of(message)
-        if self._ledger is None or not number:
-            self._worker.tally.came()
-            return None
-        return self._ledger.take(number, connection_of(message), carries(message))
-
-    def _adopt_counted(self, message: bytes, descriptor: int) -> None:
-        assert self._row is not None
-        self._row.took()
+    def begin(self, channel: Connection) -> None:
+        """Serve a connection that has just been adopted."""
+        self._context.connections.add(channel)
         try:
-            self._adopt(message, descriptor)
-        finally:
-            self._row.adopted()
+            channel.begin()
+        except Exception:
+            # An error of one connection must not stop the inbox.
+            _log.failure("a connection failed at its adoption")
+            channel.transport.abortConnection()
+
+    def _own(self, message: bytes) -> Entry | None:
+        """Write down that a connection is this worker's; None if the master does not guard it."""
+        number = entry_of(message)
+        if self._table is None or not number:
+            self._context.accounting.stats.came()
+            return None
+        return self._table.take(number, connection_of(message), carries(message))
 
     def _shed(self, descriptor: int, entry: Entry | None) -> None:
-        """The app has opened too many files: whoever comes is refused, while we still can."""
-        worker = self._worker
+        """The app has opened too many files: refuse, while that is still possible."""
+        context = self._context
         if entry is not None:
             entry.occupy()
-        worker.counters.shed += 1
-        if worker.counters.shed == 1:
+        context.accounting.counters.shed += 1
+        if context.accounting.counters.shed == 1:
             _log.warn("connections are refused: few descriptors are left (said once)")
         sock = socket.socket(fileno=descriptor)
         sock.setblocking(False)
         last = FULL.response()
         if descriptor < self._limit - BRIM_AT:
-            over = partial(worker.ended, entry)
-            LingeringClose(worker.reactor, worker.sweeper, sock, last, over)
+            over = partial(context.accounting.ended, entry)
+            LingeringClose(context.reactor, context.connections.sweeper, sock, last, over)
         else:
             send_and_close(sock, last)
-            worker.ended(entry)
+            context.accounting.ended(entry)
 
     def _lost(self, message: bytes) -> None:
-        worker = self._worker
-        worker.ended(self._sign(message))
-        worker.counters.lost += 1
+        context = self._context
+        context.routing.load.took()
+        context.routing.load.adopted()
+        context.accounting.ended(self._own(message))
+        context.accounting.counters.lost += 1
         _log.error("a connection was lost on its way: this process is out of descriptors")
-
-    def _lost_counted(self, message: bytes) -> None:
-        assert self._row is not None
-        self._row.took()
-        self._row.adopted()
-        self._lost(message)

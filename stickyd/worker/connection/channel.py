@@ -1,59 +1,77 @@
-"""The way of one connection through a worker: head, gate, body, answer, and again.
+"""One connection in a worker: head, decision, body, answer, and again.
 
-Reads top to bottom in the order in which things happen to a connection. What
-an answer looks like is the exchange's business (`stickyd.worker.apps.web`), where
-a request belongs is the policy's, what happens next is the gate's; how a body
-is received stands in `stickyd.worker.connection.body`, how the connection goes away
-again in `stickyd.worker.connection.exit`, and how long it may take over anything in
-`stickyd.worker.connection.timeouts`.
+The module follows the order in which things happen to a connection. Its parts are the steps between
+two requests (`.steps`), the request body (`.body`), the deadline (`.timeouts`), the move to another
+worker (`.moves`) and the end (`.exit`). What an answer looks like is decided by the exchange
+(`stickyd.worker.apps`).
 """
-
-from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from stickyd.core.head_reader import read_head
 from stickyd.http1.body_parser import body_reader
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.ipc.frame import Frame, Kind
-from stickyd.routing.policy import ANYWHERE, Placement
-from stickyd.worker.connection import next_step as gate
+from stickyd.worker.connection import exit, steps
 from stickyd.worker.connection.access_log import LoggedRequest
-from stickyd.worker.connection.body import READ_AHEAD, Receiving
-from stickyd.worker.connection.next_step import State, Step
-from stickyd.worker.interfaces import Exchange
+from stickyd.worker.connection.body import RequestBody
+from stickyd.worker.connection.context import WorkerContext
+from stickyd.worker.connection.next_step import State
+from stickyd.worker.connection.timeouts import ConnectionTimer
+from stickyd.worker.connection.transport import ClientTransport
+from stickyd.worker.interfaces import App, Exchange, UpgradedReceiver
+
+READ_AHEAD = 32768
+"""Bytes read behind the request that is being answered before reading stops."""
 
 _log = Logger("stickyd")
 _FAILED = Refusal(500, "the request could not be processed")
 
 
-class Channel(Receiving):
-    """One connection, from its adoption until it moves or ends."""
+class Channel:
+    """One connection, from its adoption until it moves or ends.
 
-    def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
-        super().__init__(worker, frame, descriptor)
+    The attributes are those of `stickyd.worker.connection.steps.Advancing` and its parents.
+    """
+
+    def __init__(self, context: WorkerContext, app: App, frame: Frame, descriptor: int) -> None:
+        self.context = context
+        self.frame = frame
+        self.transport = ClientTransport(context.reactor, context.poller, descriptor, frame, self)
+        self.state = State.HEAD
+        self.deadline: float | None = None
+        self.buffer = b""
+        self.client_done = False
+        self.came_with = frame.kind is not Kind.RETURNED
         self.ending = False
-        self._scanned = 0
-        self._advancing = False
+        self.exchange: Exchange | None = None
+        self.logged: LoggedRequest | None = None
+        self.body: RequestBody | None = None
+        self.upgraded: UpgradedReceiver | None = None
+        self._app = app
+        self.timer = ConnectionTimer(context)
+        self.scanned = 0
+        self.advancing = False
 
     # ---- adoption
 
     def reattach(self, frame: Frame, descriptor: int) -> None:
-        """Take the connection up again that this channel gave away at a seam."""
+        """The connection has come back, after it moved to another worker."""
         self.frame = frame
         self.transport.attach(descriptor)
         self.state = State.HEAD
-        self._scanned = 0
-        self._came_with = frame.kind is not Kind.RETURNED
-        self._head_until = None
+        self.scanned = 0
+        self.came_with = frame.kind is not Kind.RETURNED
+        self.timer.head_until = None
 
     def begin(self) -> None:
-        """Take up where the sender left off."""
+        """Continue where the sender stopped."""
         frame = self.frame
         if frame.head_left:
-            self._head_until = self.worker.reactor.seconds() + frame.head_left / 1000
+            now = self.context.reactor.seconds()
+            self.timer.head_until = now + frame.head_left / 1000
         if frame.unread:
             self.dataReceived(frame.unread)
         else:
@@ -61,196 +79,210 @@ class Channel(Receiving):
             if failed is not None:
                 self.transport.end(failed)
         if self.state is State.HEAD and self.deadline is None:
-            self._arm()
+            self.timer.restart(self)
         self._read_on()
 
     # ---- bytes
 
     def dataReceived(self, data: bytes) -> None:
         """For the transport: bytes of the client."""
-        if self.state is State.BODY:
-            self._body(data)
+        if self.body is not None:
+            self._receive_body(self.body, data)
         else:
-            self._buffer += data
+            self.buffer += data
             if self.state is State.HEAD and not self.ending:
-                self.advance()
-            elif len(self._buffer) >= READ_AHEAD:
+                steps.advance(self)
+            elif len(self.buffer) >= READ_AHEAD:
                 self.transport.stopReading()
 
     def clientDone(self) -> None:
         """For the transport: the client has finished sending; it may still wait for answers."""
         self.client_done = True
         if self.state is State.HEAD:
-            self.advance()
+            steps.advance(self)
         elif self.state is State.BODY:
             self.transport.end(ConnectionDone("the request body is cut off"))
         else:
-            self._arm()
+            self.timer.restart(self)
 
     def bytesSent(self, flushed: bool) -> None:
         """For the transport: the client has taken something, or has to begin to."""
         if flushed and self.state is State.HEAD:
-            self.advance()
+            steps.advance(self)
         else:
-            self._arm()
-            if self._upgraded is not None:
-                self._upgraded.sent()
+            self.timer.restart(self)
+            if self.upgraded is not None:
+                self.upgraded.sent()
 
-    # ---- the seam between two requests
-
-    def advance(self) -> None:
-        """Serve what has arrived whole; then wait for more, move, or end."""
-        if self._advancing:
-            return
-        self._advancing = self.transport.corked = True
-        try:
-            while self.state is State.HEAD and self._step():
-                pass
-        finally:
-            self._advancing = self.transport.corked = False
-        if self.state is not State.OVER:
-            self.transport.flush()
-            self._arm()
-
-    def _step(self) -> bool:
-        """Take one step; whether another may follow at once."""
-        worker = self.worker
-        # Behind the last answer nothing is read as a request, not even to refuse it.
-        head = None if self.ending else read_head(self._buffer, worker.limits, self._scanned)
-        if isinstance(head, Refusal):
-            self.refuse(head)
-            return False
-        if head is None:
-            self._scanned = len(self._buffer)
-            step = gate.without_head(
-                ending=self.ending,
-                client_done=self.client_done,
-                leaving=worker.leaving,
-                flushed=self.transport.flushed(),
-            )
-            return self._leave(step, ANYWHERE)
-        version = worker.policy.table.version
-        known = worker.known
-        # Whoever sent the connection has placed the request that came with it.
-        placement = ANYWHERE
-        if not self._came_with or known is not None or worker.access is not None:
-            placement = worker.policy.place(head, self.frame.peer[0] if self.frame.peer else None)
-            if worker.balance is not None and not self._came_with:
-                placement = worker.bounded(placement)
-        key = placement.key.text if placement.key is not None else None
-        step = gate.with_head(
-            came_with=self._came_with,
-            leaving=worker.leaving,
-            moves=worker.moves or self.frame.table != version,
-            own=worker.slot,
-            named=placement.slot,
-            others=known is not None and known.others(key, came_with=self._came_with),
-            flushed=self.transport.flushed(),
-        )
-        if step is not Step.STAY and step is not Step.MISROUTE:
-            return self._leave(step, placement)
-        if step is Step.MISROUTE:
-            worker.misrouted(placement)
-        elif self.frame.table != version and not self._came_with:
-            # Placed among the slots of now: it stays put again.
-            self.frame = self.frame._replace(table=version)
-        if known is not None and key is not None:
-            known.note(key)
-        if worker.access is not None:
-            self._logged = LoggedRequest(worker.access, self, head, placement)
-        self._serve(head)
-        return self._undecided()
-
-    def _undecided(self) -> bool:
-        """Whether there is more to do at this seam than to wait for the next request."""
-        worker = self.worker
-        return bool(self._buffer) or self.ending or self.client_done or worker.leaving
-
-    def _leave(self, step: Step, placement: Placement) -> bool:
-        """Do what the gate says but serve; whether another step may follow at once."""
-        if step is Step.FLUSH:
-            self.transport.flush()
-            return self.transport.flushed()
-        if step is Step.MOVE:
-            assert placement.slot is not None
-            self.move(placement.slot)
-        elif step is Step.PASS:
-            self.pass_on()
-        elif step is Step.RETURN:
-            self.give_back()
-        elif step is Step.CLOSE:
-            # The last answer has all the time that any answer has.
-            self.transport.flush()
-            if self.transport.flushed():
-                self.close(may_send=not self.client_done)
-        return False
+    def _read_on(self) -> None:
+        if (
+            not self.client_done
+            and (self.body is None or not self.body.held)
+            and self.state not in (State.ROOM, State.OVER)
+            and len(self.buffer) < READ_AHEAD
+        ):
+            self.transport.startReading()
 
     # ---- a request
 
-    def _serve(self, head: Head) -> None:
-        self._buffer = self._buffer[head.size :]
-        self._scanned = 0
-        self._came_with = False
-        self._head_until = None
-        reader = body_reader(head.length, self.worker.limits) if head.length else None
+    def serve(self, head: Head) -> None:
+        """Serve the request at the start of the buffer."""
+        self.buffer = self.buffer[head.size :]
+        self.scanned = 0
+        self.came_with = False
+        self.timer.head_until = None
+        context = self.context
+        reader = body_reader(head.length, context.config.limits) if head.length else None
         if isinstance(reader, Refusal):
             self.refuse(reader)
             return
         try:
-            self._exchange = exchange = self.worker.begin(self, head)
+            self.exchange = exchange = self._app.exchange(self, head)
         except Exception:
-            # A file for the body cannot be made, or a request factory of the app's has failed.
+            # The file for the body cannot be made, or the app's request factory has failed.
             _log.failure("a request could not be taken up")
             self.refuse(_FAILED)
             return
+        context.routing.load.began()
         if reader is None:
             self._deliver(exchange)
             return
-        if head.expects_continue and not self._buffer and not exchange.invites:
+        if head.expects_continue and not self.buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._begin_body(reader)
+        self.state = State.BODY
+        self.timer.begin_transfer()
+        self.body = body = RequestBody(exchange, reader)
+        # Part of the body may have arrived already.
+        held, self.buffer = self.buffer, b""
+        self._receive_body(body, held)
+        if self.body is body:
+            # Reading may have stopped, with so much read ahead.
+            self._read_on()
+
+    def _receive_body(self, body: RequestBody, data: bytes) -> None:
+        rest = body.receive(data)
+        if isinstance(rest, Refusal):
+            self.refuse(rest)
+        elif rest is None:
+            self.timer.restart(self)
+        else:
+            self.buffer = rest
+            self.body = None
+            if body.held:
+                self._read_on()
+            self._deliver(body.exchange)
 
     def _deliver(self, exchange: Exchange) -> None:
         self.state = State.ANSWER
-        self.worker.count_request()
+        self.context.accounting.request()
         try:
             exchange.requestReceived()
         except Exception:
             _log.failure("the app failed on a request")
-            if self._exchange is exchange:
+            if self.exchange is exchange:
                 self.refuse(_FAILED)
             return
-        if self.state is State.ANSWER and not self._advancing:
-            self._arm()
+        if self.state is State.ANSWER and not self.advancing:
+            self.timer.restart(self)
 
-    # ---- what the exchange says
+    # ---- for the exchange
+
+    def hold(self, exchange: Exchange) -> None:
+        """The app takes no more of the request body for now: its timeout stops."""
+        if self.body is not None and exchange is self.exchange:
+            self.body.held = True
+            self.transport.stopReading()
+            self.timer.restart(self)
+
+    def resume(self, exchange: Exchange) -> None:
+        """The app takes more of the request body."""
+        if self.body is not None and self.body.held and exchange is self.exchange:
+            self.body.held = False
+            self._read_on()
+            self.timer.restart(self)
 
     def answered(self, exchange: Exchange, last: bool) -> None:
-        """The answer is written whole; ``last`` if no further one can follow."""
-        if exchange is not self._exchange:
+        """The answer is complete; ``last`` if no further one can follow."""
+        if exchange is not self.exchange:
             return
-        self._end_exchange()
+        exit.end_exchange(self)
         if self.state in (State.BODY, State.PINNED):
-            # What the client still sends is the rest of a body, or no HTTP at all.
-            self._linger(b"")
+            # What the client still sends is the rest of a body, or another protocol.
+            exit.linger(self, b"")
             return
-        self.ending = self.ending or last or self.worker.closing
+        self.ending = self.ending or last or self.context.connections.closing
         self.state = State.HEAD
         if not self.ending:
             self._read_on()
-        if self._undecided():
-            self.advance()
-        elif not self._advancing:
+        if steps.undecided(self):
+            steps.advance(self)
+        elif not self.advancing:
             # As `advance`, for the case that there is nothing to decide.
             self.transport.flush()
-            self._arm()
+            self.timer.restart(self)
 
-    # ---- the end of the worker
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error and close."""
+        exit.refuse(self, refusal)
+
+    # ---- an upgrade
+
+    def pin(self, upgraded: UpgradedReceiver) -> None:
+        """The app takes the connection over for the rest of its time (RFC 9110, 7.8)."""
+        self.state = State.PINNED
+        self.deadline = None
+        self.upgraded = self.transport.protocol = upgraded
+        self.context.accounting.counters.pinned += 1
+        # What arrived behind the request is for the new protocol, once it is set up.
+        self.context.reactor.callLater(0, self.deliver_held)
+
+    def deliver_held(self) -> None:
+        """Give what arrived before the new protocol was set up to it."""
+        held, self.buffer = self.buffer, b""
+        if held and self.state is State.PINNED:
+            # It may have been so much that reading has stopped.
+            self.transport.startReading()
+            self.transport.protocol.dataReceived(held)
+
+    def close_after_upgrade(self) -> None:
+        """For the transport: the app has closed the connection that it had taken over."""
+        exit.close_after_upgrade(self)
+
+    # ---- the end of the connection, or of the worker
+
+    def idle(self) -> bool:
+        """Whether it waits for a next request, of which nothing has arrived."""
+        waits = self.state is State.HEAD and self.transport.flushed()
+        return waits and not self.buffer and not self.came_with
+
+    def expired(self) -> None:
+        """For the sweeper: the deadline has passed."""
+        self.timer.expired(self)
+
+    def close(self) -> None:
+        """Close in order: everything written is still sent."""
+        exit.close(self)
+
+    def lose(self) -> None:
+        """For the transport: the app has closed it, and everything it had written is sent."""
+        exit.lose(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """For the transport: the connection has ended."""
+        exit.lost(self, reason)
 
     def retire(self) -> None:
-        """The worker ends: answer what came with us, then go to another worker or close."""
-        if self.idle() and not self.worker.leaving:
+        """The worker ends: finish the request, then go to another worker or close."""
+        leaving = self.context.connections.leaving
+        if self.idle() and not leaving:
             self.close()
-        elif self.state is State.HEAD and (self.worker.leaving or not self._buffer):
-            self.ending = not self.worker.leaving
-            self.advance()
+        elif self.state is State.HEAD and (leaving or not self.buffer):
+            self.ending = not leaving
+            steps.advance(self)
+
+    def close_gracefully(self) -> None:
+        """The grace period is over: close, by the means of an upgraded protocol if it has any."""
+        if self.state is State.PINNED and self.upgraded is not None:
+            self.upgraded.close_gracefully()
+        else:
+            self.transport.abortConnection()

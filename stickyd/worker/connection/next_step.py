@@ -1,20 +1,20 @@
-"""The gate between two requests of one connection: stay, move or close. Pure.
+"""The decision between two requests of one connection: stay, move or close. Pure.
 
-Everything that decides where a connection goes next stands in this table::
+This table is all that decides where a connection goes next::
 
-    at the seam ...                                         step
+    between two requests ...                                step
     the last answer has been given (Connection: close)      CLOSE, whatever has arrived
     no whole head, the client has finished sending          CLOSE
     no whole head yet, the client may still send            WAIT
     the request came with the connection (placed or moved)  STAY
-    the worker leaves the slot to another                   RETURN, whatever has arrived
+    the worker retires, and another one has the slot        RETURN, whatever has arrived
     it names this slot, or none                             STAY
-    it names another slot, the connection stays put         MISROUTE
+    it names another slot, the connection stays             MISROUTE
     it names another slot                                   MOVE
     it belongs here, to this slot's other worker            PASS
 
-A connection stays put in connection scope, as long as the slots are those it
-was placed among. Whatever leaves waits until earlier answers are sent: FLUSH.
+A connection stays in its slot in connection scope, as long as the slots are those it was placed
+among. A connection moves only when earlier answers are sent: FLUSH.
 """
 
 import enum
@@ -27,7 +27,7 @@ class State(enum.Enum):
     BODY = "the rest of a request body"
     ANSWER = "the app's answer"
     ROOM = "room in another slot's inbox"
-    PINNED = "nothing of ours: the app has taken the connection over"
+    PINNED = "nothing: the app has taken the connection over"
     OVER = "nothing: it has moved or ended"
 
 
@@ -38,9 +38,9 @@ class Step(enum.Enum):
     STAY = "serve the request here"
     MISROUTE = "serve the request here, though it belongs elsewhere"
     FLUSH = "send what is written, then ask again"
-    MOVE = "give the connection to the slot the request names"
-    PASS = "give the connection to the other worker of this slot"
-    RETURN = "put the connection back, for the worker that comes after this one"
+    MOVE = "move the connection to the slot that the request names"
+    PASS = "move the connection to the other worker of this slot"
+    RETURN = "put the connection into an inbox, for a worker that does not retire"
     CLOSE = "end the connection"
 
 
@@ -67,14 +67,14 @@ def with_head(
     """The step for a request whose head is whole.
 
     :param came_with: this request arrived with the connection. It is served
-        in this slot whatever the table says by now: otherwise a changing table
-        could send it round for ever.
-    :param leaving: this worker ends, and another takes connections after it.
+        in this slot whatever the slot table is by now: otherwise a changing table
+        could move it for ever.
+    :param leaving: this worker retires, and another takes its connections.
     :param moves: the scope is request, or the slots have changed since the
         connection was placed.
     :param own: this slot.
     :param named: the slot of the request's key, None without a key.
-    :param others: of this slot's two workers the other one serves the key.
+    :param others: this slot has two workers, and the other one serves the key.
     :param flushed: every byte of earlier answers is in the kernel.
     """
     if came_with:

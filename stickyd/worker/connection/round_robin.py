@@ -1,4 +1,4 @@
-"""Work of many connections that is done in small steps, between which the reactor turns."""
+"""Work of many connections in small steps, between which the reactor handles other events."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,9 +10,9 @@ TURN = 0.001
 
 
 class RoundRobin:
-    """Runs steps in the order of their arrival, as many in each turn as there is time for.
+    """Runs steps in the order of their arrival, for a limited time in each turn of the reactor.
 
-    However many connections have something left, the others wait for one share of a turn only.
+    However many connections have steps to run, the others wait only for that time.
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
@@ -33,7 +33,7 @@ class RoundRobin:
     def _run(self) -> None:
         seconds = self._reactor.seconds
         until = seconds() + TURN
-        # Steps that are added meanwhile are for a later turn.
+        # Steps added meanwhile run in a later turn.
         for _ in range(len(self._steps)):
             self._steps.popleft()()
             if seconds() >= until:

@@ -2,19 +2,19 @@
 
 ::
 
-    waiting for                       patience             when it is over
+    waiting for                       timeout              on expiry
     the client to take what was sent  send timeout, paced  abort
     the rest of a head                head timeout, fixed  408
     the next head                     keep-alive           close
     the rest of a body                body timeout, paced  408
     the app to take more of a body    none
     the app, client still there       none
-    the app, client half-closed       half-close timeout   abort: the app hears of it
+    the app, client half-closed       half-close timeout   abort, the app is notified
     room in an inbox                  the inbox's own      503
-    an app that took it over          none                 (what that app sends: as above)
+    an upgraded connection            none                 (what the app sends: as above)
 
-*Paced*: silence is not all that makes a client slow. One that sends a byte every
-few seconds would never be over; see `MinimumRate`.
+*Paced*: a minimum rate applies as well, since a client that sends a byte every few seconds is
+never silent for the whole timeout; see `MinimumRate`.
 """
 
 import enum
@@ -27,12 +27,12 @@ class Overdue(enum.Enum):
     """What is done about a connection whose deadline has passed."""
 
     CLOSE = "close in order"
-    ABORT = "end at once"
+    ABORT = "abort"
     HEAD = "request head not complete in time"
     BODY = "request body not complete in time"
 
 
-def patience(
+def timeout(
     state: State,
     timeouts: Timeouts,
     *,
@@ -41,7 +41,7 @@ def patience(
     client_done: bool,
     held: bool = False,
 ) -> float | None:
-    """Seconds the connection may wait from now; None without bound.
+    """Seconds the connection may wait from now; None for ever.
 
     :param held: the app takes no more of the body for now.
     """
@@ -59,7 +59,7 @@ def patience(
 
 
 def overdue(state: State, *, flushed: bool, begun_head: bool) -> Overdue:
-    """What to do when that time is over."""
+    """What to do when the timeout has passed."""
     if not flushed or state is State.ANSWER:
         return Overdue.ABORT
     if state is State.BODY:
@@ -68,12 +68,11 @@ def overdue(state: State, *, flushed: bool, begun_head: bool) -> Overdue:
 
 
 class MinimumRate:
-    """The deadline of a body or an answer on its way, which bytes extend only if they are enough.
+    """The deadline of a body or an answer in transfer, extended only by enough bytes.
 
-    A window of the timeout's length begins with the wait, and again whenever
-    ``least_rate`` bytes a second for the whole window have moved. So a client that
-    falls silent, or below the rate, is late one timeout afterwards, and a fast
-    one never.
+    A window of the timeout's length begins with the transfer, and again whenever
+    ``least_rate`` bytes a second for the whole window have been transferred. So a client that
+    stalls, or falls below the rate, expires one timeout later, and a fast one never.
 
     :param least_rate: bytes a second; with 0 any byte will do.
     """
@@ -87,15 +86,15 @@ class MinimumRate:
         self._until = 0.0
 
     def stop(self) -> None:
-        """Nothing is on its way; the next `deadline` begins a window."""
+        """Nothing is in transfer; the next `deadline` begins a window."""
         self._wait = None
 
     def deadline(self, wait: State, now: float, moved: int, seconds: float) -> float:
-        """When the window is over.
+        """The end of the window, in the seconds of ``now``.
 
-        :param wait: BODY or ANSWER, what is on its way; another than last time begins a window.
+        :param wait: BODY or ANSWER, what is in transfer; a change begins a window.
         :param now: in seconds.
-        :param moved: bytes that have moved since any fixed point in time.
+        :param moved: bytes transferred since any fixed point in time.
         :param seconds: the timeout.
         """
         enough = max(1.0, self._least_rate * seconds)

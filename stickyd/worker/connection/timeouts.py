@@ -1,87 +1,89 @@
-"""The deadlines of a connection: how long it has waited for what, and what happens then.
+"""The deadline of a connection: set when what it waits for changes, acted on when it passes.
 
-How long is `stickyd.worker.connection.timeout_rules`'s to say; here the clock is read, and set.
+The rules are in `stickyd.worker.connection.timeout_rules`; here the clock is read.
 """
 
-from typing import Any
-
 from stickyd.http1.error_response import Refusal
-from stickyd.ipc.frame import Frame, Kind
-from stickyd.worker.connection.exit import Leaving
+from stickyd.worker.connection.context import WorkerContext
+from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.next_step import State
-from stickyd.worker.connection.timeout_rules import MinimumRate, Overdue, overdue, patience
+from stickyd.worker.connection.timeout_rules import MinimumRate, Overdue, overdue, timeout
 
 
-class Timed(Leaving):
-    """A connection that waits for something, and not for ever.
+class ConnectionTimer:
+    """Sets the deadline of one connection.
 
-    :ivar client_done: the client has finished sending.
+    It has no reference to the connection, which would be in a cycle with it.
+
+    :ivar head_until: when the head that has begun must be complete, None until one has.
     """
 
-    def __init__(self, worker: Any, frame: Frame, descriptor: int) -> None:
-        super().__init__(worker, frame, descriptor)
-        self.client_done = False
-        self._came_with = frame.kind is not Kind.RETURNED
-        # The app takes no more of the body for now.
-        self._held = False
-        # Bytes of bodies.
-        self._received = 0
-        self._head_until: float | None = None
-        self._pace = MinimumRate(worker.settings.timeouts.min_rate)
+    __slots__ = ("_pace", "_seconds", "_timeouts", "head_until")
 
-    def _begun_head(self) -> bool:
-        return bool(self._buffer) or self._came_with
+    def __init__(self, context: WorkerContext) -> None:
+        self._seconds = context.reactor.seconds
+        self._timeouts = context.config.timeouts
+        self.head_until: float | None = None
+        # Of the body or answer in transfer; few need one.
+        self._pace: MinimumRate | None = None
 
-    def idle(self) -> bool:
-        """Whether it waits for a next request, of which nothing has come."""
-        waits = self.state is State.HEAD and self.transport.flushed()
-        return waits and not self._begun_head()
-
-    def _arm(self) -> None:
+    def restart(self, connection: Connection) -> None:
         """Set the deadline that belongs to what the connection is waiting for."""
-        flushed = self.transport.flushed()
-        if self.state is State.HEAD and flushed and not self._buffer and not self._came_with:
-            # Idle: nothing would be lost with us. It has the most frequent line of `patience`.
-            if self.transport.entry is not None:
-                self.transport.entry.settle()
-            self.deadline = self.worker.reactor.seconds() + self.worker.settings.timeouts.keep_alive
-            self._pace.stop()
+        transport, state = connection.transport, connection.state
+        flushed = transport.flushed()
+        begun_head = bool(connection.buffer) or connection.came_with
+        if state is State.HEAD and flushed and not begun_head:
+            # Idle, the most frequent case of `timeout`: a crash now would lose nothing.
+            if transport.entry is not None:
+                transport.entry.settle()
+            connection.deadline = self._seconds() + self._timeouts.keep_alive
+            self._pace = None
             return
-        seconds = patience(
-            self.state,
-            self.worker.settings.timeouts,
+        body = connection.body
+        seconds = timeout(
+            state,
+            self._timeouts,
             flushed=flushed,
-            begun_head=self._begun_head(),
-            client_done=self.client_done,
-            held=self._held,
+            begun_head=begun_head,
+            client_done=connection.client_done,
+            held=body is not None and body.held,
         )
-        now = self.worker.reactor.seconds()
+        now = self._seconds()
         if seconds is None:
-            self.deadline = None
-        elif not flushed or self.state is State.BODY:
+            connection.deadline = None
+        elif not flushed or state is State.BODY:
+            received = body.received if body is not None else 0
+            moved = received if flushed else transport.taken()
             wait = State.BODY if flushed else State.ANSWER
-            moved = self._received if flushed else self.transport.taken()
-            self.deadline = self._pace.deadline(wait, now, moved, seconds)
+            if self._pace is None:
+                self._pace = MinimumRate(self._timeouts.min_rate)
+            connection.deadline = self._pace.deadline(wait, now, moved, seconds)
             return
-        elif self.state is State.HEAD and self._begun_head():
-            # The time for a head is absolute: more bytes do not extend it.
-            self._head_until = self._head_until or now + seconds
-            self.deadline = self._head_until
+        elif state is State.HEAD and begun_head:
+            # The timeout of a head is absolute: more bytes do not extend it.
+            self.head_until = self.head_until or now + seconds
+            connection.deadline = self.head_until
         else:
-            self.deadline = now + seconds
-        self._pace.stop()
+            connection.deadline = now + seconds
+        self._pace = None
 
-    def expired(self) -> None:
-        """For the sweeper: the deadline has passed."""
-        if not self.transport.flushed():
-            # The client may have taken more since we could last write.
-            self._arm()
-            if (self.deadline or 0) > self.worker.reactor.seconds():
+    def begin_transfer(self) -> None:
+        """A transfer begins: the next deadline is a whole timeout away."""
+        self._pace = None
+
+    def expired(self, connection: Connection) -> None:
+        """The deadline has passed."""
+        transport = connection.transport
+        if not transport.flushed():
+            # The client may have taken more since the last write.
+            self.restart(connection)
+            if (connection.deadline or 0) > self._seconds():
                 return
-        late = overdue(self.state, flushed=self.transport.flushed(), begun_head=self._begun_head())
+        begun_head = bool(connection.buffer) or connection.came_with
+        late = overdue(connection.state, flushed=transport.flushed(), begun_head=begun_head)
         if late is Overdue.CLOSE:
-            self.close()
+            connection.close()
         elif late is Overdue.ABORT:
-            self.transport.abortConnection()
+            transport.abortConnection()
         else:
-            self.refuse(Refusal(408, late.value))
+            connection.refuse(Refusal(408, late.value))

@@ -1,11 +1,10 @@
-"""Between a client and the protocol of an app that has taken its connection over (Upgrade).
+"""Delivery from a client to the protocol of an app that has taken its connection over (Upgrade).
 
-The protocol gets what the client sends no faster than the client takes what is sent to it, and
-for no more than a share of each turn of the reactor.
+The protocol receives what the client sends no faster than the client takes what is sent to it, and
+for a limited share of each turn of the reactor.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -13,13 +12,11 @@ from twisted.python.failure import Failure
 from stickyd.http1.websocket_frames import FrameMeter, MessageTooBig
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.round_robin import TURN
-
-if TYPE_CHECKING:
-    from stickyd.worker.connection.channel import Channel
+from stickyd.worker.interfaces import ClientChannel
 
 GOING_AWAY = 1012
-"""The worker ends and another one takes its place: "service restart" in the WebSocket registry
-of close codes (RFC 6455, 11.7)."""
+"""The worker ends and another one replaces it: "service restart" in the WebSocket registry of
+close codes (RFC 6455, 11.7)."""
 
 TOO_BIG = 1009
 """A message is too big to be processed (RFC 6455, 7.4.1)."""
@@ -31,19 +28,19 @@ _log = Logger("stickyd")
 
 
 class Upgraded:
-    """What the transport of an upgraded connection delivers to, in the place of the channel.
+    """Receives the bytes of an upgraded connection, in place of the channel.
 
-    :param receive: gets the bytes of the client, in order.
-    :param lost: told of the end; None if the exchange is told anyway.
-    :param close: ends the connection in the words of its protocol, with a close code of WebSocket
+    :param receive: called with the bytes of the client, in order.
+    :param lost: called at the end; None if the exchange is notified anyway.
+    :param close: closes the connection by the means of its protocol, with a WebSocket close code
         (RFC 6455, 7.4); without it the connection is reset.
-    :param meter: of a WebSocket; bytes of any other protocol are delivered as they come.
+    :param meter: finds the frames of a WebSocket; other protocols get the bytes as they arrive.
     :param waiting: bytes that wait for the client because of what it sent; by default, all.
     """
 
     def __init__(
         self,
-        channel: "Channel",
+        channel: ClientChannel,
         receive: Callable[[bytes], None],
         *,
         lost: Callable[[Failure], None] | None = None,
@@ -51,7 +48,7 @@ class Upgraded:
         meter: FrameMeter | None = None,
         waiting: Callable[[], int] | None = None,
     ) -> None:
-        self._channel: Channel | None = channel
+        self._channel: ClientChannel | None = channel
         self._receive: Callable[[bytes], None] | None = receive
         self._lost = lost
         self._close = close
@@ -69,8 +66,8 @@ class Upgraded:
         """Bytes of the client."""
         if self._channel is None:
             return
-        # First those that came before the connection was taken over.
-        self._channel.hand_over()
+        # First those that arrived before the upgrade.
+        self._channel.deliver_held()
         self._held = self._held + data if self._held else data
         self._feed()
 
@@ -89,23 +86,23 @@ class Upgraded:
             self._feed_later()
 
     def close_gracefully(self) -> None:
-        """The time of the worker is over."""
+        """The grace period of the worker is over."""
         self._end(GOING_AWAY)
 
     def stop(self) -> None:
-        """Nothing is delivered any more; the connection is none of ours."""
-        # Each of them may lead back to us.
+        """Deliver nothing more."""
+        # Each of them may be in a reference cycle with this object.
         self._channel = self._receive = self._lost = self._close = self._waiting = None
         self._held = b""
 
     # ---- for the app's protocol
 
     def pause(self) -> None:
-        """The app has enough for now; what comes next is read, and held."""
+        """The app takes no more for now; what arrives is held."""
         self._paused = True
 
     def resume(self) -> None:
-        """The app takes more: later, when it is done with what it has just taken."""
+        """The app takes more: in a later turn, when it has handled what it has just taken."""
         self._paused = False
         if self._held:
             self._feed_later()
@@ -113,7 +110,7 @@ class Upgraded:
     # ---- delivery
 
     def _open(self) -> bool:
-        """Whether the protocol may be given anything more at all."""
+        """Whether anything more may be delivered at all."""
         channel = self._channel
         return (
             channel is not None
@@ -122,23 +119,23 @@ class Upgraded:
         )
 
     def _ready(self) -> bool:
-        """Whether it may be given something now."""
+        """Whether something may be delivered now."""
         if self._paused or self._waiting is None or not self._open():
             return False
         return self._waiting() <= WRITE_AHEAD
 
     def _feed(self) -> None:
-        """Deliver what is held, as far as the app and the client's share of this turn allow it."""
+        """Deliver what is held, as far as the app and the share of this turn allow it."""
         channel = self._channel
         if channel is None or self._feeding or self._scheduled:
             return
         transport = channel.transport
-        # What the app answers goes out together.
+        # What the app answers is sent together.
         self._feeding = transport.corked = True
         try:
             self._deliver(channel)
         except Exception:
-            # One connection's fault must not cost the others their turn.
+            # An error of one connection must not affect the others.
             _log.failure("a connection failed")
             transport.abortConnection()
         finally:
@@ -156,8 +153,8 @@ class Upgraded:
         else:
             transport.startReading()
 
-    def _deliver(self, channel: "Channel") -> None:
-        seconds = channel.worker.reactor.seconds
+    def _deliver(self, channel: ClientChannel) -> None:
+        seconds = channel.context.reactor.seconds
         until = seconds() + TURN
         meter, data, at = self._meter, self._held, 0
         while at < len(data) and self._ready():
@@ -174,17 +171,17 @@ class Upgraded:
         self._held = data[at:] if self._open() else b""
 
     def _feed_later(self) -> None:
-        """Go on in the next turn of the reactor: then it is the others' first."""
+        """Continue in a later turn of the reactor, after other connections."""
         if not self._scheduled and self._channel is not None:
             self._scheduled = True
-            self._channel.worker.round_robin.add(self._go_on)
+            self._channel.context.round_robin.add(self._continue)
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         self._scheduled = False
         self._feed()
 
     def _end(self, code: int) -> None:
-        """End the connection, in words if the protocol has any for it."""
+        """Close the connection, by the means of its protocol if it has any."""
         channel, close = self._channel, self._close
         if channel is None:
             return
@@ -194,6 +191,6 @@ class Upgraded:
                 close(code)
                 return
         except Exception:
-            # It has closed already, and waits for a client that does not.
+            # It is closing already, and waits for the client.
             _log.debug("a connection cannot be closed in order")
         channel.transport.abortConnection()

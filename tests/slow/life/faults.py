@@ -17,7 +17,7 @@ from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge
 from tests.slow.life.faulty import Faults, FaultyReceiver, FaultySender
 from tests.slow.life.run import Arguments, Results
@@ -166,7 +166,7 @@ class Family:
         self.places.watch(tally)
         ends = {number: self._sender(number) for number in self._inboxes}
         site = WebApp(Site(Sum(slot), reactor=self.reactor))
-        return Worker(self.reactor, SETTINGS, slot, site, inbox, ends, lambda *_: None, tally)
+        return Worker(self.reactor, SETTINGS, site, Resources(slot, inbox, ends, tally))
 
     def next(self) -> int:
         """Number of the next request."""
@@ -175,7 +175,9 @@ class Family:
 
     def moved(self) -> int:
         """Moves so far."""
-        return sum(sum(worker.counters.moved.values()) for worker in self.workers)
+        return sum(
+            sum(worker.context.accounting.counters.moved.values()) for worker in self.workers
+        )
 
     def enough(self) -> bool:
         """Whether clients may stop."""
@@ -216,7 +218,10 @@ class Family:
 
     def _at_rest(self) -> None:
         """Stop as soon as workers have seen that everyone left."""
-        if any(worker.report()["open"] or worker.sweeper.members for worker in self.workers):
+        if any(
+            worker.report()["open"] or worker.context.connections.sweeper.members
+            for worker in self.workers
+        ):
             self.reactor.callLater(0.02, self._at_rest)
         else:
             self.after = _descriptors()
@@ -259,7 +264,7 @@ def faults(results: Results, scope: str, arguments: Arguments) -> None:
     started = time.monotonic()
     family.run()
     took = time.monotonic() - started
-    lost_told = sum(worker.counters.lost for worker in family.workers)
+    lost_told = sum(worker.context.accounting.counters.lost for worker in family.workers)
     injected, lost = family.faults.injected, family.faults.lost
     moved = family.moved()
     family.close()

@@ -27,7 +27,7 @@ from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.channel import Channel
-from stickyd.worker.worker import Worker
+from stickyd.worker.worker import Resources, Worker
 from tests.support.stepping import SteppingReactor
 
 CHUNKED = (b"Transfer-Encoding", [b"chunked"])
@@ -293,27 +293,24 @@ class FactoryOfTheirOwn(SynchronousTestCase):
         sender, receiver = make_inbox()
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
+        app = WebApp(site)
         worker = Worker(
             reactor,
             Settings(workers=1),
-            1,
-            WebApp(site),
-            receiver,
-            {1: sender},
-            lambda *misrouted: None,
-            WorkerStats(),
+            app,
+            Resources(1, receiver, {1: sender}, WorkerStats()),
         )
         frame = Frame(Kind.PLACED, 1, ("127.0.0.1", 4), ("127.0.0.1", 3), 0, 0, 0, 0, b"", None)
         ours.sendall(data)
         ours.shutdown(socket.SHUT_WR)
-        worker.take_in(Channel(worker, frame, theirs.detach()))
+        worker.adoption.begin(Channel(worker.context, app, frame, theirs.detach()))
         reactor.settle()
         ours.settimeout(10)
         got = b""
         while part := ours.recv(65536):
             got += part
         ours.close()
-        worker.poller.close()
+        worker.context.poller.close()
         for end in (sender, receiver):
             end.close()
         return got

@@ -28,8 +28,8 @@ from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.connection.lingering import Parting
-from stickyd.worker.worker import Worker
+from stickyd.worker.connection.lingering import LingeringConnection
+from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import workers_in
 from tests.support.stepping import SteppingReactor
 from tests.unit.worker.test_ownership import ANSWER, CLIENTS, SETTINGS, Echo
@@ -148,13 +148,14 @@ class World:
         worker = self.workers[slot] = Worker(
             reactor,
             SETTINGS,
-            slot,
             WebApp(Site(Echo(slot), reactor=reactor)),
-            self.slots[slot].receiver.dup(),
-            {each.number: each.sender.dup() for each in self.slots.values()},
-            lambda slot, placement: None,
-            tally,
-            ledger=ledger,
+            Resources(
+                slot,
+                self.slots[slot].receiver.dup(),
+                {each.number: each.sender.dup() for each in self.slots.values()},
+                tally,
+                connections=ledger,
+            ),
         )
         worker.start()
 
@@ -224,7 +225,7 @@ class World:
                 os.close(descriptor)
         heirs: list[Any] = [self.slots[slot]]
         self.guardian.worker_died(self.owners[slot], heirs)
-        self.places.settle(worker.tally)
+        self.places.settle(worker.context.accounting.stats)
         self.start(slot)
 
     def is_connection(self, descriptor: int) -> bool:
@@ -238,32 +239,34 @@ class World:
 
     def end(self, worker: Worker) -> None:
         """As the kernel does for what is no connection."""
-        for channel in worker._channels:
+        for channel in worker.context.connections:
             # Python would close what it holds when it is collected.
             channel.transport.detach()
-        for member in worker.sweeper.members:
-            if isinstance(member, Parting):
+        for member in worker.context.connections.sweeper.members:
+            if isinstance(member, LingeringConnection):
                 member._socket.detach()
-        worker.poller.close()
-        worker._intake._inbox._receiver.close()
-        for outbox in worker.ways._senders.values():
+        worker.context.poller.close()
+        worker.adoption._inbox._receiver.close()
+        for outbox in worker.context.routing.senders._senders.values():
             outbox._sender.close()
-        assert worker._intake._ledger is not None
-        worker._intake._ledger.close()
+        assert worker.adoption._table is not None
+        worker.adoption._table.close()
 
     def check_one_owner(self) -> None:
-        channels = [channel for worker in self.workers.values() for channel in worker._channels]
+        channels = [
+            channel for worker in self.workers.values() for channel in worker.context.connections
+        ]
         assert len(channels) <= 1, channels
 
     def close(self) -> None:
         self.client.close()
         self.run()
-        assert not any(worker._channels for worker in self.workers.values())
+        assert not any(worker.context.connections for worker in self.workers.values())
         assert not len(self.guardian), "a copy is left"
         assert not self.places.open(), "a place is left"
         for worker in self.workers.values():
             self.end(worker)
-            worker.tally.close()
+            worker.context.accounting.stats.close()
         self.guardian.close()
         for slot in self.slots.values():
             slot.sender.close()

@@ -32,8 +32,8 @@ from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker.apps.loader import WebApp
-from stickyd.worker.connection.lingering import Parting
-from stickyd.worker.worker import Worker
+from stickyd.worker.connection.lingering import LingeringConnection
+from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import workers_in
 from tests.support.extent import SLOW
 from tests.support.stepping import SteppingReactor
@@ -161,16 +161,10 @@ class Ownership(RuleBasedStateMachine):
         self.workers[slot] = Worker(
             reactor,
             self.settings,
-            slot,
             WebApp(Site(Echo(slot), reactor=reactor)),
-            self.inboxes[slot][1].dup(),
-            ends,
-            lambda slot, placement: None,
-            tally,
-            seat=seat,
-            ledger=ledger,
+            Resources(slot, self.inboxes[slot][1].dup(), ends, tally, seat, ledger),
         )
-        self.workers[slot].poller._batch = 1
+        self.workers[slot].context.poller._batch = 1
         self.workers[slot].start()
 
     # ---- what clients do
@@ -293,14 +287,16 @@ class Ownership(RuleBasedStateMachine):
         if really:
             return
         worker = self.workers[slot]
-        owned = {channel.frame.connection for channel in worker._channels}
-        idle = {channel.frame.connection for channel in worker._channels if channel.idle()}
+        owned = {channel.frame.connection for channel in worker.context.connections}
+        idle = {
+            channel.frame.connection for channel in worker.context.connections if channel.idle()
+        }
         self.close_descriptors(worker)
         if self.guardian is not None:
             self.guardian.worker_died(self.owners[slot], [self.place(slot)])
             # What idled goes on as if nothing had happened.
             owned -= idle
-        self.places.settle(worker.tally)
+        self.places.settle(worker.context.accounting.stats)
         for client in self.everyone:
             if client.number in owned:
                 client.orphaned = True
@@ -316,17 +312,17 @@ class Ownership(RuleBasedStateMachine):
 
     def close_descriptors(self, worker: Worker) -> None:
         """As the kernel does for a process that ends."""
-        for channel in list(worker._channels):
+        for channel in list(worker.context.connections):
             os.close(channel.transport.detach())
-        for member in worker.sweeper.members:
-            if isinstance(member, Parting):
+        for member in worker.context.connections.sweeper.members:
+            if isinstance(member, LingeringConnection):
                 member._socket.close()
-        worker.poller.close()
-        worker._intake._inbox._receiver.close()
-        for box in worker.ways._senders.values():
+        worker.context.poller.close()
+        worker.adoption._inbox._receiver.close()
+        for box in worker.context.routing.senders._senders.values():
             box._sender.close()
-        if worker._intake._ledger is not None:
-            worker._intake._ledger.close()
+        if worker.adoption._table is not None:
+            worker.adoption._table.close()
 
     # ---- what must always hold
 
@@ -334,7 +330,7 @@ class Ownership(RuleBasedStateMachine):
     def one_owner(self) -> None:
         held: dict[int, int] = {}
         for worker in self.workers.values():
-            for channel in worker._channels:
+            for channel in worker.context.connections:
                 held[channel.frame.connection] = held.get(channel.frame.connection, 0) + 1
         assert all(n == 1 for n in held.values()), held
         assert len(held) <= self.places.open() <= len(self.everyone)
@@ -390,7 +386,7 @@ class Ownership(RuleBasedStateMachine):
         # Everyone has left, so no worker may find a connection of its own.
         self.come_to_rest()
         for worker in self.workers.values():
-            assert not worker._channels, "a connection is left behind"
+            assert not worker.context.connections, "a connection is left behind"
         assert self.places.open() == 0, "a place is left behind"
         if self.guardian is not None:
             self.guardian.sweep()
@@ -398,7 +394,9 @@ class Ownership(RuleBasedStateMachine):
 
     def come_to_rest(self) -> None:
         outboxes = [
-            box for worker in self.workers.values() for box in worker.ways._senders.values()
+            box
+            for worker in self.workers.values()
+            for box in worker.context.routing.senders._senders.values()
         ]
         outboxes += self.master.values()
         for _ in range(2000):
@@ -505,20 +503,20 @@ class Counted(Ownership):
     def start_worker(self, slot: int) -> None:
         if slot in self.workers:
             # What waits for room in another inbox dies with its sender, but has been counted.
-            for target, box in self.workers[slot].ways._senders.items():
+            for target, box in self.workers[slot].context.routing.senders._senders.items():
                 self.drift[target] += box.waiting()
         super().start_worker(slot)
 
     def waiting(self, slot: int) -> int:
         """Connections of all processes that wait for room in an inbox."""
-        boxes = [worker.ways._senders[slot] for worker in self.workers.values()]
+        boxes = [worker.context.routing.senders._senders[slot] for worker in self.workers.values()]
         return sum(box.waiting() for box in (self.master[slot], *boxes))
 
     @invariant()
     def loads_are_what_is_there(self) -> None:
         loads = self.board.loads(POLICY.table.slots)
         for slot, worker in self.workers.items():
-            busy = sum(channel._exchange is not None for channel in worker._channels)
+            busy = sum(channel.exchange is not None for channel in worker.context.connections)
             there = self.in_kernel.counts[slot] + self.waiting(slot) + busy
             assert loads[slot] == there + self.drift[slot], (slot, loads, there, self.drift)
 
@@ -538,7 +536,9 @@ class Counted(Ownership):
                 worker.settle()
         assert all(put == taken for put, taken in self.flows().values()), self.flows()
         assert not any(self.board.loads(POLICY.table.slots).values())
-        assert not sum(worker.counters.displaced for worker in self.workers.values())
+        assert not sum(
+            worker.context.accounting.counters.displaced for worker in self.workers.values()
+        )
 
     def flows(self) -> dict[int, tuple[int, int]]:
         return {slot: self.board.flow(slot) for slot in self.workers}

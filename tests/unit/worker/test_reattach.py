@@ -25,7 +25,7 @@ class Kept(OneWorker):
         self.client.sendall(request(self.mine))
         self.give(kind, self.theirs)
         self.assertTrue(self.client.recv(4096).startswith(b"HTTP/1.1 200"))
-        (channel,) = self.worker._channels
+        (channel,) = self.worker.context.connections
         return channel
 
     def leave(self) -> None:
@@ -42,7 +42,7 @@ class Kept(OneWorker):
             self.leave()
             self.pass_time(KEEP_ALIVE - 1)
             self.assertIs(self.come(Kind.MOVED), channel)
-        self.assertEqual(self.worker.counters.arrived, 3)
+        self.assertEqual(self.worker.context.accounting.counters.arrived, 3)
 
     def test_one_that_does_not_is_forgotten(self) -> None:
         channel = weakref.ref(self.come(Kind.PLACED))

@@ -1,0 +1,140 @@
+"""What the exchanges of an ASGI app share: uvicorn's configuration and protocols, the loop."""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any, Protocol, cast
+
+import uvicorn
+from twisted.logger import Logger
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
+
+_log = Logger("stickyd")
+
+
+class BufferedExchange(Protocol):
+    """What is called on an exchange by the objects that it shares."""
+
+    def complete(self) -> None:
+        """The answer is complete."""
+
+    def flush(self) -> None:
+        """Send what is written."""
+
+    def abort(self) -> None:
+        """Reset the connection."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's, with our head parser in place of its own, and for one request at a time.
+
+    An exchange takes one that no other exchange uses, and sets what `connection_made` would, with
+    itself as the transport.
+    """
+
+    def on_response_complete(self) -> None:
+        """For the cycle: the answer is complete. The exchange decides when the connection ends."""
+        cast(BufferedExchange, self.transport).complete()
+
+
+class AsgiRuntime:
+    """Shared by the exchanges of one app.
+
+    :param load: gives the application; called once.
+    :param root_path: where the app is mounted.
+    :param ws_max_size: bytes of a WebSocket message, after decompression.
+    :ivar closing: every answer is the last on its connection.
+    """
+
+    def __init__(self, load: Callable[[], Any], root_path: str, ws_max_size: int) -> None:
+        self.config = uvicorn.Config(
+            load,
+            factory=True,
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
+            ws_max_size=ws_max_size,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            root_path=root_path,
+        )
+        self.config.load()
+        self.server_state = ServerState()
+        self.state: dict[str, Any] = {}
+        self.closing = False
+        self._free: list[HttpProtocol] = []
+        self._unsent: list[BufferedExchange] = []
+        self._date_until = 0.0
+        self._loop: asyncio.AbstractEventLoop
+        self.context: contextvars.Context
+
+    def start(self, state: dict[str, Any]) -> None:
+        """Use the running loop.
+
+        :param state: what the app's lifespan stores for its requests.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.state = state
+        # What a task of the app leaves in its context must not reach later requests.
+        self.context = contextvars.copy_context()
+
+    def time(self) -> float:
+        """The loop's clock, in seconds."""
+        return self._loop.time()
+
+    # ---- protocol objects
+
+    def protocol(self) -> HttpProtocol:
+        """A protocol object without a request, until `release`."""
+        now = time.time()
+        if now >= self._date_until:
+            self._set_date(now)
+        if self._free:
+            return self._free.pop()
+        return HttpProtocol(self.config, self.server_state, self.state, self._loop)
+
+    def release(self, protocol: HttpProtocol) -> None:
+        """Another exchange may use the protocol object."""
+        self._free.append(protocol)
+
+    def _set_date(self, now: float) -> None:
+        self._date_until = int(now) + 1
+        self.server_state.default_headers = [(b"date", formatdate(now, usegmt=True).encode())]
+
+    # ---- the end of a turn of the loop
+
+    def flush_soon(self, exchange: BufferedExchange) -> None:
+        """Send what the exchange has written at the end of this turn of the loop."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush, context=self.context)
+        self._unsent.append(exchange)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for exchange in unsent:
+            try:
+                exchange.flush()
+            except Exception:
+                # An error of one connection must not affect the others.
+                _log.failure("a connection failed")
+                exchange.abort()
+
+    def call_soon(self, call: Callable[..., object], *arguments: object) -> None:
+        """Call in the next turn of the loop."""
+        self._loop.call_soon(call, *arguments, context=self.context)
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Every answer from now on is the last on its connection."""
+        self.closing = True
+        for protocol in self.server_state.connections:
+            if isinstance(protocol, HttpProtocol):
+                protocol.shutdown()

@@ -1,0 +1,102 @@
+"""How a connection moves to another worker: in a frame, through the inbox of a slot.
+
+What the client has sent and has not been served travels in the frame.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from stickyd.http1.error_response import BUSY
+from stickyd.ipc.frame import Frame, Kind
+from stickyd.shm.connection_table import Entry
+from stickyd.worker.connection.exit import detach
+from stickyd.worker.connection.interfaces import Connection
+from stickyd.worker.connection.next_step import State
+
+Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
+
+
+def move(connection: Connection, slot: int) -> None:
+    """Move the connection to another slot."""
+    context = connection.context
+
+    def moved() -> None:
+        context.accounting.counters.moved[slot] += 1
+
+    routing = context.routing
+    message = _frame(connection, Kind.MOVED, routing.policy.table.version)
+    _send(connection, partial(routing.senders.put, slot), message, moved)
+
+
+def pass_on(connection: Connection) -> None:
+    """Move the connection to this slot's other worker."""
+    context = connection.context
+
+    def passed() -> None:
+        context.accounting.counters.passed += 1
+
+    routing = context.routing
+    other = routing.known.other() if routing.known is not None else None
+    assert other is not None
+    message = _frame(connection, Kind.MOVED, connection.frame.table)
+    _send(connection, partial(routing.senders.put_with, other), message, passed)
+
+
+def requeue(connection: Connection) -> None:
+    """Move the connection to an heir of this worker, which retires."""
+    context = connection.context
+
+    def returned() -> None:
+        context.accounting.counters.returned += 1
+
+    # It keeps the version of its placement: in connection scope it may move elsewhere only if the
+    # slots have changed since.
+    message = _frame(connection, Kind.RETURNED, connection.frame.table)
+    put = partial(context.routing.senders.put_to_heir, connection.frame.connection)
+    _send(connection, put, message, returned)
+
+
+def _frame(connection: Connection, kind: Kind, version: int) -> bytes:
+    frame, buffer = connection.frame, connection.buffer
+    left = 0
+    if kind is Kind.RETURNED and connection.deadline is not None and buffer:
+        now = connection.context.reactor.seconds()
+        left = max(1, int((connection.deadline - now) * 1000))
+    return Frame(
+        kind,
+        frame.connection,
+        frame.peer,
+        frame.local,
+        frame.listener,
+        left,
+        version,
+        frame.hops + 1,
+        buffer,
+        frame.entry,
+    ).encode()
+
+
+def _send(connection: Connection, put: Put, message: bytes, count: Callable[[], None]) -> None:
+    connection.state = State.ROOM
+    connection.deadline = None
+    transport = connection.transport
+    transport.stopReading()
+
+    def done(sent: bool) -> None:
+        if connection.state is not State.ROOM:
+            return
+        if sent:
+            count()
+            context = connection.context
+            context.accounting.moved(transport.entry)
+            until = context.reactor.seconds() + context.config.timeouts.keep_alive
+            context.connections.moved.keep(connection, until)
+            transport.entry = None
+            os.close(detach(connection))
+        elif connection.buffer:
+            connection.refuse(BUSY)
+        else:
+            connection.close()
+
+    put(message, transport.fileno(), done, transport.entry)

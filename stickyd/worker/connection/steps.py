@@ -1,0 +1,137 @@
+"""Takes the steps that `stickyd.worker.connection.next_step` decides between two requests."""
+
+from typing import Protocol
+
+from stickyd.core.head_reader import read_head
+from stickyd.http1.error_response import Refusal
+from stickyd.http1.head_parser import Head
+from stickyd.routing.policy import ANYWHERE, Placement
+from stickyd.worker.connection import exit, moves, next_step
+from stickyd.worker.connection.access_log import LoggedRequest
+from stickyd.worker.connection.interfaces import Connection
+from stickyd.worker.connection.next_step import State, Step
+from stickyd.worker.connection.timeouts import ConnectionTimer
+
+
+class Advancing(Connection, Protocol):
+    """What the steps use of a connection besides.
+
+    :ivar ending: the last answer has been given.
+    :ivar scanned: bytes of the buffer known not to complete a head.
+    :ivar advancing: within `advance`.
+    """
+
+    timer: ConnectionTimer
+    ending: bool
+    scanned: int
+    advancing: bool
+
+    def serve(self, head: Head) -> None:
+        """Serve the request at the start of the buffer."""
+
+
+def advance(connection: Advancing) -> None:
+    """Serve what has arrived complete; then wait for more, move, or end."""
+    if connection.advancing:
+        return
+    connection.advancing = connection.transport.corked = True
+    try:
+        while connection.state is State.HEAD and _step(connection):
+            pass
+    finally:
+        connection.advancing = connection.transport.corked = False
+    if connection.state is not State.OVER:
+        connection.transport.flush()
+        connection.timer.restart(connection)
+
+
+def _step(connection: Advancing) -> bool:
+    """Take one step; whether another may follow at once."""
+    context = connection.context
+    config = context.config
+    # Behind the last answer nothing is read as a request, not even to refuse it.
+    head = (
+        None
+        if connection.ending
+        else read_head(connection.buffer, config.limits, connection.scanned)
+    )
+    if isinstance(head, Refusal):
+        connection.refuse(head)
+        return False
+    leaving = context.connections.leaving
+    if head is None:
+        connection.scanned = len(connection.buffer)
+        step = next_step.without_head(
+            ending=connection.ending,
+            client_done=connection.client_done,
+            leaving=leaving,
+            flushed=connection.transport.flushed(),
+        )
+        return _take(connection, step, ANYWHERE)
+    routing, access = context.routing, context.access
+    version = routing.policy.table.version
+    known = routing.known
+    came_with = connection.came_with
+    # The sender of the connection has placed the request that came with it.
+    placement = ANYWHERE
+    if not came_with or known is not None or access is not None:
+        peer = connection.frame.peer
+        placement = routing.policy.place(head, peer[0] if peer else None)
+        if not came_with:
+            placement = routing.load.place(placement)
+    key = placement.key.text if placement.key is not None else None
+    step = next_step.with_head(
+        came_with=came_with,
+        leaving=leaving,
+        moves=config.moves or connection.frame.table != version,
+        own=config.slot,
+        named=placement.slot,
+        others=known is not None and known.others(key, came_with=came_with),
+        flushed=connection.transport.flushed(),
+    )
+    if step is not Step.STAY and step is not Step.MISROUTE:
+        return _take(connection, step, placement)
+    if step is Step.MISROUTE:
+        context.accounting.misrouted(placement)
+    elif connection.frame.table != version and not came_with:
+        # Placed among the present slots: in connection scope it stays here again.
+        connection.frame = connection.frame._replace(table=version)
+    if known is not None and key is not None:
+        known.note(key)
+    if access is not None:
+        sent = connection.transport.written()
+        connection.logged = LoggedRequest(
+            access, connection.frame, head, routing.policy, placement, config.slot, sent
+        )
+    connection.serve(head)
+    return undecided(connection)
+
+
+def undecided(connection: Advancing) -> bool:
+    """Whether there is more to do now than to wait for the next request."""
+    return (
+        bool(connection.buffer)
+        or connection.ending
+        or connection.client_done
+        or connection.context.connections.leaving
+    )
+
+
+def _take(connection: Advancing, step: Step, placement: Placement) -> bool:
+    """Do any step but to serve a request; whether another step may follow at once."""
+    if step is Step.FLUSH:
+        connection.transport.flush()
+        return connection.transport.flushed()
+    if step is Step.MOVE:
+        assert placement.slot is not None
+        moves.move(connection, placement.slot)
+    elif step is Step.PASS:
+        moves.pass_on(connection)
+    elif step is Step.RETURN:
+        moves.requeue(connection)
+    elif step is Step.CLOSE:
+        # The last answer has the timeout of any answer.
+        connection.transport.flush()
+        if connection.transport.flushed():
+            exit.close(connection, may_send=not connection.client_done)
+    return False

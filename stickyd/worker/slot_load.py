@@ -1,0 +1,144 @@
+"""The load of the slots, as one worker counts it and decides by it (--hash-balance-factor)."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from stickyd.ipc.fd_sender import InboxCounter
+from stickyd.net.own_descriptors import OwnDescriptors
+from stickyd.routing.policy import Placement, Policy
+from stickyd.routing.rendezvous import SlotTable, Table
+from stickyd.shm.load_balancer import LoadBalancer
+from stickyd.shm.scoreboard import Scoreboard
+from stickyd.stats import WorkerCounters
+
+
+class SlotLoad(Protocol):
+    """What a worker counts of its connections and requests, and the placement that follows."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether slots have a bound, so that connections are counted."""
+
+    def counter(self, slot: int) -> InboxCounter | None:
+        """A counter for what this process puts into the slot's inbox."""
+
+    def took(self) -> None:
+        """A connection has been taken out of the inbox."""
+
+    def adopted(self) -> None:
+        """The request that came with the connection has begun, if there is one."""
+
+    def began(self) -> None:
+        """A request has begun."""
+
+    def ended(self) -> None:
+        """A request has been answered, refused or lost."""
+
+    def place(self, placement: Placement) -> Placement:
+        """The slot that serves a request, given the placement without regard to loads."""
+
+    def update_slots(self, table: Table) -> None:
+        """The set of slots has changed."""
+
+    def settle(self, slot: int, inbox_is_empty: Callable[[], bool]) -> None:
+        """Correct the counts; to be called every second (`LoadBalancer.settle`)."""
+
+
+class UnboundedLoad:
+    """Slots have no bound: nothing is counted."""
+
+    bounded = False
+
+    def counter(self, slot: int) -> None:
+        """See `SlotLoad`."""
+
+    def took(self) -> None:
+        """See `SlotLoad`."""
+
+    def adopted(self) -> None:
+        """See `SlotLoad`."""
+
+    def began(self) -> None:
+        """See `SlotLoad`."""
+
+    def ended(self) -> None:
+        """See `SlotLoad`."""
+
+    def place(self, placement: Placement) -> Placement:
+        """See `SlotLoad`."""
+        return placement
+
+    def update_slots(self, table: Table) -> None:
+        """See `SlotLoad`."""
+
+    def settle(self, slot: int, inbox_is_empty: Callable[[], bool]) -> None:
+        """See `SlotLoad`."""
+
+
+class BoundedLoad:
+    """Counts are kept on the scoreboard that all processes share.
+
+    :param moves: connections move between slots; otherwise a request of a connection that stays
+        is only looked up.
+    """
+
+    bounded = True
+
+    def __init__(self, balancer: LoadBalancer, *, moves: bool) -> None:
+        self._balancer = balancer
+        self._row = balancer.row
+        self._place = balancer.place if moves else balancer.recall
+
+    def counter(self, slot: int) -> InboxCounter:
+        """See `SlotLoad`."""
+        return self._row.counter(slot)
+
+    def took(self) -> None:
+        """See `SlotLoad`."""
+        self._row.took()
+
+    def adopted(self) -> None:
+        """See `SlotLoad`."""
+        self._row.adopted()
+
+    def began(self) -> None:
+        """See `SlotLoad`."""
+        self._row.began()
+
+    def ended(self) -> None:
+        """See `SlotLoad`."""
+        self._row.ended()
+
+    def place(self, placement: Placement) -> Placement:
+        """See `SlotLoad`."""
+        return self._place(placement)
+
+    def update_slots(self, table: Table) -> None:
+        """See `SlotLoad`."""
+        self._balancer.take_table(table)
+
+    def settle(self, slot: int, inbox_is_empty: Callable[[], bool]) -> None:
+        """See `SlotLoad`."""
+        self._balancer.settle(slot, empty=inbox_is_empty())
+
+
+def bounded_load(
+    scoreboard: Scoreboard,
+    row: int,
+    policy: Policy,
+    percent: int,
+    *,
+    moves: bool,
+    counters: WorkerCounters,
+    own: OwnDescriptors,
+) -> BoundedLoad:
+    """The load of slots that have a bound.
+
+    :param row: number of this process's row of the scoreboard.
+    :param percent: of the average load that a slot may carry.
+    """
+    own.keep("the board", scoreboard.descriptor)
+    table = policy.table
+    assert isinstance(table, SlotTable)
+    balancer = LoadBalancer(table, percent, scoreboard, scoreboard.row(row), counters)
+    return BoundedLoad(balancer, moves=moves)

@@ -1,0 +1,68 @@
+"""Where requests are served: the decision, and the routes to the other slots."""
+
+import socket
+from collections.abc import Callable
+
+from stickyd.routing.policy import Policy
+from stickyd.worker.known_keys import KnownKeys
+from stickyd.worker.slot_load import SlotLoad
+from stickyd.worker.slot_senders import SlotSenders
+
+
+class SlotRouting:
+    """Places the requests of one worker.
+
+    :ivar policy: decides over the slots that take part now.
+    :ivar load: the load of the slots.
+    :ivar senders: the sending ends of the slots' inboxes.
+    :ivar known: the keys served here, if they are remembered.
+    """
+
+    def __init__(
+        self, policy: Policy, load: SlotLoad, senders: SlotSenders, known: KnownKeys | None
+    ) -> None:
+        self.policy = policy
+        self.load = load
+        self.senders = senders
+        self.known = known
+
+    def update_slots(
+        self,
+        version: int,
+        slots: list[int],
+        added: dict[int, socket.socket],
+        done: Callable[[], None],
+    ) -> None:
+        """The set of slots has changed; see `SlotSenders.update_slots`."""
+        self.policy = self.policy.with_slots(slots, version)
+        self.load.update_slots(self.policy.table)
+        self.senders.update_slots(slots, added, done)
+
+    # ---- two workers of one slot
+
+    def is_alone(self) -> bool:
+        """Whether no other worker serves this slot."""
+        return self.known is None or self.known.other() is None
+
+    def follow(self) -> None:
+        """The predecessor keeps the keys it knows, until `take_over`."""
+        assert self.known is not None
+        self.known.predecessor = self.senders.own()
+
+    def lead(self, successor: socket.socket) -> None:
+        """A successor takes the keys that are not known here.
+
+        :param successor: the sending end of its private inbox.
+        """
+        assert self.known is not None
+        self.known.successor = self.senders.successor(successor)
+
+    def take_over(self) -> None:
+        """The predecessor has ended."""
+        if self.known is not None:
+            self.known.predecessor = None
+
+    def release_keys(self) -> None:
+        """This worker retires: the other worker of the slot gets every key."""
+        if self.known is not None:
+            self.known.predecessor = self.known.successor = None
