@@ -1,1 +1,1 @@
-"""The process that serves: takes connections from its slot's inbox, and gives some away."""
+"""A worker process: serves the connections of a slot, and moves the others to theirs."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 GROWTH = 32 * 2**20
-"""Bytes by which a process may grow before it looks for garbage, and a quarter of its size."""
+"""Bytes by which a process may grow before a collection, besides a quarter of its size."""
 
 REST = 20
 """A collection is followed by so many times its own duration without another: it stops the
@@ -28,7 +28,7 @@ class GrowthCollector:
     is far below its thresholds, may hold gigabytes. An app's cycles cannot be prevented.
 
     :param measure: tells the size of the process, in bytes.
-    :param collect: looks for garbage of every generation.
+    :param collect: collects every generation.
     :param clock: in seconds.
     """
 
@@ -45,7 +45,7 @@ class GrowthCollector:
         self._rest_until = 0.0
 
     def look(self) -> None:
-        """To be called now and then, every second, say."""
+        """Collect if the process has grown; to be called every second."""
         size = self._measure()
         self._least = min(self._least, size)
         began = self._clock()

@@ -1,4 +1,4 @@
-"""Find what an option names, and say in one line why it cannot be had."""
+"""Import what an option names, or report in one line why that fails."""
 
 import importlib
 import os
@@ -24,7 +24,7 @@ def load_named(option: str, name: str) -> Any:
     :param option: that names it, without dashes.
     :raise CannotLoad: if there is none, or its module cannot be imported.
     """
-    # Now that all is imported which the worker itself needs.
+    # All that the worker itself needs is imported by now.
     unmark()
     try:
         return _find(name)
@@ -33,7 +33,7 @@ def load_named(option: str, name: str) -> Any:
 
 
 def cannot_load(option: str, name: str, error: BaseException) -> CannotLoad:
-    """What is said if ``error`` keeps us from having what an option names."""
+    """The error for an option whose object cannot be loaded because of ``error``."""
     return CannotLoad(f"cannot load --{option} {name}: {one_line(error)}")
 
 

@@ -1,11 +1,10 @@
-"""The keys a worker knows, and with whom it shares its slot while one generation drains.
+"""The keys that a worker has served, and which of a slot's two workers serves a key.
 
-With ``--session-drain`` an old worker goes on serving the keys it knows after
-a reload. It reads the slot's inbox: a request whose key it does not know goes
-into the private inbox of the new worker, which serves it and knows it from
-then on. The new worker sends what it does not know (on connections it already
-has) into the slot's inbox. So each key has one owner, who alone decides by its
-own memory, and nothing is copied.
+With ``--session-drain`` an old worker continues to serve its known keys after a reload. It reads
+the slot's inbox: a request with an unknown key goes into the private inbox of the new worker, which
+serves it and knows the key from then on. The new worker sends requests with unknown keys (on
+connections that it already has) into the slot's inbox. So each key has one owner, which decides by
+its own memory alone.
 """
 
 from collections import OrderedDict, deque
@@ -13,15 +12,15 @@ from collections import OrderedDict, deque
 from stickyd.ipc.fd_sender import InboxSender
 
 MOST = 65536
-"""Keys remembered; those seen longest ago are forgotten first."""
+"""Keys remembered; the least recent are forgotten first."""
 
 
 class KnownKeys:
-    """What one worker knows.
+    """The keys of one worker.
 
-    :ivar made: keys that the app has made (`stickyd.keys`), from whatever thread.
-    :ivar successor: leads to the worker that comes after this one, while we drain.
-    :ivar predecessor: leads to the slot's inbox, while the worker before us reads it.
+    :ivar made: keys that the app has made (`stickyd.keys`), in any thread.
+    :ivar successor: the private inbox of the next worker, while this one drains.
+    :ivar predecessor: the slot's inbox, while the previous worker reads it.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -39,7 +38,7 @@ class KnownKeys:
             self._keys.popitem(last=False)
 
     def keys(self) -> list[str]:
-        """The keys, the one seen last at the end."""
+        """The keys, the most recent one last."""
         self._take_made()
         return list(self._keys)
 
@@ -50,16 +49,16 @@ class KnownKeys:
     def others(self, key: str | None, *, came_with: bool) -> bool:
         """Whether the other worker of this slot serves the key.
 
-        Requests without a key belong to the new worker, who keeps those it has.
+        Requests without a key belong to the new worker.
         """
         self._take_made()
         if self.successor is not None:
             return key is None or key not in self._keys
         if self.predecessor is not None:
-            # What came with the connection has been decided by the other one.
+            # The other worker has decided about what came with the connection.
             return not came_with and key is not None and key not in self._keys
         return False
 
     def other(self) -> InboxSender | None:
-        """The way to the other worker."""
+        """The inbox of the other worker."""
         return self.successor or self.predecessor

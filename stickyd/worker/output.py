@@ -1,4 +1,4 @@
-"""What a worker prints, each line with its level for the master's log (`stickyd.logs.levels`)."""
+"""Output of a worker: each line has its level for the master's log (`stickyd.logs.levels`)."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""The page of the verification: which worker answers, and whose request it thinks it is."""
+"""The page of the verification: which worker answers, and for which client."""
 
 import os
 from typing import Any

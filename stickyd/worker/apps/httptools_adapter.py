@@ -1,4 +1,4 @@
-"""Our reader of heads in the place of httptools' parser, under uvicorn's protocol objects.
+"""Our head parser in place of httptools', under uvicorn's protocol objects.
 
 The channel has read the head and reads the body, so nothing is parsed twice,
 and what is accepted is decided in one place for every kind of app: httptools

@@ -17,9 +17,8 @@ _log = Logger("stickyd")
 class Lifespan:
     """Speaks ``lifespan`` with an app.
 
-    An app that raises before it has taken ``lifespan.startup`` does not know
-    the protocol, and is served without it. One that fails after that, in words
-    or with an error, is not served.
+    An app that raises before it has received ``lifespan.startup`` does not support the protocol,
+    and is served without it. One that fails after that, by a message or an exception, is not served.
 
     :ivar state: what the app stored for its requests.
     """
@@ -53,7 +52,7 @@ class Lifespan:
         self._task = None
 
     async def shutdown(self) -> None:
-        """End the app; what goes wrong is for the log only."""
+        """End the app; errors are only logged."""
         if self._task is None or self._task.done():
             return
         self._inbound.put_nowait({"type": "lifespan.shutdown"})
@@ -91,6 +90,6 @@ class Lifespan:
 
 
 def _last_line(text: str) -> str:
-    """What matters of a message: frameworks send whole tracebacks."""
+    """The last line of a message: frameworks send whole tracebacks."""
     lines = [line for line in text.splitlines() if line.strip()]
     return " ".join(lines[-1].split()) if lines else "it gave no reason"

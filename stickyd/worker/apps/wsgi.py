@@ -38,7 +38,7 @@ _log = Logger("stickyd")
 class _Threads(ThreadPool):
     @staticmethod
     def threadFactory(**how: Any) -> threading.Thread:  # type: ignore[override]
-        """A thread that does not keep the process: the app may never come back from a call."""
+        """A daemon thread: a call of the app may never return."""
         return threading.Thread(daemon=True, **how)
 
 
@@ -72,7 +72,7 @@ class WsgiResource:
         self._threads.start()
 
     def stop(self) -> None:
-        """Let the threads go, unless one is still in the app: it ends with the process."""
+        """End the threads, unless one is still in the app: it ends with the process."""
         if self._threads.started and not self._threads.working:
             self._threads.stop()
 
@@ -94,7 +94,7 @@ class WsgiResource:
 
 
 def _measure_body(request: Any) -> None:
-    """A chunked body is here as a whole, so its length is known: apps read no body without one."""
+    """Set the length of a chunked body, which is complete: apps read no body without one."""
     headers = request.requestHeaders
     if headers.hasHeader(b"transfer-encoding"):
         size = request.content.seek(0, 2)
@@ -235,7 +235,7 @@ class _Call:
 
 @implementer(IPullProducer)
 class _Drain:
-    """Hears from a transport when everything is sent, or the connection is lost."""
+    """Fires when a transport has sent everything, or the connection is lost."""
 
     def __init__(self, transport: Any) -> None:
         self.over: defer.Deferred[None] = defer.Deferred()
