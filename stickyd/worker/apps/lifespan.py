@@ -18,7 +18,7 @@ class Lifespan:
     """Speaks ``lifespan`` with an app.
 
     An app that raises before it has received ``lifespan.startup`` does not support the protocol,
-    and is served without it. One that fails after that, by a message or an exception, is not served.
+    and is served without it. One that fails after that, by message or exception, is not served.
 
     :ivar state: what the app stored for its requests.
     """
