@@ -11,6 +11,7 @@
 # make bench        every workload beside its peers, into docs/benchmarks.md; some 25 minutes
 # make bench-quick  three of them, shortly: under two minutes once their tools are installed
 # make sanitize     the C headers of the compiled core, fuzzed under ASan and UBSan
+# make options     the documents that are made of the option tables
 # CORE=0 for any of them: without the compiled core
 PYTHON ?= python3
 VENV := .venv
@@ -31,10 +32,11 @@ PREFIX ?= /usr/local
 LIBDIR := $(PREFIX)/lib/stickyd
 UNITDIR ?= /lib/systemd/system
 SYSCONFDIR ?= /etc
+MANDIR ?= $(PREFIX)/share/man
 TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
-.PHONY: run test core sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
+.PHONY: run test core options sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
 .PHONY: coverage docs sdist dist
 .PHONY: install install-units check-python uninstall
 
@@ -72,6 +74,10 @@ sanitize:
 	fi
 
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# README's table, docs/options.md and man/stickyd.1, from stickyd/cli/option_table.py.
+options: $(STAMP)
+	$(BIN)/python -m stickyd.cli.render --write
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -154,6 +160,7 @@ install: check-python install-units
 	$(if $(DESTDIR),grep -rlI '$(TO_LIB)' $(TO_LIB)/bin $(TO_LIB)/pyvenv.cfg | xargs sed -i 's|$(TO_LIB)|$(LIBDIR)|g')
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sf $(LIBDIR)/bin/stickyd $(DESTDIR)$(PREFIX)/bin/stickyd
+	install -D -m 644 man/stickyd.1 $(DESTDIR)$(MANDIR)/man1/stickyd.1
 
 check-python:
 	@$(CHECK_PYTHON)
@@ -175,7 +182,7 @@ install-units:
 
 uninstall:
 	rm -rf $(TO_LIB)
-	rm -f $(DESTDIR)$(PREFIX)/bin/stickyd
+	rm -f $(DESTDIR)$(PREFIX)/bin/stickyd $(DESTDIR)$(MANDIR)/man1/stickyd.1
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,stickyd.service stickyd.socket)
 	$(RELOAD_UNITS)
 	@echo "left: $(TO_ETC)/default/stickyd"

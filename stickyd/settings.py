@@ -143,6 +143,14 @@ class Settings:
             routing.affinity, routing.trusted, routing.hash, routing.seed, slots, version
         )
 
+    @classmethod
+    def from_paths(cls, values: Mapping[str, Json]) -> "Settings":
+        """The settings from values by path, such as ``timeouts.keep_alive``; all of them.
+
+        :raise ValueError: as `from_json`.
+        """
+        return cls.from_json(_nested(values))
+
     def to_json(self) -> dict[str, Json]:
         """The settings as a value that ``json.dumps`` takes."""
         return attrs.asdict(self)
@@ -154,6 +162,18 @@ class Settings:
         :raise ValueError: for a missing or unknown field, or a value of another type.
         """
         return _structure(cls, value, "settings")
+
+
+def _nested(values: Mapping[str, Json]) -> dict[str, Json]:
+    tree: dict[str, Json] = {}
+    groups: dict[str, dict[str, Json]] = {}
+    for path, value in values.items():
+        name, dot, rest = path.partition(".")
+        if dot:
+            groups.setdefault(name, {})[rest] = value
+        else:
+            tree[name] = value
+    return {**tree, **{name: _nested(group) for name, group in groups.items()}}
 
 
 def _structure(kind: type[_T], value: Json, where: str) -> _T:

@@ -8,7 +8,7 @@ _HOST = re.compile(r"(?:https?://|tcp6?:)?([A-Za-z0-9.-]+):(\d{1,5})/?")
 _INTERFACE = re.compile(r"tcp6?:(\d{1,5}):interface=\[?([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]?")
 
 
-def meant(description: str) -> str:
+def intended_endpoint(description: str) -> str:
     """The endpoint description, as a shell takes it, for what other servers would take; or "".
 
     Ports, ``HOST:PORT``, ``[V6]:PORT``, URLs of these, and paths of sockets.

@@ -3,38 +3,42 @@
 import pwd
 import sys
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from twisted.python import usage
 from twisted.python.util import gidFromString, switchUID, uidFromString
 
 from stickyd import __version__
+from stickyd.cli.command_tables import CHECK, COMMANDS, RUN
 from stickyd.cli.explain import ExplainOptions, Refused, explain
+from stickyd.cli.option import Option
 from stickyd.cli.options import Options
+from stickyd.cli.table_options import flags, parameters
 from stickyd.settings import Settings
 
-_USAGE = """Usage: stickyd COMMAND [options]
-
-Commands:
-  run      Run the daemon in the foreground; the options of 'twistd -n stickyd'.
-  explain  Say which slot serves a key, and why. Needs no server.
-  check    Say whether the options of 'run' are right; with --load, whether the app loads.
-  verify   Ask any server whether every request reaches its client's own worker.
-
-'stickyd COMMAND --help' tells the options of a command."""
+_USAGE = "\n".join(
+    [
+        "Usage: stickyd COMMAND [options]",
+        "",
+        "Commands:",
+        *(f"  {name:7}  {meaning}" for name, meaning in COMMANDS.items()),
+        "",
+        "'stickyd COMMAND --help' shows the options of a command.",
+    ]
+)
 
 
 class RunOptions(Options):
-    """The options of ``stickyd run``: some are twistd's own."""
+    """The options of ``stickyd run``: those of the daemon, and some that are passed to twistd."""
 
     synopsis = "Usage: stickyd run [options]"
 
-    optParameters = [
-        ["uid", None, None, "user to become once the ports are bound, by name or number"],
-        ["gid", None, None, "group to become [default: the user's]"],
-    ]
+    table: ClassVar[tuple[Option, ...]] = (*Options.table, *RUN)
+
+    optParameters = parameters(RUN)
 
     def postOptions(self) -> None:
-        """Check what twistd would answer with a traceback."""
+        """Check what would make twistd print a traceback."""
         super().postOptions()
         for option, known in (("uid", _user_exists), ("gid", _group_exists)):
             try:
@@ -43,15 +47,17 @@ class RunOptions(Options):
             except (KeyError, OverflowError):
                 raise usage.UsageError(f"--{option}: there is no {self[option]!r}") from None
         if self["gid"] is not None and self["uid"] is None:
-            raise usage.UsageError("--gid alone would leave root's rights: give --uid")
+            raise usage.UsageError("--gid alone would keep the privileges of root: give --uid, too")
 
 
 class CheckOptions(RunOptions):
-    """The options of ``stickyd check``: those of ``run``, and what to check."""
+    """The options of ``stickyd check``: those of ``run``, and ``--load``."""
 
     synopsis = "Usage: stickyd check [--load] [options of 'run']"
 
-    optFlags = [["load", None, "load the app too, in a worker that serves nobody"]]
+    table: ClassVar[tuple[Option, ...]] = (*RunOptions.table, *CHECK)
+
+    optFlags = flags(CHECK)
 
 
 def _user_exists(text: str) -> None:
@@ -79,7 +85,7 @@ def _twistds(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    # Checked here too, so that a wrong option says 'stickyd' and not 'twistd'.
+    # Checked here, too, so that error lines begin with 'stickyd' and not with 'twistd'.
     RunOptions().parseOptions(list(arguments))
     from twisted.scripts import twistd
 
@@ -105,15 +111,15 @@ def _explain(arguments: Sequence[str]) -> int:
 
 
 def _check(arguments: Sequence[str]) -> int:
-    # The service too, for whatever it imports.
+    # The service, too: an import that fails is found here.
     import stickyd.master.service  # noqa: F401
     from stickyd.master.exec_state import FORMAT
 
     options = list(arguments)
-    # Asked by a master that is about to become this program.
+    # Given by a master that is about to be replaced by this program (USR2).
     format_of_master = options.pop(0) if options and options[0].startswith("--format=") else None
     if format_of_master not in (None, f"--format={FORMAT}"):
-        print(f"stickyd: this program takes over from format {FORMAT} only")
+        print(f"stickyd: this program accepts state of format {FORMAT} only")
         return 3
     checked = CheckOptions()
     checked.parseOptions(options)
@@ -132,7 +138,7 @@ def _check(arguments: Sequence[str]) -> int:
 
 
 def _named(settings: Settings) -> list[str]:
-    """The options that name something that workers load, as they were given."""
+    """The options that name something that workers import, as given."""
     kind, name = settings.app.kind, settings.app.name
     named = [f"--{kind} {name}"] if kind in ("class", "wsgi", "asgi") else []
     on_retire = settings.lifecycle.on_retire
@@ -140,7 +146,7 @@ def _named(settings: Settings) -> list[str]:
 
 
 def _load(options: CheckOptions) -> str:
-    """Load the app, as the user that the daemon would be; why it cannot be, or nothing."""
+    """Load the app as the user of the daemon; the reason of a failure, or ""."""
     from twisted.internet import reactor
 
     from stickyd.master.load_check import load_once
@@ -151,7 +157,7 @@ def _load(options: CheckOptions) -> str:
         try:
             switchUID(uid, pwd.getpwuid(uid).pw_gid if gid is None else gidFromString(gid))
         except OSError as error:
-            return f"--uid: cannot become {options['uid']}: {error.strerror}"
+            return f"--uid: cannot switch to {options['uid']}: {error.strerror}"
     return load_once(reactor, options.settings)
 
 

@@ -72,7 +72,7 @@ def _started(pid: int) -> float:
     return booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def somebody_answers(descriptions: Iterable[str], control: str | None) -> bool:
+def accepts_connections(descriptions: Iterable[str], control: str | None) -> bool:
     """Whether a connection to any address that a daemon is to listen on is accepted.
 
     :param descriptions: Twisted endpoint descriptions; those of TCP and Unix sockets are tried.

@@ -153,7 +153,7 @@ class Requests(unittest.TestCase):
             (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505 HTTP Version Not Supported: "),
             (b"\x16\x03\x01\x02", "400 Bad Request: "),
             (b"GET / HTTP/1.1\r\nHost: a\r\n", "408 Request Timeout: the head does not end"),
-            (b"", "no answer: a connection on which nothing comes "),
+            (b"", "no response: a connection without data is closed"),
         ):
             status, out, err = run("--request", sent=sent)
             self.assertEqual((status, err), (1, ""), sent)

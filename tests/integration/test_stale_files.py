@@ -210,7 +210,7 @@ class Pidfile(unittest.TestCase):
                 ([f"unix:{self.file}"], f"{control}-too", False),
                 (["systemd:domain=INET:index=0"], None, False),
             ):
-                self.assertEqual(pidfile.somebody_answers(listen, path), answers, (listen, path))
+                self.assertEqual(pidfile.accepts_connections(listen, path), answers, (listen, path))
 
     def test_one_that_may_have_written_it(self) -> None:
         self.write(self.process("twistd", "stickyd"))

@@ -1,100 +1,62 @@
 """The command line of ``stickyd verify``."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
 from twisted.python import usage
 
-from stickyd import __version__
-from stickyd.cli.converters import seconds, token, whole
+from stickyd.cli.arguments import options_first
+from stickyd.cli.command_tables import VERIFY
+from stickyd.cli.option import Option
+from stickyd.cli.table_options import TableOptions, as_options, parameters
 from stickyd.cli.verify.connection import Server
 from stickyd.cli.verify.response import WorkerName
 from stickyd.cli.verify.scenarios import Question
 from stickyd.cli.verify.tls import client_context
 
 _VISIBLE = re.compile(r"[!-~]+")
-# Fields that every request has already, or that would change its framing.
+# Fields that every request has, or that would change its framing.
 _TAKEN = ("host", "connection", "content-length", "transfer-encoding")
 _PORTS = {"http": 80, "https": 443}
 
 
-class VerifyOptions(usage.Options):
-    """What to ask of which server.
+class VerifyOptions(TableOptions):
+    """The server to test, and the requests to send.
 
-    Once read, ``url`` is what was given, in printable ASCII, and ``server``,
-    ``question`` and ``name`` are what it and the options mean.
+    :ivar url: the URL as given, in printable ASCII.
     """
 
     synopsis = "Usage: stickyd verify URL [options]"
     longdesc = (
-        "Ask a server the verification's four rows and a random mix of clients over kept-alive"
-        " connections. Exit status: 0 every request reached its own worker, 1 some did not,"
-        " 2 wrong usage, 3 cannot tell."
+        "Send the four rows of the verification and a random mix of clients over persistent"
+        " connections. Exit status: 0 every request reached its client's own worker, 1 some did"
+        " not, 2 wrong usage, 3 inconclusive."
     )
 
-    optParameters = [
-        ["requests", None, "400", "requests of the random mix"],
-        ["clients", None, "40", "clients of the random mix"],
-        ["connections", None, "8", "kept-alive connections of the random mix"],
-        ["timeout", None, "5", "seconds for connecting, and for each answer"],
-        ["worker-header", None, None, "response header that names the worker"],
-        [
-            "pattern",
-            None,
-            None,
-            "its first group, searched in head and body of the response, names the worker"
-            r" [default: From worker (\S+)]",
-        ],
-        ["path", None, None, "path to ask for [default: the URL's]"],
-        ["host", None, None, "Host header to send [default: the URL's]"],
-        ["client-header", None, "X-Forwarded-For", "request header that names the client"],
-        ["random-seed", None, "1", "the same number gives the same random mix"],
-        ["cafile", None, None, "PEM file of the authorities to trust [default: the platform's]"],
-    ]
+    table: ClassVar[tuple[Option, ...]] = VERIFY
+    optParameters = parameters(VERIFY)
 
     url: str
     server: Server
     question: Question
     name: WorkerName
 
-    def opt_version(self) -> None:
-        """Print the version and exit."""
-        print(f"stickyd {__version__}")
-        raise SystemExit(0)
-
     def parseOptions(self, options: Any = None) -> None:
-        """As the parent, but the URL may stand before, between or behind the options."""
-        arguments = list(options or [])
-        names = {f"--{parameter[0]}" for parameter in self.optParameters}
-        flags: list[str] = []
-        others: list[str] = []
-        while arguments:
-            argument = arguments.pop(0)
-            if argument in names and arguments:
-                flags += [argument, arguments.pop(0)]
-            elif argument.startswith("-"):
-                flags.append(argument)
-            else:
-                others.append(argument)
-        super().parseOptions([*flags, "--", *others])
+        """As the parent, but URL and options may stand in any order."""
+        with_value = {f"--{option.name}" for option in VERIFY}
+        super().parseOptions(options_first(as_options(options), with_value))
 
     def parseArgs(self, *urls: str) -> None:
         """The URL."""
         self["urls"] = urls
 
     def postOptions(self) -> None:
-        """Check before anything is asked."""
+        """Check everything before a connection is opened."""
         if len(self["urls"]) != 1:
             raise usage.UsageError("which URL? For example: stickyd verify http://localhost:3000/")
-        for option, least, most in (
-            ("requests", 1, 1_000_000),
-            ("clients", 2, 10_000),
-            ("connections", 1, 500),
-            ("random-seed", 0, 2**63),
-        ):
-            self[option] = whole(f"--{option}", self[option], least, most)
-        self["timeout"] = seconds("--timeout", self["timeout"], 3600)
+        for option in VERIFY:
+            self[option.name] = self.value(option)
         self.name = self._name()
         self.url = ascii(self["urls"][0])[1:-1]
         url = _split(self["urls"][0])
@@ -106,7 +68,7 @@ class VerifyOptions(usage.Options):
         if header is not None and pattern is not None:
             raise usage.UsageError("either --worker-header or --pattern, not both")
         if header is not None:
-            return WorkerName(header=token("--worker-header", header))
+            return WorkerName(header=header)
         if pattern is None:
             return WorkerName()
         try:
@@ -119,7 +81,7 @@ class VerifyOptions(usage.Options):
 
     def _server(self, url: SplitResult) -> Server:
         try:
-            # What goes over the wire, and what a certificate names.
+            # The form used in DNS queries and in certificates.
             host = (url.hostname or "").encode("idna").decode("ascii")
             port = _PORTS[url.scheme] if url.port is None else url.port
         except ValueError as error:
@@ -141,13 +103,13 @@ class VerifyOptions(usage.Options):
         if path is None:
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         if not path.startswith("/") or not _VISIBLE.fullmatch(path):
-            raise usage.UsageError(f"--path: {path!a} is not a path (percent-encode what is odd)")
+            raise usage.UsageError(f"--path: {path!a} is not a path (percent-encode it)")
         host = url.netloc.encode("idna").decode("ascii") if self["host"] is None else self["host"]
         if not _VISIBLE.fullmatch(host):
             raise usage.UsageError(f"--host: {host!a} is not a host")
-        header = token("--client-header", self["client-header"])
+        header = self["client-header"]
         if header.lower() in _TAKEN:
-            raise usage.UsageError(f"--client-header: {header} has its own meaning")
+            raise usage.UsageError(f"--client-header: {header} cannot name the client")
         return Question(path, host, header)
 
 

@@ -1,0 +1,218 @@
+"""The options of the daemon: help, README, docs/options.md and the man page are made of this."""
+
+from stickyd.cli import parsers
+from stickyd.cli.limit_table import LIFECYCLE, LIMITS
+from stickyd.cli.option import Group, Option
+from stickyd.cli.parsers import OneOf, Whole
+from stickyd.http1.proxy_protocol import VERSIONS
+from stickyd.routing.bounded_loads import LEAST_PERCENT, MOST_PERCENT
+from stickyd.routing.policy import HASHES
+
+_APP = (
+    Option(
+        "class",
+        Group.APP,
+        "app: a twisted.web resource or Klein app",
+        "FQPN",
+        field="app.name",
+        computed="the demo page",
+        details="`pkg.mod:name` and `pkg.mod.name` are the same. See [Kinds of apps](apps.md).",
+    ),
+    Option("wsgi", Group.APP, "app: a WSGI callable (Django, Flask)", "FQPN"),
+    Option(
+        "asgi",
+        Group.APP,
+        "app: an ASGI application (FastAPI, Starlette)",
+        "FQPN",
+        details="Needs the extra `asgi`: `pip install 'stickyd[asgi]'`.",
+    ),
+    Option(
+        "path",
+        Group.APP,
+        "app: the files of a directory, without listings",
+        "DIR",
+        parsers.directory,
+    ),
+    Option(
+        "threads",
+        Group.APP,
+        "threads of each worker for --wsgi",
+        "N",
+        Whole(1, 1024),
+        "app.threads",
+    ),
+    Option(
+        "factory",
+        Group.APP,
+        "call what --asgi names, without arguments, for the application",
+        field="app.factory",
+    ),
+    Option(
+        "root-path",
+        Group.APP,
+        "path under which the --asgi app is mounted",
+        "PATH",
+        parsers.root_path,
+        "app.root_path",
+    ),
+)
+
+_LISTENING = (
+    Option(
+        "listen",
+        Group.LISTENING,
+        "Twisted endpoint description to listen on",
+        "STRPORTS",
+        default="tcp:3000",
+        repeatable=True,
+        details="`tcp:`, `tcp6:`, `unix:PATH` (mode 660; `unix:PATH:mode=600`) and `systemd:`."
+        " See [Unix sockets](http.md#unix-sockets).",
+    ),
+    Option(
+        "control",
+        Group.LISTENING,
+        "Unix socket that answers with counters as JSON",
+        "PATH",
+        details="See [Counters](counters.md).",
+    ),
+    Option(
+        "proxy-protocol",
+        Group.LISTENING,
+        "require a PROXY header: off, v1, v2 or auto (v1 or v2)",
+        "VERSION",
+        OneOf(("off", *VERSIONS)),
+        "routing.proxy_protocol",
+    ),
+    Option(
+        "proxy-allow-from",
+        Group.LISTENING,
+        "peers that may send a PROXY header; other connections are closed",
+        "LIST",
+        parsers.peers,
+        "routing.proxy_allow_from",
+        computed="the value of --forwarded-allow-ips",
+        details="IP addresses, networks, `unix` (peers on Unix sockets) or `*`.",
+    ),
+    Option(
+        "forwarded-allow-ips",
+        Group.LISTENING,
+        "peers whose forwarding headers are trusted: IPs, networks, unix, *",
+        "LIST",
+        parsers.peers,
+        "routing.trusted",
+        environment="FORWARDED_ALLOW_IPS",
+        details="`unix` stands for peers on Unix sockets, `*` for every peer. Forwarding headers"
+        " of other peers are ignored.",
+    ),
+)
+
+_AFFINITY = (
+    Option(
+        "affinity",
+        Group.AFFINITY,
+        "sources of the affinity key, in order",
+        "SPEC",
+        parsers.affinity,
+        "routing.affinity",
+        details="See [Affinity keys](keys.md).",
+    ),
+    Option(
+        "affinity-scope",
+        Group.AFFINITY,
+        "place each connection once, or each request",
+        "SCOPE",
+        OneOf(("connection", "request")),
+        "routing.scope",
+        details="Use `request` behind a proxy that shares connections between clients.",
+    ),
+    Option(
+        "seed",
+        Group.AFFINITY,
+        "seed of the hash; INT or @FILE, secret in production",
+        "SEED",
+        parsers.seed,
+        "routing.seed",
+        environment="STICKYD_SEED",
+        details="0 to 2**128 - 1. With the public seed 1 a client can choose its worker. Workers"
+        " do not inherit the variable.",
+    ),
+    Option(
+        "hash",
+        Group.AFFINITY,
+        "rendezvous, or sticky-session (as the npm library)",
+        "NAME",
+        OneOf(tuple(HASHES)),
+        "routing.hash",
+        details="See [Placement](hash.md).",
+    ),
+    Option(
+        "hash-balance-factor",
+        Group.AFFINITY,
+        "load at which a worker gets no new keys, percent of average; 0: none",
+        "PERCENT",
+        Whole(LEAST_PERCENT, MOST_PERCENT, or_zero=True),
+        "routing.balance_factor",
+        details="A new key goes to the next worker in the order of its hash; known keys stay."
+        " See [Bounded loads](balance.md).",
+    ),
+    Option(
+        "worker-header",
+        Group.AFFINITY,
+        "add a response header with the number of the worker",
+        "NAME",
+        parsers.header_name,
+        "worker_header",
+        implied="X-Stickyd-Worker",
+        details="The name is X-Stickyd-Worker if the option has no value.",
+    ),
+)
+
+_LOGGING = (
+    Option(
+        "access-logfile",
+        Group.LOGGING,
+        "access log, one line per request; - for the daemon's log",
+        "FILE",
+        parsers.log_file,
+        "log.access_file",
+        details="Reopened on USR1. See [Access log](access_log.md).",
+    ),
+    Option(
+        "access-logformat",
+        Group.LOGGING,
+        "combined, routed, or text with %(atoms)s",
+        "FORMAT",
+        parsers.log_format,
+        "log.access_format",
+    ),
+)
+
+_DEVELOPMENT = (
+    Option(
+        "reload",
+        Group.DEVELOPMENT,
+        "reload the app when a .py file changes",
+        field="app.reload",
+        details="See [Reload during development](apps.md#while-developing---reload).",
+    ),
+    Option(
+        "reload-dir",
+        Group.DEVELOPMENT,
+        "directory that --reload watches",
+        "DIR",
+        parsers.directory,
+        default=".",
+        repeatable=True,
+    ),
+    Option(
+        "display-tracebacks",
+        Group.DEVELOPMENT,
+        "show tracebacks in 500 pages, and in the log if the app does not load",
+        field="app.display_tracebacks",
+    ),
+)
+
+DAEMON = (*_APP, *_LISTENING, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING, *_DEVELOPMENT)
+"""The options of ``twistd stickyd``, ``twist stickyd`` and ``stickyd run``."""
+
+BY_NAME = {option.name: option for option in DAEMON}
