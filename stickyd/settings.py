@@ -49,6 +49,7 @@ class AppSettings:
 
     :ivar kind: ``demo``, ``class``, ``wsgi``, ``asgi`` or ``path``.
     :ivar name: the app's import name; for ``path`` an absolute directory, for ``demo`` "".
+    :ivar on_retire: import name of a callable, or "".
     :ivar reload: absolute directories whose files are watched; empty to watch none.
     """
 
@@ -59,6 +60,7 @@ class AppSettings:
     root_path: str = ""
     display_tracebacks: bool = False
     reload: tuple[str, ...] = ()
+    on_retire: str = ""
 
 
 @attrs.frozen
@@ -96,7 +98,6 @@ class LifecycleSettings:
 
     :ivar heartbeat_timeout: without a heartbeat for so long, a worker is killed.
     :ivar max_requests: requests after which a worker is replaced; 0 for never.
-    :ivar on_retire: import name of a callable, or "".
     :ivar guardian: whether the master keeps copies of idle connections.
     """
 
@@ -107,7 +108,6 @@ class LifecycleSettings:
     max_requests_jitter: int = 0
     session_drain: float = 0.0
     slot_failover: float = 10.0
-    on_retire: str = ""
     guardian: bool = True
 
 

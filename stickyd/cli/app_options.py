@@ -41,7 +41,7 @@ def _watched(options: Mapping[str, Any]) -> tuple[Json, ...]:
         raise usage.UsageError("--reload-dir goes with --reload only")
     if not options["reload"]:
         return ()
-    directories = directories or [BY_NAME["reload-dir"].default]
+    directories = directories or [BY_NAME["reload-dir"].default.text]
     return tuple(_directory("reload-dir", directory) for directory in directories)
 
 

@@ -40,7 +40,7 @@ class ExplainOptions(TableOptions):
 
     def parseOptions(self, options: Any = None) -> None:
         """As the parent, but keys and options may stand in any order; ``--`` ends options."""
-        with_value = {"-w", *(f"--{option.name}" for option in EXPLAIN if option.metavar)}
+        with_value = {"-w", *(f"--{option.name}" for option in EXPLAIN if option.takes_value)}
         super().parseOptions(options_first(as_options(options), with_value, "--request"))
 
     def parseArgs(self, *keys: str) -> None:
@@ -54,7 +54,7 @@ class ExplainOptions(TableOptions):
         if not self["request"] and not self["keys"]:
             raise usage.UsageError("which key? For example: stickyd explain 10.10.10.10")
         for option in EXPLAIN:
-            if option.metavar:
+            if option.takes_value:
                 self[option.name] = self.value(option)
         check_balance(self["hash-balance-factor"], self["hash"])
         peer = None if self["peer"] == UNIX else canonical(without_port(self["peer"]))

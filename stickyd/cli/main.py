@@ -141,7 +141,7 @@ def _named(settings: Settings) -> list[str]:
     """The options that name something that workers import, as given."""
     kind, name = settings.app.kind, settings.app.name
     named = [f"--{kind} {name}"] if kind in ("class", "wsgi", "asgi") else []
-    on_retire = settings.lifecycle.on_retire
+    on_retire = settings.app.on_retire
     return [*named, f"--on-retire {on_retire}"] if on_retire else named
 
 

@@ -62,9 +62,9 @@ def _lines() -> Iterator[str]:
         yield from _entries(table)
     yield ".SH ENVIRONMENT"
     for option in DAEMON:
-        if option.environment:
+        if option.default.environment:
             meaning = f"Default of --{option.name}."
-            yield from (".TP", f".B {_text(option.environment)}", _text(meaning))
+            yield from (".TP", f".B {_text(option.default.environment)}", _text(meaning))
     yield from _definitions("SIGNALS", _SIGNALS)
     yield from _definitions("EXIT STATUS", _STATUSES)
     yield ".SH SEE ALSO"

@@ -78,7 +78,7 @@ class Options(TableOptions):
     def postOptions(self) -> None:
         """Check everything before a port is bound or a process spawned."""
         validators.check_twistd_log(self.parent)
-        self["listen"] = self["listen"] or [BY_NAME["listen"].default]
+        self["listen"] = self["listen"] or [BY_NAME["listen"].default.text]
         for description in self["listen"]:
             validators.check_endpoint(description)
         self.settings = self._settings()
@@ -90,7 +90,9 @@ class Options(TableOptions):
         values: dict[str, Json] = app_options.chosen_app(self)
         for option in DAEMON:
             if option.field and option.name not in _APART:
-                values[option.field] = self.value(option) if option.metavar else self[option.name]
+                values[option.field] = (
+                    self.value(option) if option.takes_value else self[option.name]
+                )
         return Settings.from_paths(validators.checked_together(values))
 
 
@@ -100,5 +102,5 @@ def _with_header_name(arguments: Sequence[str]) -> list[str]:
     for at, argument in enumerate(result):
         follows = result[at + 1] if at + 1 < len(result) else "-"
         if argument == "--worker-header" and follows.startswith("-"):
-            result[at] = f"--worker-header={BY_NAME['worker-header'].implied}"
+            result[at] = f"--worker-header={BY_NAME['worker-header'].argument.implied}"
     return result

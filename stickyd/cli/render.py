@@ -78,13 +78,13 @@ def _section(option: Option) -> Iterator[str]:
 def _facts(option: Option) -> Iterator[str]:
     if option in RUN:
         yield "Of `stickyd run` and `stickyd check`; twistd has its own option of this name"
-    if option.shown_default or not option.metavar:
+    if option.shown_default or not option.takes_value:
         yield f"Default: {_code(option.shown_default) or 'off'}"
-    if isinstance(option.parse, Whole | Seconds | OneOf | OnOff):
-        yield f"Values: {option.parse}"
-    if option.environment:
-        yield f"Environment: `{option.environment}`"
-    if option.repeatable:
+    if isinstance(option.argument.parse, Whole | Seconds | OneOf | OnOff):
+        yield f"Values: {option.argument.parse}"
+    if option.default.environment:
+        yield f"Environment: `{option.default.environment}`"
+    if option.argument.repeatable:
         yield "May be repeated"
 
 
@@ -95,7 +95,7 @@ def _usage(option: Option) -> str:
 
 
 def _row(option: Option, meaning: str) -> str:
-    absent = "none" if option.metavar and not option.implied else "off"
+    absent = "none" if option.takes_value and not option.argument.implied else "off"
     return f"| {_usage(option)} | {_code(option.shown_default) or absent} | {_cell(meaning)} |"
 
 

@@ -20,13 +20,13 @@ def parameters(options: Iterable[Option]) -> list[list[str | None]]:
     return [
         [option.name, option.short or None, None, option.help_line]
         for option in options
-        if option.metavar and not option.repeatable and not option.implied
+        if option.takes_value and not option.argument.repeatable and not option.argument.implied
     ]
 
 
 def flags(options: Iterable[Option]) -> list[list[str | None]]:
     """The ``optFlags`` of options that take no value."""
-    return [[option.name, None, option.help_line] for option in options if not option.metavar]
+    return [[option.name, None, option.help_line] for option in options if not option.takes_value]
 
 
 class TableOptions(usage.Options):
@@ -63,8 +63,12 @@ class TableOptions(usage.Options):
         :raise usage.UsageError: with one line that names the option or the variable.
         """
         label, text = f"--{option.name}", self[option.name]
-        if text is None and option.environment and os.environ.get(option.environment):
-            label, text = f"${option.environment}", os.environ[option.environment]
+        if (
+            text is None
+            and option.default.environment
+            and os.environ.get(option.default.environment)
+        ):
+            label, text = f"${option.default.environment}", os.environ[option.default.environment]
         if text is None:
             text = option.default_text or None
         if text is None:
@@ -78,7 +82,7 @@ def parsed(label: str, option: Option, text: str) -> Value:
     :raise usage.UsageError: with one line that begins with ``label``.
     """
     try:
-        return option.parse(text)
+        return option.argument.parse(text)
     except ValueError as error:
         raise usage.UsageError(f"{label}: {error}") from None
 

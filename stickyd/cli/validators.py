@@ -44,7 +44,7 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
     check_balance(checked["routing.balance_factor"], checked["routing.hash"])
     if checked["routing.proxy_allow_from"] is None:
         checked["routing.proxy_allow_from"] = checked["routing.trusted"]
-    for path in ("worker_header", "lifecycle.on_retire", "log.access_file", "app.root_path"):
+    for path in ("worker_header", "app.on_retire", "log.access_file", "app.root_path"):
         checked[path] = checked[path] or ""
     for path in ("app.factory", "app.display_tracebacks"):
         checked[path] = bool(checked[path])

@@ -103,7 +103,7 @@ class WorkerLifecycle:
 
     async def _load(self, settings: Settings, start: dict[str, Any], shared: Shared) -> None:
         lifecycle = settings.lifecycle
-        known = KnownKeys() if lifecycle.session_drain or lifecycle.on_retire else None
+        known = KnownKeys() if lifecycle.session_drain or settings.app.on_retire else None
         slot = shared.slot
         os.environ["STICKYD_SLOT"] = str(slot)
         made = known.made.append if known is not None else lambda key: None
@@ -111,7 +111,7 @@ class WorkerLifecycle:
         app = load_app(self._reactor, settings)
         # If the app has closed the control channel, the master would wait for an answer.
         self.own.check()
-        self._retire_hook = RetireHook.load(lifecycle.on_retire, slot)
+        self._retire_hook = RetireHook.load(settings.app.on_retire, slot)
         if start.get("only_load"):
             # It serves no client, so there is no state to hand over.
             self._retire_hook = RetireHook(slot, None)

@@ -98,7 +98,6 @@ KNOWN_ARGUMENTS: dict[str, int] = {
     "master.frontend.listener.Listener": 12,
     "master.supervisor.replacement.Replacement": 10,
     "master.supervisor.slots.Slot": 13,
-    "settings.LifecycleSettings": 9,
 }
 """What is too large yet, exactly: to become none."""
 

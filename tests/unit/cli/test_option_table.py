@@ -40,7 +40,7 @@ class Tables(unittest.TestCase):
     def test_every_default_is_valid(self) -> None:
         for option in (*DAEMON, *RUN, *CHECK, *EXPLAIN, *VERIFY):
             if option.default_text:
-                option.parse(option.default_text)
+                option.argument.parse(option.default_text)
 
     def test_help_is_one_sentence_without_its_end(self) -> None:
         for option in (*DAEMON, *RUN, *CHECK, *EXPLAIN, *VERIFY):

@@ -13,7 +13,9 @@ from twisted.python import usage
 from stickyd.cli.explain import ExplainOptions
 from stickyd.cli.main import CheckOptions, RunOptions
 from stickyd.cli.option import Group
+from stickyd.cli.option_table import BY_NAME
 from stickyd.cli.options import Options
+from stickyd.cli.table_options import parsed
 from stickyd.cli.verify.options import VerifyOptions
 
 GROUPS = [f"{group.value}:" for group in Group if group is not Group.COMMAND]
@@ -88,3 +90,8 @@ class Errors(unittest.TestCase):
         options = VerifyOptions()
         with self.assertRaisesRegex(usage.UsageError, "^--timeout: 'x' is not a number"):
             options.parseOptions(["--timeout", "x", "http://localhost/"])
+
+    def test_the_label_is_the_callers(self) -> None:
+        self.assertEqual(parsed("$W", BY_NAME["workers"], "3"), 3)
+        with self.assertRaisesRegex(usage.UsageError, r"^\$W: 0 is not within 1 to 512$"):
+            parsed("$W", BY_NAME["workers"], "0")
