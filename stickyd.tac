@@ -1,5 +1,5 @@
 # Run with: twistd -ny stickyd.tac
-# The command line `twistd -n stickyd --workers 2`, said in Python.
+# The same as the command line: twistd -n stickyd --workers 2
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""For apps: session ids that bring their client back to the worker that made them.
+"""For apps: session ids that route their client to the worker that created them.
 
 Works the same under twisted.web, WSGI and ASGI, from any thread, and outside
 stickyd too, where an id is plainly random. See docs/keys.md.
@@ -15,9 +15,9 @@ _bound: tuple[int, bytes, Callable[[str], object]] | None = None
 
 
 def bind(slot: int, seed: int, made: Callable[[str], object] = lambda key: None) -> None:
-    """For the worker: this process serves ``slot``.
+    """Set the slot of this process; called by the worker.
 
-    :param made: told each new key, in whatever thread it is made.
+    :param made: called with each new key, in the thread that creates it.
     """
     global _bound
     _bound = slot, secret_of(seed), made
@@ -31,7 +31,7 @@ def slot() -> int:
 def new_key() -> str:
     """A new session id: 28 letters, digits, ``-`` and ``_``; 96 random bits.
 
-    In a worker it carries the slot, whatever worker serves it in time to come.
+    In a worker it names the slot; a replacement of the worker has the same slot.
     """
     if _bound is None:
         return urlsafe_b64encode(urandom(LENGTH * 3 // 4)).decode("ascii")

@@ -1,4 +1,4 @@
-"""What a ``--listen`` that is no endpoint description was meant to be. Pure."""
+"""Suggests an endpoint description for an invalid ``--listen``. Pure."""
 
 import re
 
@@ -9,7 +9,7 @@ _INTERFACE = re.compile(r"tcp6?:(\d{1,5}):interface=\[?([0-9A-Fa-f.]*:[0-9A-Fa-f
 
 
 def intended_endpoint(description: str) -> str:
-    """The endpoint description, as a shell takes it, for what other servers would take; or "".
+    """The endpoint description, quoted for a shell, of an address as other servers take it; or "".
 
     Ports, ``HOST:PORT``, ``[V6]:PORT``, URLs of these, and paths of sockets.
     """

@@ -1,7 +1,7 @@
-"""The file with a PID that twistd writes, and that bars the next start while a process has it.
+"""twistd's PID file: it blocks the next start while a process has its PID.
 
-Containers repeat PIDs, and so does a machine after a reboot: the process that has the PID may be
-another one than wrote the file, even this one.
+PIDs are reused in containers and after a reboot: the process with the PID may not be the one
+that wrote the file; it may even be this process.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from stickyd.net.unix_socket import listened_on, path_in
 
 CONNECT_SECONDS = 1.0
-"""Seconds that a connection to a port of ours may take."""
+"""Timeout of a connection attempt."""
 
 CLOCK_SECONDS = 2.0
-"""By how much the start of a process is known at least (btime in proc_stat(5) is whole seconds)."""
+"""Precision of process start times (btime in proc_stat(5) is in whole seconds)."""
 
 _TCP = re.compile(r"tcp(6?):(?:port=)?(\d+)(?::(?:.*:)?interface=((?:\\.|[^:\\])*))?")
 
@@ -26,7 +26,7 @@ _removed = False
 def remove_stale_once(path: str, answers: Callable[[], bool]) -> None:
     """Remove the file if it `is_stale`; for the start of the process, and done once in it.
 
-    Options are parsed again when the program is replaced, and the file is our own by then.
+    Options are parsed again after an upgrade, when the file belongs to this daemon.
     """
     global _removed
     if path and not _removed:
@@ -39,9 +39,9 @@ def remove_stale_once(path: str, answers: Callable[[], bool]) -> None:
 def is_stale(path: str, answers: Callable[[], bool]) -> bool:
     """Whether a process has the PID in the file, and cannot be the one that wrote it.
 
-    That nobody has the PID is for twistd to see.
+    twistd itself handles a PID without a process.
 
-    :param answers: whether anybody answers where the daemon is to listen.
+    :param answers: whether a connection to a listen address is accepted.
     """
     try:
         with open(path) as file:
@@ -50,7 +50,7 @@ def is_stale(path: str, answers: Callable[[], bool]) -> bool:
     except (OSError, ValueError):
         return False
     if pid == os.getpid():
-        # We have not written anything yet.
+        # This process has not written the file yet.
         return True
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file_of_arguments:

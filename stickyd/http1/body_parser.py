@@ -1,7 +1,7 @@
 """Request bodies: by length, or chunked (RFC 9112, 6 and 7.1).
 
-A reader takes bytes and gives back what of them is body; the state between two
-calls is the reader's own. Chunk framing is CRLF only.
+A reader accepts bytes and returns those that are body; it keeps its state
+between calls. Chunk framing is CRLF only.
 """
 
 import re
@@ -25,8 +25,8 @@ _TRAILER_MOST = 8192
 class BodyPart:
     """What one call of a reader found.
 
-    ``data`` is body, decoded; ``rest`` is what stands behind the body and is
-    None until the body has ended.
+    ``data`` is decoded body; ``rest`` is the bytes after the body, None until the
+    body has ended.
     """
 
     data: bytes

@@ -1,4 +1,4 @@
-"""The answer to a request that is not served."""
+"""Error responses to requests that are not served."""
 
 from http import HTTPStatus
 
@@ -7,9 +7,9 @@ import attrs
 
 @attrs.frozen
 class Refusal:
-    """A request is refused: the HTTP status, and why in a few words for the log and the body.
+    """An HTTP status, and the reason in a few words for log and body.
 
-    ``retry_after``: seconds after which trying again makes sense (RFC 9110, 10.2.3), 0 to say none.
+    ``retry_after``: seconds for the Retry-After field (RFC 9110, 10.2.3); 0 for no field.
     """
 
     status: int
@@ -35,13 +35,13 @@ class Refusal:
 
 
 BUSY = Refusal(503, "the worker of this client takes no connections for now")
-"""Said by whoever holds a connection when its slot's inbox stays full: the master, or a worker."""
+"""Sent when the inbox of the slot stays full, by the master or by a worker."""
 
 BROKEN = Refusal(500, "the app's response breaks HTTP")
-"""Sent in the place of a response of an app that could be read in two ways."""
+"""Sent instead of an app's response that is ambiguous or invalid."""
 
 NOT_STORED = Refusal(500, "the request body cannot be stored")
-"""Said by a worker that has no room for a body: its disk is full, say."""
+"""Sent when a request body cannot be stored, for example because the disk is full."""
 
 FULL = Refusal(503, "too many connections", retry_after=1)
-"""Said to a connection for which there is no place, or no descriptor."""
+"""Sent to a connection beyond the connection limit or the descriptor limit."""

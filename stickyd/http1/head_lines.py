@@ -1,4 +1,4 @@
-"""The lines of a request head, judged one after the other (RFC 9112, 3 and 5)."""
+"""Checks the lines of a request head in order (RFC 9112, 3 and 5)."""
 
 import re
 from http import HTTPStatus
@@ -25,7 +25,7 @@ Field = tuple[bytes, bytes]
 
 
 class Refused(Exception):
-    """Ends the reading of a head with a refusal."""
+    """Raised to end the parsing of a head with an error response."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
         self.refusal = Refusal(int(status), why)
@@ -37,11 +37,11 @@ def bad(why: str) -> Refused:
 
 
 class Lines:
-    """Judges the lines of a head in their order.
+    """Checks the lines of a head in order.
 
     :param position: bytes of the head before the first line to come.
-    :ivar request: the request line, once it has been judged.
-    :ivar fields: name in lower case and value of each field judged so far.
+    :ivar request: the request line, once it has been checked.
+    :ivar fields: name in lower case and value of each field checked so far.
     """
 
     def __init__(self, limits: Limits, crlf: bool, position: int) -> None:
@@ -54,12 +54,12 @@ class Lines:
         self._first = True
 
     def go_on(self, fields: int) -> None:
-        """The request line and so many fields have been judged before."""
+        """Continue after the request line and ``fields`` fields."""
         self._first = False
         self._count = fields
 
     def walk(self, lines: list[bytes]) -> None:
-        """Judge the next lines; each without its LF."""
+        """Check the next lines; each without its LF."""
         limits = self._limits
         crlf = self._crlf
         for raw in lines:

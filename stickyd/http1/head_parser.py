@@ -1,8 +1,8 @@
-"""One strict reader of request heads, for master and worker alike (RFC 9112, 2 to 6).
+"""A strict parser of request heads, used by master and worker (RFC 9112, 2 to 6).
 
-The verdict on a request does not depend on how its bytes were split: lines are
-judged strictly in order, each one for its length before its content, so the
-first fault in the order of the bytes is the one that is answered.
+The result does not depend on how the bytes were split: lines are checked in
+order, each for its length before its content, so that the response reports the
+first error in the order of the bytes.
 """
 
 import re
@@ -120,7 +120,7 @@ def read_head(data: bytes, limits: Limits, scanned: int = 0) -> Head | Refusal |
 def _read_plain(data: bytes, begin: int, end: int, limits: Limits) -> Head | None:
     """A head in which nothing can be wrong with a line, judged as a whole; None for any other.
 
-    Only a short way to the same verdict: what it does not take, `Lines` judges.
+    A fast path with the same result: other heads are checked by `Lines`.
     """
     if end - begin > min(limits.request_line, limits.field_size) or end > limits.head:
         return None
@@ -167,10 +167,10 @@ def _end_of_head(data: bytes, start: int) -> int | None:
 
 
 def _judge_new_lines(data: bytes, begin: int, limits: Limits, scanned: int) -> None:
-    """Refuse an incomplete head for what has come since ``scanned``.
+    """Check the bytes of an incomplete head from ``scanned`` on.
 
-    Each line is judged when it is complete, and once only; one that is not
-    complete is judged for its length.
+    Each line is checked once, when it is complete; an incomplete line is checked
+    for its length.
     """
     start = max(data.rfind(b"\n", 0, scanned) + 1, begin)
     *whole, unfinished = data[start:].split(b"\n")

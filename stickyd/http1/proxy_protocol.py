@@ -1,8 +1,8 @@
-"""One strict reader of PROXY protocol headers, versions 1 and 2.
+"""A strict parser of PROXY protocol headers, versions 1 and 2.
 
 Source: HAProxy's proxy-protocol.txt; the numbers in brackets are its sections.
-The bytes are judged in their order, each as soon as what it means is certain,
-so that the verdict does not depend on how they were split.
+The bytes are checked in order, each as soon as its meaning is certain, so that
+the result does not depend on how they were split.
 """
 
 import re
@@ -55,7 +55,7 @@ class ProxyHeader:
     ``size`` is the number of bytes it took. ``peer`` is the client's end and
     ``local`` the end that the client connected to; both are None where the
     real ends of the connection hold: command LOCAL, protocol UNKNOWN or
-    UNSPEC, and a client on a Unix socket, who has no address.
+    UNSPEC, and a client on a Unix socket, which has no address.
     """
 
     size: int

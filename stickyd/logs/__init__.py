@@ -1,1 +1,1 @@
-"""Where log lines go: never waiting for whoever reads them, and with a level for each."""
+"""Log output that never blocks on its reader, and log levels."""

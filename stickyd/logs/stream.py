@@ -1,4 +1,4 @@
-"""Standard output of a daemon, for Twisted's log observers: a stream that never waits."""
+"""Standard output for Twisted's log observers: a stream that never blocks."""
 
 import atexit
 import io
@@ -18,7 +18,7 @@ _log = Logger("stickyd")
 
 
 class LogStream(io.TextIOBase):
-    """Writes where another stream leads to.
+    """Writes to the destination of another stream.
 
     Each text is one message of an observer: written whole, or dropped.
     """
@@ -31,7 +31,7 @@ class LogStream(io.TextIOBase):
         self.writer = LogWriter(reactor, lambda: inherited(stream.fileno()), _say_dropped)
 
     def write(self, text: str) -> int:
-        """Write a text, now or later or never."""
+        """Queue a text: it is written now, later, or dropped."""
         self.writer.write(text.encode(self.encoding, "backslashreplace"))
         return len(text)
 
@@ -48,7 +48,7 @@ class LogStream(io.TextIOBase):
         return True
 
     def leads_to(self, descriptor: int) -> bool:
-        """Whether what has been written went where ``descriptor`` leads, too."""
+        """Whether ``descriptor`` refers to the same file."""
         try:
             return self.writer.used and os.path.sameopenfile(self.fileno(), descriptor)
         except OSError:
@@ -66,9 +66,9 @@ class _Installed:
 
 
 def never_wait_for_output(reactor: Any, parent: Any) -> LogStream | None:
-    """Put a stream that never waits where Twisted will look for its log; None if it can't be.
+    """Install a stream that never blocks as Twisted's log output; None if that is impossible.
 
-    To be called before Twisted begins to log, as ``makeService`` is.
+    Call it before Twisted begins to log; ``makeService`` does.
 
     :param parent: the options of ``twistd`` or ``twist``, None if there are none: standard
         output then. Their log files are left to Twisted.

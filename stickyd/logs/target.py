@@ -1,8 +1,8 @@
-"""Descriptors that log lines are written to, and writing to them without waiting.
+"""Descriptors for log lines, written without blocking.
 
 O_NONBLOCK belongs to the open file description (open(2)), which standard output
-shares with whoever started us: a shell would find its terminal non-blocking. So
-it is never set on a descriptor that we were given.
+shares with the parent process: the terminal of a shell would become
+non-blocking. So it is never set on an inherited descriptor.
 """
 
 import os
@@ -36,7 +36,7 @@ class Target:
         return os.write(self.descriptor, data)
 
     def close(self) -> None:
-        """Give the descriptor up."""
+        """Close the descriptor."""
         os.close(self.descriptor)
 
 
@@ -81,7 +81,7 @@ def wait_for_room(descriptor: int, seconds: float) -> bool:
 
 
 def inherited(descriptor: int) -> Target:
-    """A target for where a descriptor that we were given leads; the descriptor stays as it is.
+    """A target for the file of an inherited descriptor, which stays unchanged.
 
     :raise OSError: if it is closed.
     """
@@ -117,7 +117,7 @@ def opened(path: str) -> Target:
 
 
 def write_within(descriptor: int, data: bytes, seconds: float) -> None:
-    """Write to a descriptor that we were given; what cannot be written in ``seconds`` is left."""
+    """Write to an inherited descriptor for at most ``seconds``; drop the rest."""
     until = time.monotonic() + seconds
     try:
         target = inherited(descriptor)

@@ -1,4 +1,4 @@
-"""Writes log lines to a target and never waits for it: what finds no room is dropped, counted."""
+"""Writes log lines to a target without blocking; when the buffer is full, drops and counts them."""
 
 import errno
 import threading
@@ -25,9 +25,9 @@ class LogWriter:
 
     Lines may be written from any thread, from a signal's handler, and without a reactor that runs.
 
-    :param target: consumed; or a call that gives it, at the first line.
-    :param on_dropped: told how many lines were dropped, once it can be written again.
-    :param on_failed: told once why it cannot be written, if that is not for lack of room.
+    :param target: owned from now on; or a function that returns it, called at the first line.
+    :param on_dropped: called with the number of dropped lines once writing is possible again.
+    :param on_failed: called once with an error other than a full buffer.
     :ivar used: whether anything has been written.
     """
 
@@ -56,7 +56,7 @@ class LogWriter:
         self._counted = 0
 
     def write(self, text: bytes) -> None:
-        """Write whole lines, now or later or never."""
+        """Queue whole lines: they are written now, later, or dropped."""
         with self._lock:
             if self._sending:
                 self._buffer.add(text)
@@ -69,7 +69,7 @@ class LogWriter:
                 self._send()
 
     def take_dropped(self) -> int:
-        """How many lines have been dropped since this was asked last."""
+        """The number of lines dropped since the last call."""
         with self._lock:
             dropped, self._counted = self._buffer.dropped - self._counted, self._buffer.dropped
             return dropped
@@ -110,7 +110,7 @@ class LogWriter:
             self._on_dropped(dropped)
 
     def close(self, seconds: float = 0.0) -> None:
-        """Write what can be written within ``seconds``, then give the target up."""
+        """Write for at most ``seconds``, then close the target."""
         until = time.monotonic() + seconds
         with self._lock:
             while self._target is not None and self._buffer:

@@ -1,1 +1,1 @@
-"""Sockets, epoll and the kernel: what knows nothing of stickyd."""
+"""Sockets, epoll and the kernel: no module of this package imports another package of stickyd."""

@@ -1,7 +1,7 @@
 """One epoll for all clients of a worker, itself a reader of the reactor.
 
-The reactor then wakes once for a batch of clients, and taking up or letting go
-of a connection is one system call and a dictionary entry. Any reactor will do.
+The reactor wakes once for a batch of clients; to attach or detach a connection
+costs one system call and one dictionary entry. Works with any reactor.
 """
 
 import select
@@ -24,16 +24,16 @@ class Member(Protocol):
     """Something with a descriptor that waits for events (epoll_ctl(2))."""
 
     def ready(self, events: int) -> None:
-        """What it waits for has come."""
+        """Handle ``events`` (epoll_ctl(2))."""
 
     def abortConnection(self) -> None:
-        """It has failed."""
+        """Close it at once, after an exception in `ready`."""
 
 
 class Poller:
-    """Watches descriptors for their members.
+    """Calls each member when its descriptor has events.
 
-    :ivar own: told of calls that fail because a descriptor is not what it was.
+    :ivar own: notified of system calls that fail because a descriptor was replaced.
     """
 
     ROUNDS = 8
@@ -50,7 +50,7 @@ class Poller:
         reactor.addReader(self)
 
     def watch(self, descriptor: int, member: Member, events: int) -> None:
-        """Begin to watch for ``events``, or watch for others than before."""
+        """Register a descriptor, or change the events of a registered one."""
         try:
             if descriptor in self._members:
                 self._epoll.modify(descriptor, events)
@@ -62,11 +62,11 @@ class Poller:
             raise
 
     def inherit(self, descriptor: int, member: Member) -> None:
-        """What is watched is ``member``'s from now on; watched for the same events."""
+        """Replace the member of a registered descriptor; the events stay."""
         self._members[descriptor] = member
 
     def forget(self, descriptor: int) -> None:
-        """Watch no longer; before the descriptor is closed, since other processes may hold it."""
+        """Unregister a descriptor. Call it before closing: another process may hold a copy."""
         if self._members.pop(descriptor, None) is not None:
             try:
                 self._epoll.unregister(descriptor)
@@ -83,7 +83,7 @@ class Poller:
         return "clients"
 
     def doRead(self) -> None:
-        """For the reactor: tell a batch of members."""
+        """For the reactor: call the members of a batch."""
         members = self._members
         for _ in range(self.ROUNDS):
             try:
@@ -101,7 +101,7 @@ class Poller:
                     member.ready(events)
                 except Exception:
                     self.own.check()
-                    # One connection's fault must not cost the others their events.
+                    # An exception in one connection must not drop the events of the others.
                     _log.failure("a connection failed")
                     member.abortConnection()
             if self._epoll.closed:
@@ -112,6 +112,6 @@ class Poller:
         self.close()
 
     def close(self) -> None:
-        """Watch nobody any more."""
+        """Unregister from the reactor and close the epoll."""
         self._reactor.removeReader(self)
         self._epoll.close()

@@ -1,8 +1,8 @@
-"""Say a last word and leave without a reset (RFC 9112, 9.6).
+"""Send a last response and close without a reset (RFC 9112, 9.6).
 
 Closing a socket that still has unread bytes makes the kernel send RST, which
-can destroy the answer before the client reads it. So: write, shut down our
-direction, read on for a while, then close.
+can discard the response before the client reads it. So: write, shut down
+sending, read until the client closes or a timeout expires, then close.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from typing import Any
 from stickyd.net.timeouts import Sweeper
 
 LINGER_SILENCE = 2.0
-"""Seconds a client may stay silent before we close."""
+"""Seconds without data from the client before the close."""
 
 LINGER_MOST = 10.0
-"""Seconds after which we close whatever the client does."""
+"""Seconds until the close, at most."""
 
 _READS_A_TURN = 16
 
@@ -25,9 +25,9 @@ _FAMILY, _STREAM = int(socket.AF_INET), int(socket.SOCK_STREAM)
 
 
 class LingeringClose:
-    """Owns a non-blocking socket, and what is still to be written to it, until it can be closed.
+    """Writes the rest of a response to a non-blocking socket, then closes it.
 
-    :param over: told once when the socket is closed.
+    :param over: called once, when the socket is closed.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LingeringClose:
         self._sweeper = sweeper
         self._socket = sock
         self._last = memoryview(last)
-        self._said = False
+        self._sent = False
         self._until = reactor.seconds() + LINGER_MOST
         self.deadline: float | None = reactor.seconds() + LINGER_SILENCE
         sweeper.add(self)
@@ -66,24 +66,24 @@ class LingeringClose:
         self._go_on()
 
     def connectionLost(self, reason: object) -> None:
-        """For the reactor: the client is gone."""
+        """For the reactor: the client disconnected."""
         self._close()
 
     def expired(self) -> None:
-        """For the sweeper: the client has had its time."""
+        """For the sweeper: the timeout has expired."""
         self._close()
 
     def _go_on(self) -> None:
         try:
-            if self._said or self._say_last():
+            if self._sent or self._send_last():
                 self._drain()
         except OSError:
             self._close()
 
-    def _say_last(self) -> bool:
+    def _send_last(self) -> bool:
         try:
             self._last = self._last[self._socket.send(self._last) :]
-            self._heard()
+            self._extend()
         except BlockingIOError:
             pass
         if self._last:
@@ -91,7 +91,7 @@ class LingeringClose:
             return False
         self._reactor.removeWriter(self)
         self._socket.shutdown(socket.SHUT_WR)
-        self._said = True
+        self._sent = True
         return True
 
     def _drain(self) -> None:
@@ -103,14 +103,14 @@ class LingeringClose:
             if not data:
                 self._close()
                 return
-            self._heard()
+            self._extend()
         self._reactor.addReader(self)
 
-    def _heard(self) -> None:
+    def _extend(self) -> None:
         self.deadline = min(self._until, self._reactor.seconds() + LINGER_SILENCE)
 
     def detach(self) -> tuple[socket.socket, bytes]:
-        """Give the socket up, and what is still to be written; both are the caller's."""
+        """Return the socket and the bytes not yet written; the caller owns both."""
         self.deadline = None
         self._sweeper.discard(self)
         self._reactor.removeReader(self)
@@ -126,10 +126,9 @@ class LingeringClose:
 
 
 def send_and_close(sock: socket.socket, last: bytes) -> None:
-    """As well as it can be done without waiting.
+    """Send ``last`` and close, as well as is possible without waiting.
 
-    What has arrived is taken, so that only what arrives later makes the kernel
-    send RST.
+    Bytes that have arrived are read first: unread bytes make the kernel send RST.
     """
     with contextlib.suppress(OSError), sock:
         sock.setblocking(False)
@@ -141,14 +140,14 @@ def send_and_close(sock: socket.socket, last: bytes) -> None:
 
 
 def end_connection(descriptor: int, copied: bool) -> None:
-    """Close a connection that has nothing more to say.
+    """Close a connection after its last byte.
 
     :param copied: another process has a copy of the descriptor, which would keep it open.
     """
     if not copied:
         os.close(descriptor)
         return
-    # The family is of no account here, and need not be asked for.
+    # The family does not matter for shutdown(2).
     sock = socket.socket(_FAMILY, _STREAM, 0, descriptor)
     try:
         sock.shutdown(socket.SHUT_RDWR)

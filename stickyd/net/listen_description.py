@@ -1,21 +1,21 @@
-"""What stickyd adds to Twisted's endpoint descriptions: the mode of a Unix socket's file. Pure."""
+"""The default mode of a Unix socket's file in Twisted's endpoint descriptions. Pure."""
 
 import re
 
 UNIX_MODE = "660"
-"""Permissions of the file of ``unix:PATH``, in octal: to connect takes the right to write it
-(unix(7)). Twisted's own default is 666: everybody on the machine."""
+"""Permissions of the file of ``unix:PATH``, in octal: connect(2) needs write permission
+(unix(7)). Twisted's default is 666: every user of the machine."""
 
-# What stands between colons; a backslash takes the next character's meaning away.
+# The text between colons; a backslash escapes the next character.
 _ARGUMENT = re.compile(r"((?:\\.|[^\\:])*)(?::|\Z)")
 _NAME = re.compile(r"((?:\\.|[^\\=])*)=(.*)", re.DOTALL)
 _MODE = re.compile(r"(?:0o?)?[0-7]{1,3}")
 
 
 def with_mode(description: str) -> str:
-    """The description; if it is one of a Unix socket and gives no mode, with ours.
+    """The description; for a Unix socket without a mode, with the default mode.
 
-    :raise ValueError: if it gives one that is none, with one line that says what to change.
+    :raise ValueError: if the mode is invalid, with one line that says what to change.
     """
     kind, colon, rest = description.partition(":")
     if kind != "unix" or not colon:
@@ -29,7 +29,7 @@ def with_mode(description: str) -> str:
 
 
 def _mode_in(arguments: str) -> str | None:
-    """The argument ``mode``, which may be named, or the second one without a name."""
+    """The argument ``mode``: named, or the second positional one."""
     positional: list[str] = []
     for argument in _ARGUMENT.findall(arguments)[:-1] if arguments else []:
         named = _NAME.fullmatch(argument)

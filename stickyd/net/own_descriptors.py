@@ -1,10 +1,10 @@
-"""The descriptors that a worker cannot do without, and whether they are still what they were.
+"""Checks that a worker's own descriptors still refer to the same files.
 
 An app may close descriptors that are not its own: `os.closerange`, or a number closed twice.
-Nothing tells the worker. An epoll forgets what is closed (epoll(7), Q6), so it would go on, with
-heartbeats, and hear of no client. And the kernel gives the number to the next file that is opened
-(open(2)), perhaps to another client's connection. So a worker in which that is seen ends at once,
-like one that crashes, and is replaced.
+The worker gets no notice: an epoll drops closed descriptors (epoll(7), Q6), so the worker would
+continue to send heartbeats and receive no events. The kernel assigns the number to the next file
+that is opened (open(2)), perhaps another client's connection. A worker that detects this exits at
+once and is replaced, as after a crash.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ import sys
 from collections.abc import Callable
 
 _LOST = frozenset({errno.EBADF, errno.ENOTSOCK})
-"""What system calls say of a number that is no descriptor, or of a file that is no socket."""
+"""Errors of system calls on a closed descriptor, or on a file that is not a socket."""
 
 _SUSPECT = _LOST | {errno.EINVAL, errno.ENOENT, errno.EPERM, errno.EOPNOTSUPP}
-"""And what may come of it. What clients can cause, as ECONNRESET, costs no check."""
+"""Errors after which descriptors are checked. Clients cannot cause them (ECONNRESET is not one)."""
 
 NOT_IN_EPOLL = frozenset({errno.ENOENT, errno.EPERM})
-"""What epoll_ctl(2) says besides of a number that is another file by now."""
+"""Further errors of epoll_ctl(2) on a descriptor that refers to another file."""
 
 _STATUS = 70
 """Exit status of a worker that ends because of it (EX_SOFTWARE, sysexits.h)."""
@@ -30,12 +30,12 @@ _STATUS = 70
 def open_descriptors() -> set[int]:
     """The descriptors that this process has."""
     found = {int(name) for name in os.listdir("/proc/self/fd")}
-    # Less the one that has just been used to list them.
+    # Without the descriptor that listed the directory.
     return {each for each in found if _file_of(each)}
 
 
 def _file_of(descriptor: int) -> str:
-    """The file that a descriptor stands for (proc_pid_fd(5)), "" if it is none."""
+    """The file that a descriptor refers to (proc_pid_fd(5)); "" if it is closed."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
@@ -43,12 +43,12 @@ def _file_of(descriptor: int) -> str:
 
 
 def above_standard(descriptor: int) -> int:
-    """A descriptor of the same file, which is no longer standard input, output or error.
+    """Duplicate standard input, output or error above 2 and replace it by /dev/null.
 
     If the app closes one of these, the kernel gives its number to the next connection, and what
-    is printed would go to a client. Their place is taken by /dev/null.
+    is printed would go to a client.
 
-    :param descriptor: 0, 1 or 2; the caller's no longer.
+    :param descriptor: 0, 1 or 2.
     """
     above = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
     null = os.open(os.devnull, os.O_RDWR)
@@ -66,7 +66,7 @@ def _raise(what: str) -> None:
 
 
 def end_process(what: str) -> None:
-    """The end of a worker that has lost a descriptor of its own; does not return."""
+    """Exit after the loss of an own descriptor; does not return."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.write(
@@ -78,9 +78,10 @@ def end_process(what: str) -> None:
 
 
 class OwnDescriptors:
-    """Knows the files behind the descriptors of one worker.
+    """The descriptors of one worker, each with the file it refers to.
 
-    :param on_lost: told which one is lost; does not return. (`end_process` in a worker process.)
+    :param on_lost: called with the name of the lost descriptor; does not return
+        (`end_process` in a worker process).
     """
 
     def __init__(self, on_lost: Callable[[str], None] = _raise) -> None:
@@ -88,7 +89,7 @@ class OwnDescriptors:
         self._files: dict[str, tuple[int, str]] = {}
 
     def keep(self, what: str, descriptor: int) -> None:
-        """A descriptor is the worker's own, in place of an earlier one by the same name."""
+        """Register an own descriptor; replaces an earlier one of the same name."""
         self._files[what] = descriptor, _file_of(descriptor)
 
     def check(self) -> None:
@@ -100,9 +101,9 @@ class OwnDescriptors:
                 return
 
     def failed(self, error: OSError, what: str, also: frozenset[int] = frozenset()) -> None:
-        """A system call failed on a descriptor: end the worker if one is lost.
+        """Handle a failed system call: exit if an own descriptor is lost.
 
-        :param what: the descriptor, if it is none of those that are kept.
+        :param what: the name of the descriptor, if it is not registered.
         :param also: values of errno that mean that it is lost, beside EBADF and ENOTSOCK.
         """
         if error.errno in _SUSPECT:

@@ -1,7 +1,7 @@
-"""Deadlines of many connections for the price of one timer.
+"""Deadlines of many connections with one timer.
 
 A connection carries its deadline as a number, so setting one costs nothing;
-one sweep over the open connections finds those that are over.
+one periodic sweep finds the connections whose deadline has passed.
 """
 
 from typing import Any, Protocol
@@ -10,8 +10,8 @@ SWEEP_EVERY = 0.25
 """Seconds between sweeps: how late a deadline may be noticed."""
 
 AT_ONCE = 8
-"""Expiries in one turn of the reactor: a crowd that came together is over together, and
-ending it at once would stall the others."""
+"""Expiries in one iteration of the reactor: connections that arrive together expire together,
+and to close all of them at once would delay the others."""
 
 
 class Expiring(Protocol):
@@ -24,7 +24,7 @@ class Expiring(Protocol):
 
 
 class Sweeper:
-    """Watches the deadlines of its members."""
+    """Calls each member whose deadline has passed."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -33,15 +33,15 @@ class Sweeper:
         self.members: set[Any] = set()
 
     def add(self, member: Expiring) -> None:
-        """Watch one more; nothing runs while nobody is watched."""
+        """Add a member; without members no timer runs."""
         self.members.add(member)
-        # While some are cut the next sweep is not set, and one is enough: whoever is cut may add
-        # what comes after it.
+        # While members expire, the next sweep is not scheduled yet: `_go_on` schedules one. An
+        # expired member may add its successor.
         if self._timer is None and not self._cutting:
             self._timer = self._reactor.callLater(SWEEP_EVERY, self._sweep)
 
     def discard(self, member: Expiring) -> None:
-        """Watch it no longer."""
+        """Remove a member."""
         self.members.discard(member)
 
     def _sweep(self) -> None:
@@ -49,12 +49,12 @@ class Sweeper:
         self._cut([m for m in self.members if _is_over(m, now)], now)
 
     def _cut(self, late: list[Any], now: float) -> None:
-        """Those that are late, some of them in each turn of the reactor."""
+        """Expire the members in ``late``, a few in each iteration of the reactor."""
         self._timer = None
         self._cutting = True
         try:
             for member in late[:AT_ONCE]:
-                # An earlier one's end, or what has come since, may have changed it.
+                # An earlier expiry, or new data, may have changed it.
                 if member in self.members and _is_over(member, now):
                     member.expired()
         finally:
@@ -68,7 +68,7 @@ class Sweeper:
             self._timer = self._reactor.callLater(SWEEP_EVERY, self._sweep)
 
     def stop(self) -> None:
-        """Let go of the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,11 +1,10 @@
-"""Unix sockets that a daemon is to listen on, and what one that was killed has left there.
+"""Unix sockets to listen on, and the files that a killed daemon left.
 
 Twisted marks a socket file as in use by a symbolic link beside it that names a PID
-(twisted.python.lockfile), and takes the mark for stale if no process has that
-PID. Containers repeat PIDs, so that this may bar the start of a daemon whose
-predecessor was killed; and two of them may share a directory but no PIDs, so
-that a living one is taken for dead. Whether anybody listens is known to the
-kernel: unix(7), ECONNREFUSED.
+(twisted.python.lockfile), and treats the link as stale if no process has that
+PID. Containers reuse PIDs: after a kill the link may block the next start. Two
+containers may share a directory but not PIDs: a link in use may look stale. The
+kernel knows whether a process listens: unix(7), ECONNREFUSED.
 """
 
 import contextlib
@@ -33,9 +32,9 @@ def lock_of(path: str) -> str:
 
 
 def listened_on(path: str) -> bool | None:
-    """Whether somebody listens on a socket file; None if that cannot be known."""
+    """Whether a process listens on a socket file; None if that cannot be determined."""
     with socket.socket(socket.AF_UNIX) as sock:
-        # With a full backlog it would wait (unix(7), EAGAIN).
+        # With a full backlog connect(2) would block (unix(7), EAGAIN).
         sock.setblocking(False)
         try:
             sock.connect(path)
@@ -49,12 +48,12 @@ def listened_on(path: str) -> bool | None:
 
 
 def make_way(path: str) -> None:
-    """Remove a socket file that nobody listens on, and its lock, before it is bound.
+    """Remove a stale socket file and its lock before binding.
 
-    A lock without a socket file is stale as well. Where it cannot be known whether somebody
-    listens, everything is left as it is.
+    A lock without a socket file is stale, too. Nothing is removed if it cannot be determined
+    whether a process listens.
 
-    :raise ValueError: if somebody listens; the text is for the user.
+    :raise ValueError: if a process listens; the text is for the user.
     """
     if not path or path.startswith("\0"):
         # An abstract one has no file (unix(7)).
@@ -65,7 +64,7 @@ def make_way(path: str) -> None:
         is_socket = True
     except OSError:
         return
-    # To connect to a file of another kind is refused, too; it is not ours.
+    # connect(2) to a file of another kind is refused, too; such a file is not removed.
     listens = listened_on(path) if is_socket else None
     if listens:
         raise ValueError("another process listens there")

@@ -1,4 +1,4 @@
-"""Sending what an app has written in parts, without first making one piece of it (writev(2))."""
+"""Sending data in parts without joining them first (writev(2))."""
 
 import fcntl
 import os
@@ -7,28 +7,28 @@ import termios
 from typing import Any
 
 Parts = list[Any]
-"""Of bytes, and views of them; none is empty."""
+"""bytes and memoryviews; none is empty."""
 
 SEND_MOST = 2 * 1024 * 1024
-"""Bytes sent at once: a client that takes all as it comes must not keep us from the others."""
+"""Bytes per call: a fast client must not delay the others."""
 
 SMALL = 16384
-"""Bytes up to which putting parts together costs less than naming them to the kernel."""
+"""Bytes up to which joining the parts costs less than writev(2)."""
 
 PARTS_MOST = 64
-"""Parts of one call; far below the kernel's IOV_MAX."""
+"""Parts per call; far below the kernel's IOV_MAX."""
 
 _QUEUED = struct.Struct("i")
 
 
 def queued_in(descriptor: int) -> int:
-    """Bytes that the kernel has for a peer which has not acknowledged them (SIOCOUTQ, tcp(7))."""
+    """Bytes in the send queue that the peer has not acknowledged (SIOCOUTQ, tcp(7))."""
     queued = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(_QUEUED.size))
     return int(_QUEUED.unpack(queued)[0])
 
 
 def send_parts(descriptor: int, parts: Parts, size: int) -> int:
-    """Send as much of ``parts`` as the kernel takes now; what it takes is taken off them.
+    """Send as much of ``parts`` as the kernel accepts now, and remove it from them.
 
     :param size: of all parts together, in bytes; not 0.
     :return: bytes sent.
@@ -43,7 +43,7 @@ def send_parts(descriptor: int, parts: Parts, size: int) -> int:
             parts[:] = [data[sent:]]
         return sent
     if len(parts) > PARTS_MOST:
-        # The first may be the rest of a big one: it is not copied over and over.
+        # The first part may be the rest of a large one: do not copy it again.
         parts[1:] = [b"".join(parts[1:])]
     sent = os.writev(descriptor, _first(parts, SEND_MOST))
     _take_off(parts, sent)

@@ -1,1 +1,1 @@
-"""Whose request is it, and which slot serves it. Pure: no reactor, no sockets."""
+"""From a request to its affinity key and its slot. Pure: no reactor, no sockets."""

@@ -17,10 +17,10 @@ from stickyd.routing.trusted_peers import Missing, TrustedPeers
 
 @attrs.define
 class Asked:
-    """What a source may look at: the head, the peer's canonical address (None on a Unix socket).
+    """The input of a source: the head, and the peer's canonical address (None on a Unix socket).
 
-    Not frozen, since that would triple its cost at every request; it never
-    leaves this room. Without a ``table`` no key names its slot.
+    Not frozen: that would triple its cost per request. Without a ``table`` no key
+    names its slot.
     """
 
     head: Head
@@ -49,7 +49,7 @@ class Source:
     """One member of the chain.
 
     :ivar text: as on the command line.
-    :ivar look: how it looks for a key.
+    :ivar look: extracts the key.
     :ivar kind: ``cookie`` of ``cookie(NAME)``.
     :ivar name: its ``NAME``, empty if it takes none.
     """

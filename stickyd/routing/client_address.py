@@ -1,7 +1,7 @@
-"""The true client of a request: what trusted peers tell about it, and nobody else.
+"""The client address of a request, as told by trusted peers.
 
-For the affinity chain and for the app alike; the answers of the walk are
-remembered with the trusted peers, so that the second to ask has it for nothing.
+Used by the affinity chain and for the app; results are stored with the trusted
+peers, so that the second lookup is cheap.
 """
 
 from collections.abc import Callable
@@ -60,10 +60,9 @@ def true_client(
 ) -> tuple[str, int] | None:
     """Host and port of the client that a trusted peer names, or None: then it is the peer.
 
-    The port is 0: that of the client's connection says nothing here. One
-    header counts, the first that is there; if it names nobody the other one
-    is not asked, since a proxy that does not write a header lets pass the
-    client's own.
+    The port is 0: the port of the peer's connection is not the client's. Only the
+    first header that is present is used, even if it names no client: a proxy
+    that does not write the other header passes on the client's own.
 
     :param peer: canonical address, None for a Unix socket.
     :param forwarded_first: Forwarded is what the proxies write; X-Forwarded-For otherwise.

@@ -1,7 +1,7 @@
-"""What a request says of itself: a header, a cookie, a URL parameter, a SockJS session.
+"""Key values in a request: a header, a cookie, a URL parameter, a SockJS session.
 
-Each takes a head and gives the value as text, or `Missing` and why. Bytes that
-are no UTF-8 come as surrogates, so that the hash sees the bytes that were sent.
+Each function returns the value as text, or `Missing` with the reason. Bytes that
+are not UTF-8 become surrogates, so that the hash sees the bytes that were sent.
 """
 
 import re
@@ -23,8 +23,8 @@ def _text(value: bytes) -> str:
 def header(head: Head, name: str) -> str | Missing:
     """The value of the header ``name``, if it has exactly one line and that is not empty.
 
-    Several lines are nobody's: one may be the client's and one a proxy's, and
-    their order tells nothing.
+    Several lines give no value: one may come from the client and one from a proxy,
+    and their order does not tell which.
     """
     values = head.values(name.lower().encode("ascii"))
     if len(values) != 1:

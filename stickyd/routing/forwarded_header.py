@@ -1,9 +1,8 @@
 """The Forwarded header (RFC 7239), read from its end.
 
-Each forwarder appends: what the nearest one wrote stands last, what a client
-made up stands first. Reading backwards meets the trustworthy part before the
-other, and stops there: a client can neither spoil the list with an open quote
-nor hide in one what was appended behind it.
+Each forwarder appends: the element of the nearest one is last, forged elements
+of a client are first. Parsing backwards reads the trustworthy part first and
+stops there: an open quote sent by a client cannot hide what was appended to it.
 """
 
 import re

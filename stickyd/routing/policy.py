@@ -1,4 +1,4 @@
-"""The decision master and workers share: head and peer in, slot out."""
+"""The placement decision that master and workers share: from head and peer to a slot."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -19,7 +19,7 @@ def hash_key(seed: int) -> bytes:
 
 
 class SlotTable:
-    """The slots that take part, and who owns which bucket.
+    """The active slots, and the owner of each bucket.
 
     :param seed: 0 to 2**128 - 1; the same seed gives the same placement on any machine.
     :param slots: slot numbers, each once.
@@ -35,8 +35,7 @@ class SlotTable:
         self._keyed = blake2b(digest_size=8, key=hash_key(seed), person=PERSON)
         # In rising order: of two that weigh the same the lower number is first.
         self._suffixes = [(slot, slot.to_bytes(4, "big")) for slot in sorted(self.slots)]
-        # Filled as buckets are met, so that neither starting up nor a request
-        # pays for the number of slots.
+        # Filled on demand: neither start nor request cost grows with the number of slots.
         self._owners: list[int | None] = [None] * BUCKETS
 
     def _hash(self, data: bytes) -> bytes:

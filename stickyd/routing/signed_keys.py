@@ -1,8 +1,8 @@
-"""Keys that carry their slot: made by the worker that will want its client back.
+"""Keys that name their slot, created by the worker that serves the client.
 
-A session id that an app makes up when it answers a first request cannot be
-hashed to the slot that made it. So it tells that slot itself, and a tag keeps
-clients from naming a slot of their choice. Nothing is remembered anywhere.
+A session id that an app creates in its first response does not hash to the slot
+of that worker. So the key names the slot, and a tag prevents clients from
+choosing a slot. No process stores the keys.
 
 A key is 21 bytes as 28 characters of base64url (RFC 4648, 5), which both URLs
 and cookies carry unchanged::
@@ -36,7 +36,7 @@ _TEXT = re.compile(r"[A-Za-z0-9_\-]{28}")
 
 @lru_cache(maxsize=16)
 def secret_of(seed: int) -> bytes:
-    """The secret of the tags; whoever has the seed has it, nobody has the seed from it."""
+    """The secret of the tags, derived from the seed; the seed cannot be derived from it."""
     key = seed.to_bytes(16, "big")
     return blake2b(digest_size=32, key=key, person=b"stickyd-secret-1").digest()
 
@@ -48,7 +48,7 @@ def _tag(payload: bytes, secret: bytes) -> bytes:
 def make(slot: int, random_bytes: bytes, secret: bytes) -> str:
     """A key of ``slot``: 28 letters, digits, ``-`` and ``_``.
 
-    :param random_bytes: 12 bytes nobody can guess; they make the key unique.
+    :param random_bytes: 12 unpredictable bytes; they make the key unique.
     :raise ValueError: for a slot outside 1 to 65535, or another number of bytes.
     """
     if not 1 <= slot <= 0xFFFF:

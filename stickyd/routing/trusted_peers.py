@@ -1,4 +1,4 @@
-"""Client addresses: one canonical text each, and which peers are believed.
+"""Which peers are trusted, and the walk along X-Forwarded-For.
 
 Source of the walk: rightmost-untrusted, as RFC 7239 section 8.1 suggests for
 lists of forwarders of which only the last ones are known.
@@ -14,7 +14,7 @@ from stickyd.http1.memo import Memo
 from stickyd.net.address import V4_MAPPED, canonical, without_port
 
 LOCAL_PEERS = "127.0.0.1,::1,unix"
-"""The peers that are trusted if nobody says otherwise: those on this machine."""
+"""The peers that are trusted by default: those on this machine."""
 
 UNIX = "unix"
 """The member of a list that stands for peers on Unix sockets, which have no address."""
@@ -41,7 +41,7 @@ def _unmapped(network: Network) -> Network:
 
 @attrs.frozen
 class TrustedPeers:
-    """The peers whose word about the client counts.
+    """The peers whose forwarding headers are trusted.
 
     :ivar everyone: all of them, those on Unix sockets included.
     :ivar unix: those on Unix sockets.
@@ -120,8 +120,8 @@ def walk(hops: Iterable[str | Missing], trusted: TrustedPeers) -> str | Missing:
     """The client among ``hops``, which stand from the nearest to the farthest.
 
     The first hop that is no trusted peer; the farthest one if all are trusted.
-    A hop that is no address ends the walk: nobody vouches for what lies
-    beyond it.
+    A hop that is not an address ends the walk: no trusted peer vouches for the
+    hops beyond it.
     """
     farthest: str | None = None
     for hop in hops:

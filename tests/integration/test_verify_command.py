@@ -82,7 +82,7 @@ class CommandLineTests(SynchronousTestCase):
             ([url, "--pattern", "worker"], "no group"),
             ([url, "--pattern", "(.)", "--worker-header", "X"], "not both"),
             ([url, "--worker-header", "a b"], "not a header name"),
-            ([url, "--client-header", "Host"], "own meaning"),
+            ([url, "--client-header", "Host"], "cannot name the client"),
             ([url, "--path", "x"], "--path"),
             ([url, "--path", "/a b"], "--path"),
             ([url, "--path", "/\r\nX: y"], "--path"),

@@ -1,4 +1,4 @@
-"""``stickyd verify URL``: asks, judges, prints; never a traceback."""
+"""``stickyd verify URL``: sends requests, evaluates the responses, prints a report."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def verify(arguments: Sequence[str]) -> int:
     try:
         print(report, flush=True)
     except BrokenPipeError:
-        # Whoever read has enough; and the interpreter must not complain when it flushes.
+        # The reader closed the pipe; the flush at exit must not raise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 

@@ -1,4 +1,4 @@
-"""One client connection: bytes go out as they are, whole answers come in."""
+"""One client connection: requests are sent as raw bytes, responses are parsed."""
 
 import socket
 import ssl
@@ -62,7 +62,7 @@ class Connection:
         self.closed = False
 
     def close(self) -> None:
-        """Leave, whatever the server thinks of it."""
+        """Close the socket."""
         self.closed = True
         self._sock.close()
 

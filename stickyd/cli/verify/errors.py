@@ -1,12 +1,12 @@
-"""What can go wrong on the way to an answer; the text of each is one line for the user."""
+"""Errors of a request; the text of each is one line for the user."""
 
 
 class Failure(Exception):
-    """No answer, and why."""
+    """No response; the text gives the reason."""
 
 
 class Unreachable(Failure):
-    """No connection: no such name, nobody listening, TLS refused."""
+    """No connection: unknown host, connection refused, TLS failure."""
 
 
 class Ended(Failure):
@@ -18,8 +18,8 @@ class TimedOut(Failure):
 
 
 class NotHttp(Failure):
-    """What came is not an HTTP response."""
+    """The bytes received are not an HTTP response."""
 
 
 class Nameless(Failure):
-    """An answer came, but it does not name a worker."""
+    """The response does not name a worker."""

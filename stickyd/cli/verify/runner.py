@@ -1,4 +1,4 @@
-"""Asks the server: the four rows, then the random mix."""
+"""Sends the requests: the four rows, then the random mix."""
 
 import contextlib
 from collections import Counter
@@ -15,7 +15,7 @@ from stickyd.cli.verify.verdict import Mix, Row
 
 
 class Asker:
-    """Puts one question to one server, over as many connections as it takes.
+    """Sends one kind of request to one server, over as many connections as needed.
 
     ``closed`` counts the connections that the server closed though the client
     would have sent more.

@@ -1,4 +1,4 @@
-"""What is asked: the verification's four rows, and a random mix. Pure."""
+"""The requests to send: the four rows of the verification, and a random mix. Pure."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address

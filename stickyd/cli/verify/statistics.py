@@ -1,4 +1,4 @@
-"""How far a measured rate can be trusted. Pure."""
+"""The confidence interval of a measured rate. Pure."""
 
 from math import sqrt
 
@@ -9,9 +9,8 @@ _Z95 = 1.959963984540054
 def wilson(hits: int, asked: int, z: float = _Z95) -> tuple[float, float]:
     """The Wilson score interval of ``hits`` out of ``asked``, both ends within 0 to 1.
 
-    Unlike the usual plus-or-minus it says something true at 0 and at all:
-    0 of 400 is "at most 1 %", not "certainly 0". With nothing asked nothing is
-    known: (0, 1).
+    Unlike the normal approximation it is valid near 0 and 1: 0 of 400 is "at most
+    1 %", not "certainly 0". Without requests the interval is (0, 1).
 
     :raise ValueError: unless 0 <= hits <= asked.
     """

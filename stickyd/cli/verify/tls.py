@@ -1,4 +1,4 @@
-"""TLS to the server under test. What its certificate must name, service_identity decides."""
+"""TLS to the server under test; service_identity checks the name in its certificate."""
 
 import socket
 import ssl
@@ -27,7 +27,7 @@ def client_context(cafile: str | None = None) -> ssl.SSLContext:
 
 
 def secured(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-    """TLS over a connected socket, once the certificate is known to be ``host``'s.
+    """TLS over a connected socket, with the certificate checked for ``host``.
 
     The socket is closed if that fails.
 

@@ -1,4 +1,4 @@
-"""From what was seen to a verdict. Pure."""
+"""From the observed workers to a verdict. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
