@@ -23,10 +23,10 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.net.lingering_close import end_connection
 from stickyd.shm.connection_table import ConnectionTable
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.support.daemon import Daemon, Reader, request, wait_for
 

@@ -7,6 +7,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
+from stickyd.errors import CannotLoad
+
 ASYNCIO = "--asyncio"
 """The argument that makes a worker run on asyncio."""
 
@@ -22,10 +24,6 @@ class ControlLink(amp.AMP):
         """For the transport."""
         amp.BinaryBoxProtocol.connectionLost(self, reason)
         self.transport = None
-
-
-class CannotLoad(Exception):
-    """The app cannot be loaded; the text is one line, with the traceback behind it if asked for."""
 
 
 _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]

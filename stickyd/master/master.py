@@ -5,14 +5,15 @@ from typing import Any
 
 from stickyd import __version__
 from stickyd.core.native import CORE
+from stickyd.errors import StartFailed
 from stickyd.master.exec_state import Packed, keep, pack_slots, taken, unpack_slots
 from stickyd.master.frontend.frontend import Frontend
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.slots import Slots, State
-from stickyd.master.supervisor.supervisor import StartFailed, Supervisor
+from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit
 
 
 class Master:

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from stickyd import __version__
 from stickyd.core.native import CORE
+from stickyd.errors import CannotUpgrade, StartFailed
 from stickyd.logs.stream import LAST_LINES, LogStream
 from stickyd.master.bootstrap import (
     fail_with,
@@ -27,9 +28,7 @@ from stickyd.master.signals import also_on, only_on
 from stickyd.master.stats_socket import StatsSocket
 from stickyd.master.supervisor.replacement import KILL_AFTER
 from stickyd.master.supervisor.spawn import environment
-from stickyd.master.supervisor.supervisor import StartFailed
 from stickyd.master.upgrade import (
-    CannotUpgrade,
     check,
     own_pidfile,
     replace_program,

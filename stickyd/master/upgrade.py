@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from twisted.python import usage
 
+from stickyd.errors import CannotUpgrade
 from stickyd.master.exec_state import FORMAT, Packed, taken
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn
 
@@ -25,10 +26,6 @@ RESUME = "STICKYD_RESUME"
 """Environment variable: the descriptor of the file with the state."""
 
 CHECK_SECONDS = 30.0
-
-
-class CannotUpgrade(Exception):
-    """The program cannot be replaced; the text is one line that says why."""
 
 
 async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, str]) -> None:

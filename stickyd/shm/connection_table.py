@@ -21,9 +21,10 @@ sendmsg. So what is idle has nothing that would be lost with its worker.
 Entry 0 is nobody's: what is written there is not read.
 """
 
-import fcntl
 import mmap
 import os
+
+from stickyd.shm.memory import create_memory
 
 FREE, FLYING, IDLE, BUSY = range(4)
 
@@ -144,11 +145,8 @@ class ConnectionTable:
 
         :raise OSError: if there is no memory for it.
         """
-        descriptor = os.memfd_create("stickyd-ledger", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        descriptor = create_memory("stickyd-connections", (min(entries, MOST) + 1) * _BYTES)
         try:
-            os.ftruncate(descriptor, (min(entries, MOST) + 1) * _BYTES)
-            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
             return cls(descriptor)
         except BaseException:
             os.close(descriptor)

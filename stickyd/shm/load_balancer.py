@@ -91,19 +91,19 @@ class LoadBalancer:
         if key is None or key.slot is not None:
             return placement
         digest = self._table.digest_of(key.text.encode("utf-8", "surrogateescape"))
-        slot = self._board.recall(digest, self._clock())
+        slot = self._board.stick_table.recall(digest, self._clock())
         return placement._replace(slot=slot) if slot in self._slots and slot != first else placement
 
     def _slot_of(self, text: str, first: int) -> int:
         now = self._clock()
         digest = self._table.digest_of(text.encode("utf-8", "surrogateescape"))
-        known = self._board.recall(digest, now)
+        known = self._board.stick_table.recall(digest, now)
         if known is not None and known in self._slots:
             return known
         chosen = self._below(preference(self._table, digest >> 48, first))
-        slot, gave_up = self._board.establish(digest, chosen, self._slots, now)
+        slot, evicted = self._board.stick_table.establish(digest, chosen, self._slots, now)
         counters = self._counters
-        counters.forgotten += gave_up
+        counters.forgotten += evicted
         # The slot another process chose meanwhile is counted there.
         counters.displaced += slot == chosen != first
         return slot

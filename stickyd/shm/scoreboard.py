@@ -27,26 +27,16 @@ Pages that nobody has looked at do not exist: of the 8.6 MiB of address space a
 daemon occupies 56 KiB, 4 KiB for each slot and up to 512 KiB for keys.
 """
 
-import fcntl
 import heapq
 import mmap
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from stickyd.shm.memory import create_memory
 from stickyd.shm.scoreboard_row import ScoreboardRow
-from stickyd.shm.stick_entry import (
-    SETS,
-    WAYS,
-    age_of,
-    find,
-    pack,
-    slot_of,
-    tag_of,
-    tick_of,
-    way_for,
-)
-from stickyd.shm.stick_entry import set_of as set_of_key
+from stickyd.shm.stick_entry import SETS, WAYS
+from stickyd.shm.stick_table import StickTable
 
 SLOTS = 512
 """Slots the board has room for."""
@@ -65,16 +55,6 @@ _CELLS = _ENTRIES + SETS * WAYS
 
 _READS = 8
 """How often loads are read again because a row was being folded."""
-_LOCK_TRIES = 200
-"""Attempts at the lock of a set, some 0.3 ms. A process that is stopped with the lock must not
-stop all others: they go on without it."""
-
-
-class Found(NamedTuple):
-    """The slot a key stays with, and whether another key was given up to remember it."""
-
-    slot: int
-    gave_up: bool
 
 
 class Scoreboard:
@@ -88,7 +68,7 @@ class Scoreboard:
         self._map = mmap.mmap(descriptor, _CELLS * 8)
         whole = memoryview(self._map)
         self._cells = whole.cast("q")
-        self._entries = whole[_ENTRIES * 8 :].cast("Q")
+        self.stick_table = StickTable(descriptor, whole[_ENTRIES * 8 :].cast("Q"))
         # The master's.
         self._free: list[int] = []
         self._next = 1
@@ -101,11 +81,8 @@ class Scoreboard:
         :param slots: the highest slot number; `hand_out` may raise it.
         :raise OSError: if there is no memory for it.
         """
-        descriptor = os.memfd_create("stickyd-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        descriptor = create_memory("stickyd-scoreboard", _CELLS * 8)
         try:
-            os.ftruncate(descriptor, _CELLS * 8)
-            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
             board = cls(descriptor)
         except BaseException:
             os.close(descriptor)
@@ -129,7 +106,7 @@ class Scoreboard:
 
     def close(self) -> None:
         """Let go of the memory."""
-        self._entries.release()
+        self.stick_table.close()
         self._cells.release()
         self._map.close()
         os.close(self.descriptor)
@@ -224,69 +201,3 @@ class Scoreboard:
     def _of(self, slot: int) -> list[int]:
         owners = self._cells[_OWNER : _OWNER + self._cells[_HIGH]].tolist()
         return [row for row, owner in enumerate(owners) if owner == slot]
-
-    # ---- established keys
-
-    def recall(self, digest: int, seconds: float) -> int | None:
-        """The slot a key stays with, or None if it is not remembered. It is seen by that.
-
-        Takes no lock: an entry is one cell, which is read and written whole.
-
-        :param seconds: the time, of a clock that all processes share.
-        """
-        start = set_of_key(digest) * WAYS
-        entries = self._entries[start : start + WAYS].tolist()
-        tag = tag_of(digest)
-        way = find(entries, tag)
-        if way is None:
-            return None
-        entry = entries[way]
-        now = tick_of(seconds)
-        if age_of(entry, now):
-            locked = self._lock(start)
-            # Meanwhile it may have been given up for another key.
-            if self._entries[start + way] == entry:
-                self._entries[start + way] = pack(tag, slot_of(entry), now)
-            if locked:
-                self._unlock(start)
-        return slot_of(entry)
-
-    def establish(self, digest: int, slot: int, slots: frozenset[int], seconds: float) -> Found:
-        """Remember that a key has been placed at ``slot``, unless another process was faster.
-
-        An entry whose slot is none of ``slots`` is overwritten.
-
-        :return: the slot it stays with.
-        """
-        start = set_of_key(digest) * WAYS
-        tag = tag_of(digest)
-        now = tick_of(seconds)
-        locked = self._lock(start)
-        try:
-            entries = self._entries[start : start + WAYS].tolist()
-            way = find(entries, tag)
-            if way is not None and slot_of(entries[way]) in slots:
-                return Found(slot_of(entries[way]), False)
-            gave_up = False
-            if way is None:
-                way = way_for(entries, tag, now)
-                gave_up = entries[way] != 0
-            self._entries[start + way] = pack(tag, slot, now)
-            return Found(slot, gave_up)
-        finally:
-            if locked:
-                self._unlock(start)
-
-    def _lock(self, start: int) -> bool:
-        """Lock a set against other processes (fcntl_locking(2)); ends with the process as well."""
-        for _ in range(_LOCK_TRIES):
-            try:
-                fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, WAYS * 8, start * 8)
-            except OSError:
-                os.sched_yield()
-            else:
-                return True
-        return False
-
-    def _unlock(self, start: int) -> None:
-        fcntl.lockf(self.descriptor, fcntl.LOCK_UN, WAYS * 8, start * 8)

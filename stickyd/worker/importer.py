@@ -6,7 +6,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from stickyd.ipc.control_channel import CannotLoad
+from stickyd.errors import CannotLoad
 from stickyd.worker.zope_marks import unmark
 
 LINE_MOST = 2000

@@ -11,6 +11,7 @@ from twisted.internet import defer
 from twisted.internet.task import LoopingCall
 
 from stickyd import keys
+from stickyd.errors import CannotLoad
 from stickyd.ipc import control_channel as control
 from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.process import freeze_gc
@@ -93,7 +94,7 @@ class WorkerLifecycle:
         settings = Settings.from_json(start["settings"])
         try:
             await self._load(settings, start, shared)
-        except control.CannotLoad as error:
+        except CannotLoad as error:
             raise with_traceback(error) if settings.app.display_tracebacks else error from None
         freeze_gc()
         self._garbage = GrowthCollector()

@@ -8,7 +8,7 @@ import attrs
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from stickyd.ipc.control_channel import CannotLoad
+from stickyd.errors import CannotLoad
 from stickyd.worker.importer import load_named
 
 _log = Logger("stickyd")

@@ -9,7 +9,7 @@ import unittest
 import urllib.parse
 
 from stickyd.cli.options import Options
-from stickyd.ipc.control_channel import CannotLoad
+from stickyd.errors import CannotLoad
 from stickyd.settings import AppSettings, Settings
 from stickyd.worker.apps.loader import WebApp, load_app
 from tests.support import shared

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from stickyd.ipc.control_channel import CannotLoad
+from stickyd.errors import CannotLoad
 from stickyd.settings import AppSettings, Settings
 from stickyd.worker.apps.asgi import AsgiApp
 from stickyd.worker.apps.loader import load_app

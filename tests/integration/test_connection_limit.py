@@ -16,8 +16,9 @@ from typing import Any
 from unittest import mock
 
 from stickyd.cli.options import Options
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.net.fd_budget import room_under, shed_under
-from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.worker import IDLE_LEAST
 from tests.integration.test_slow_clients import cpu_seconds
 from tests.support.daemon import Daemon, Reader, Response, request, wait_for
@@ -284,7 +285,7 @@ class Crowd(unittest.TestCase):
         options = ("--max-connections", "4", "--affinity-scope", "request", "--head-timeout", "30")
         with Daemon(*PAGE, *options) as daemon:
             memory = Path(f"/proc/{daemon.process.pid}/maps")
-            self.assertEqual(memory.read_text().count("stickyd-tally"), 2)
+            self.assertEqual(memory.read_text().count("stickyd-worker-stats"), 2)
             old = daemon.pids()[1]
             for _ in range(3):
                 self.assertEqual(self.steady(daemon).ask().worker, 1)
@@ -301,7 +302,7 @@ class Crowd(unittest.TestCase):
             with daemon.connect() as late:
                 self.assertShed(late)
             self.assertEqual(other.ask(TWO).worker, 2)
-            self.assertEqual(memory.read_text().count("stickyd-tally"), 2)
+            self.assertEqual(memory.read_text().count("stickyd-worker-stats"), 2)
             # Requests that have begun have their time, also when the daemon is to end.
             self.crowd.close()
 

@@ -15,11 +15,12 @@ from stickyd.ipc.fd_queue import make_inbox, take_one, try_put
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.exec_state import pack_slots, unpack_slots
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import RoutingSettings, Settings
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import request

@@ -20,9 +20,9 @@ from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import ProxyRule
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.net.timeouts import Sweeper
 from stickyd.settings import RoutingSettings, Settings
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.integration.test_slow_clients import cpu_seconds
 from tests.support.daemon import Daemon, Reader, read_all, request, splits, wait_for

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stickyd.http1.error_response import FULL
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.net.lingering_close import LingeringClose, send_and_close
 from stickyd.net.timeouts import Sweeper
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 
 _ANSWER = FULL.response()

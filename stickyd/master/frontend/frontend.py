@@ -23,6 +23,7 @@ from stickyd.master.frontend.listen_sockets import ends_with_us
 from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import PendingProxyHeader, ProxyRule
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.net.fd_budget import shed_under
@@ -33,7 +34,6 @@ from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.load_balancer import LoadBalancer
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 
 

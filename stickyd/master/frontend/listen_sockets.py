@@ -11,8 +11,8 @@ from twisted.internet.interfaces import ILoggingContext
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
+from stickyd.errors import StartFailed
 from stickyd.master.exec_state import Packed, keep, taken
-from stickyd.master.supervisor.supervisor import StartFailed
 from stickyd.net.listen_description import with_mode
 from stickyd.net.unix_socket import lock_of, make_way, path_in
 

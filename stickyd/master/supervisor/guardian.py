@@ -22,6 +22,7 @@ import attrs
 from stickyd.ipc.fd_queue import waits_in
 from stickyd.ipc.frame import as_returned, connection_of, entry_of
 from stickyd.master.exec_state import Packed, as_bytes, as_text, keep, taken
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.orphan_policy import OrphanAction, verdict
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.net.lingering_close import end_connection
@@ -34,7 +35,6 @@ from stickyd.shm.connection_table import (
     state_of,
     taken_of,
 )
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 
 SWEEP_EVERY = 0.25

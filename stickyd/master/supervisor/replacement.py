@@ -7,15 +7,16 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from stickyd.ipc.control_channel import CannotLoad
+from stickyd.errors import CannotLoad
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.master.exec_state import Packed, unpack_tally, unpack_worker
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
+from stickyd.shm.worker_stats import WorkerStats
 
 KILL_AFTER = 1.0
 """Seconds a worker may overrun its grace before it is killed."""

@@ -7,10 +7,10 @@ from twisted.logger import Logger
 
 from stickyd.ipc.fd_queue import take_one
 from stickyd.ipc.frame import FrameError, Kind, decode, entry_of
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slot
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit
 
 _log = Logger("stickyd")
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.settings import Settings
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit
 
 
 class SlotTablePublisher:

@@ -14,7 +14,9 @@ from typing import Any
 from twisted.internet import defer
 from twisted.logger import Logger
 
+from stickyd.errors import StartFailed
 from stickyd.master.exec_state import Packed, pack_worker
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.heartbeat import HeartbeatMonitor
 from stickyd.master.supervisor.misroute_warning import MisrouteWarning
@@ -27,17 +29,12 @@ from stickyd.master.supervisor.stats_report import Report, report_on
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
 from stickyd.shm.scoreboard import Scoreboard
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import add_up
 
 RELINK_PATIENCE = 5.0
 """Seconds that a worker may take to listen to another channel; one that is blocked longer ends."""
 
 _log = Logger("stickyd")
-
-
-class StartFailed(Exception):
-    """The daemon cannot start; the text is one line that says what to change."""
 
 
 class Supervisor:

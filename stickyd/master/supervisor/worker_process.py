@@ -35,7 +35,7 @@ class WorkerProcess:
     """Spawns a worker for a slot and speaks with it.
 
     :ivar loaded: fires when the app is loaded and the worker could serve; fails
-        with `control.CannotLoad`, or when the process ends before.
+        with `stickyd.errors.CannotLoad`, or when the process ends before.
     :ivar ready: that has happened, and well.
     :ivar ended: fires with None when the process has ended.
     :ivar silent: seconds without a heartbeat, counted by the supervisor's pulse.

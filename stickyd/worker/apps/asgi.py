@@ -40,7 +40,7 @@ class AsgiApp:
         self.lifespan = Lifespan(config.loaded_app)
 
     def start(self) -> "defer.Deferred[None]":
-        """Start the app; fails with `stickyd.ipc.control_channel.CannotLoad`."""
+        """Start the app; fails with `stickyd.errors.CannotLoad`."""
         self._runtime.start(self.lifespan.state)
         return _deferred(self.lifespan.startup())
 

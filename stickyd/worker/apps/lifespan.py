@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from stickyd.ipc.control_channel import CannotLoad
+from stickyd.errors import CannotLoad
 from stickyd.worker.importer import LINE_MOST, one_line
 
 Message = dict[str, Any]

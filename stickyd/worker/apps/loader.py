@@ -7,8 +7,8 @@ from twisted.internet import defer
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
+from stickyd.errors import CannotLoad
 from stickyd.http1.head_parser import Head
-from stickyd.ipc.control_channel import CannotLoad
 from stickyd.settings import Settings
 from stickyd.worker.apps.demo import Demo
 from stickyd.worker.apps.sessions import KeyedSite

@@ -5,9 +5,9 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from stickyd.errors import CannotLoad
 from stickyd.http1.access_log_format import Record, compiled
 from stickyd.http1.head_parser import Head
-from stickyd.ipc.control_channel import CannotLoad
 from stickyd.ipc.frame import Frame
 from stickyd.logs.levels import INFO, prefix
 from stickyd.logs.target import Target, inherited, opened

@@ -14,8 +14,9 @@ from twisted.web.server import Site
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.settings import RoutingSettings, Settings, Timeouts
-from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Resources, Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge

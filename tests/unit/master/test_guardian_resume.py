@@ -13,12 +13,12 @@ from stickyd.ipc.fd_queue import take_one, try_put
 from stickyd.ipc.frame import Frame, Kind, connection_of, decode
 from stickyd.master.exec_state import pack_slots, taken, unpack_slots
 from stickyd.master.frontend.frontend import Frontend
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.requeue import place_anew
 from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import Settings, Timeouts
 from stickyd.shm.connection_table import ConnectionTable
-from stickyd.shm.worker_stats import ConnectionLimit
 
 NEW, RESCUED, ANEW, LOST = range(1, 5)
 PATIENCE = 20.0

@@ -17,6 +17,7 @@ from stickyd.ipc.fd_queue import make_inbox, take_one
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind, decode
 from stickyd.master import exec_state as baggage
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.orphan_policy import (
     CLOSE_WAIT,
@@ -39,7 +40,6 @@ from stickyd.shm.connection_table import (
     taken_of,
     word,
 )
-from stickyd.shm.worker_stats import ConnectionLimit
 from stickyd.stats import MasterCounters
 from tests.support.daemon import wait_for
 

@@ -23,9 +23,10 @@ from stickyd.ipc import fd_queue as inbox
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.shm.connection_table import ConnectionTable
-from stickyd.shm.worker_stats import ConnectionLimit, WorkerStats
+from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.lingering import LingeringConnection
