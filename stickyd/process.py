@@ -28,15 +28,28 @@ def unblock_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
 
-def drop_saved_ids() -> None:
-    """Make real and saved user and group what the effective ones are.
+SERVICE_MANAGER_VARIABLES = frozenset(
+    {
+        "NOTIFY_SOCKET",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+        "LISTEN_PID",
+        "LISTEN_FDS",
+        "LISTEN_FDNAMES",
+    }
+)
+"""Environment variables from the service manager for the master only (sd_notify(3),
+sd_listen_fds(3)); children do not get them."""
 
-    ``twistd --euid`` keeps root's for the master to come back to; an app must
-    not find them. Needs no privilege (setresuid(2)), and ends what capabilities
-    are left (capabilities(7)).
+
+def drop_saved_ids() -> None:
+    """Set real and saved user and group to the effective ones.
+
+    ``twistd --euid`` keeps root's in the master; an app must not be able to return to
+    them. Needs no privilege (setresuid(2)), and clears capabilities (capabilities(7)).
     """
     gid, uid = os.getegid(), os.geteuid()
-    # Only where it matters: a system call filter may forbid even the attempt.
+    # Only if they differ: a system call filter may forbid even the attempt.
     if os.getresgid() != (gid, gid, gid):
         os.setresgid(gid, gid, gid)
     if os.getresuid() != (uid, uid, uid):

@@ -1,14 +1,14 @@
-"""The counters, with the names that ``--control`` gives; docs/counters.md explains each."""
+"""The counters, named as in the report of ``--control``; docs/counters.md explains each."""
 
 from collections import Counter
 from typing import Any
 
 
 class MasterCounters:
-    """What the master has done since it started.
+    """The master's counters since its start.
 
-    ``refused`` counts by the status of the answer; ``proxy`` are those that were
-    cut without one: a peer that may not send a PROXY header, or no valid header.
+    ``refused`` counts by the status of the response; ``proxy`` are connections closed
+    without one: from a peer that may not send a PROXY header, or without a valid header.
     """
 
     def __init__(self) -> None:
@@ -26,29 +26,29 @@ class MasterCounters:
         self.log_dropped = 0
 
     def hand_off(self, slot: int, reason: str) -> None:
-        """A connection went into the inbox of ``slot`` because of ``reason``."""
+        """Count a connection that was put into the inbox of ``slot`` because of ``reason``."""
         by = self.handed_off.get(slot)
         if by is None:
             by = self.handed_off[slot] = Counter()
         by[reason] += 1
 
-    def resume(self, told: dict[str, Any]) -> None:
-        """Go on from what `as_json` of the program before us has told."""
-        self.accepted = told["accepted"]
-        self.handed_off = {int(slot): Counter(by) for slot, by in told["handed_off"].items()}
+    def resume(self, packed: dict[str, Any]) -> None:
+        """Continue from what `as_json` of the previous program returned."""
+        self.accepted = packed["accepted"]
+        self.handed_off = {int(slot): Counter(by) for slot, by in packed["handed_off"].items()}
         self.refused = Counter(
-            {int(name) if name.isdigit() else name: n for name, n in told["refused"].items()}
+            {int(name) if name.isdigit() else name: n for name, n in packed["refused"].items()}
         )
-        self.vanished = told["vanished"]
-        self.silent = told.get("silent", 0)
-        self.upgrades = told["upgrades"]
-        self.shed = told["shed"]
-        self.rescued = told["rescued"]
-        self.released = told["released"]
-        self.displaced = told["displaced"]
-        self.forgotten = told["forgotten"]
-        # Programs of before do not tell it.
-        self.log_dropped = told.get("log_dropped", 0)
+        self.vanished = packed["vanished"]
+        self.silent = packed.get("silent", 0)
+        self.upgrades = packed["upgrades"]
+        self.shed = packed["shed"]
+        self.rescued = packed["rescued"]
+        self.released = packed["released"]
+        self.displaced = packed["displaced"]
+        self.forgotten = packed["forgotten"]
+        # Older programs do not have it.
+        self.log_dropped = packed.get("log_dropped", 0)
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -69,7 +69,7 @@ class MasterCounters:
 
 
 class WorkerCounters:
-    """What a worker has done since it started."""
+    """A worker's counters since its start."""
 
     def __init__(self) -> None:
         self.adopted = 0
@@ -112,7 +112,7 @@ class WorkerCounters:
 
 
 def add_up(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """The sum of several reports of workers."""
+    """The sums over several worker reports."""
     total: dict[str, Any] = WorkerCounters().as_json()
     for report in reports:
         for name, value in report.items():

@@ -1,4 +1,4 @@
-"""What twistd and twist ask for: `Options`, and a service made from them."""
+"""The plugin interface of twistd and twist: `Options`, and a service made from them."""
 
 from stickyd.cli.options import Options
 from stickyd.logs.stream import never_wait_for_output
@@ -9,7 +9,7 @@ __all__ = ["Options", "makeService"]
 
 
 def makeService(options: Options) -> StickydService:
-    """For the plugin: a service from a parsed command line."""
+    """The service for a parsed command line (twisted.application.service.IServiceMaker)."""
     from twisted.internet import reactor
 
     disable_fd_inheritance()

@@ -113,7 +113,7 @@ def _explain(arguments: Sequence[str]) -> int:
 def _check(arguments: Sequence[str]) -> int:
     # The service, too: an import that fails is found here.
     import stickyd.master.service  # noqa: F401
-    from stickyd.master.exec_state import FORMAT
+    from stickyd.ipc.exec_state import FORMAT
 
     options = list(arguments)
     # Given by a master that is about to be replaced by this program (USR2).

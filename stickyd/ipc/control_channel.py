@@ -1,4 +1,4 @@
-"""What master and worker say to each other, beside the connections: AMP over one socket pair."""
+"""The commands between master and worker: AMP over one socket pair per worker."""
 
 import socket
 from typing import Any
@@ -10,11 +10,11 @@ from twisted.python.failure import Failure
 from stickyd.errors import CannotLoad
 
 ASYNCIO = "--asyncio"
-"""The argument that makes a worker run on asyncio."""
+"""Command line argument of a worker that runs on asyncio."""
 
 
 class ControlLink(amp.AMP):
-    """One end of a control channel; unlike its parent it does not log that it exists."""
+    """One end of a control channel; unlike AMP it does not log connects and disconnects."""
 
     def makeConnection(self, transport: Any) -> None:
         """For the transport."""
@@ -30,15 +30,14 @@ _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
 
 
 class Start(amp.Command):
-    """Master to worker: load the app. The answer comes when it could serve.
+    """Master to worker: load the app. Answered when the worker could serve.
 
-    ``about`` is JSON: ``settings``, ``slots`` of the table and its ``version``,
-    ``row`` of the board, ``owner`` (the number by which the worker signs in the
-    ledger), and ``only_load`` (it will serve nobody).
-    ``inbox`` is what the worker will read, ``tally`` where it notes its
-    connections (`stickyd.shm.worker_stats`), ``board`` that of `stickyd.shm.scoreboard` if slots
-    have a bound; ``senders`` are the sending ends of all inboxes, ``ledger`` is where it notes
-    the state of each connection (`stickyd.shm.connection_table`) if they are guarded.
+    ``about`` is JSON: ``settings``, ``slots`` of the table and its ``version``, ``row`` of
+    the scoreboard, ``owner`` (the worker's number in the connection table), ``only_load``
+    (it will not serve). ``inbox`` is the receiving end of the slot's inbox, ``tally`` the
+    memory of `stickyd.shm.worker_stats`, ``board`` that of `stickyd.shm.scoreboard` if loads
+    have a bound, ``ledger`` that of `stickyd.shm.connection_table` if connections are
+    guarded; ``senders`` are the sending ends of all inboxes.
     """
 
     arguments = [
@@ -54,30 +53,30 @@ class Start(amp.Command):
 
 
 class Serve(amp.Command):
-    """Master to worker: take connections out of your inbox.
+    """Master to worker: take connections out of the slot's inbox.
 
-    With ``private`` an older worker goes on serving the keys it knows: it
-    reads the slot's inbox, and passes what is new to it into this one.
+    With ``private`` an older worker keeps reading the slot's inbox and serving the keys
+    it knows; this worker reads ``private``, where the older one puts all others.
     """
 
     arguments = [(b"private", amp.Descriptor(optional=True))]
 
 
 class Succeeded(amp.Command):
-    """Master to worker: your predecessor has ended; the slot's inbox is yours."""
+    """Master to worker: the predecessor has ended; read the slot's inbox."""
 
 
 class Drain(amp.Command):
-    """Master to worker: serve the keys you know, pass the others on into ``successor``."""
+    """Master to worker: serve known keys, put other connections into ``successor``."""
 
     arguments = [(b"successor", amp.Descriptor())]
 
 
 class Table(amp.Command):
-    """Master to worker: the slots that take part from now on.
+    """Master to worker: a new slot table.
 
-    The answer comes when nothing of the worker's waits for room in the inbox
-    of a slot that is gone. ``added`` are sending ends it does not have yet.
+    Answered when no connection of the worker waits for room in the inbox of a slot that
+    is no longer in the table. ``added`` are sending ends that the worker does not have.
     """
 
     arguments = [
@@ -88,10 +87,10 @@ class Table(amp.Command):
 
 
 class Retire(amp.Command):
-    """Master to worker: finish what you answer within ``grace`` seconds, then end.
+    """Master to worker: finish the requests within ``grace`` seconds, then end.
 
-    Idle connections go into the inboxes of the slots ``to``, in turn; without
-    any they are closed.
+    Idle connections go into the inboxes of the slots ``to``, in turn; without any they
+    are closed.
     """
 
     arguments = [
@@ -102,47 +101,47 @@ class Retire(amp.Command):
 
 
 class Relink(amp.Command):
-    """Master to worker: from now on I am at the other end of ``channel``."""
+    """Master to worker: use ``channel`` as the control channel from now on."""
 
     arguments = [(b"channel", amp.Descriptor())]
 
 
 class CloseIdle(amp.Command):
-    """Master to worker: the daemon is full; close up to ``count`` connections that idle."""
+    """Master to worker: close up to ``count`` idle connections, since the limit is reached."""
 
     arguments = [(b"count", amp.Integer())]
 
 
 class Reopen(amp.Command):
-    """Master to worker: the access log has been moved away; go on in a new file."""
+    """Master to worker: reopen the access log, which was rotated."""
 
 
 class Report(amp.Command):
-    """Master to worker: your counters, as JSON."""
+    """Master to worker: report the counters, as JSON."""
 
     response = [(b"counters", amp.String())]
 
 
 class Progress(amp.Command):
-    """Worker to master: its counters, as JSON; in every second in which they have changed."""
+    """Worker to master: the counters, as JSON; sent every second if they have changed."""
 
     arguments = [(b"counters", amp.String())]
 
 
 class Misrouted(amp.Command):
-    """Worker to master: a request in connection scope named another slot; sent once a worker."""
+    """Worker to master: a request in connection scope named another slot; sent once per worker."""
 
     arguments = [(b"slot", amp.Integer()), (b"named", amp.Integer()), (b"source", amp.Unicode())]
 
 
 class Recycle(amp.Command):
-    """Worker to master: replace me, because of ``reason``; meanwhile I go on."""
+    """Worker to master: replace this worker, because of ``reason``; it serves until then."""
 
     arguments = [(b"reason", amp.Unicode())]
 
 
 class _Adopted:
-    """`IReactorSocket.adoptStreamConnection` wants a factory; here is one for one protocol."""
+    """A factory for one protocol, since `IReactorSocket.adoptStreamConnection` needs one."""
 
     noisy = False
 

@@ -1,11 +1,12 @@
-"""The inbox of a slot: the only place that calls sendmsg and recvmsg.
+"""The inbox of a slot: the only module that calls sendmsg and recvmsg.
 
-An ``AF_UNIX SOCK_SEQPACKET`` pair (unix(7)) made by the master. Anyone may put
-a connection in; the slot's worker takes them out. The master keeps both ends
-open, so what a killed worker had not taken waits for its replacement.
+An ``AF_UNIX SOCK_SEQPACKET`` pair (unix(7)) made by the master. Every process may put
+connections in; the slot's worker takes them out. The master keeps both ends open, so
+that connections which a killed worker had not taken wait for its replacement.
 """
 
 import errno
+import os
 import select
 import socket
 import struct
@@ -16,21 +17,21 @@ MESSAGE_MOST = 160 * 1024
 """Bytes of one message; below the default send buffer of unix(7), 212,992."""
 
 SEND_BUFFER = 4 * 1024 * 1024
-"""Bytes asked for; the kernel grants up to net.core.wmem_max unless we are root."""
+"""Bytes requested; without root's rights the kernel grants up to net.core.wmem_max."""
 
 _FD = struct.Struct("i")
 _PASSING = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _CONTROL_SPACE = socket.CMSG_SPACE(_FD.size)
 
-# As numbers: the socket module's are slow to put together.
+# As numbers: combining the enum members of the socket module is slow.
 _CUT = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 
 # Linux values that the socket module does not name.
 _SO_SNDBUFFORCE = 32
 
-# The inbox is full, or the kernel is short of something for the moment; the
-# channel itself is sound (unix(7): ETOOMANYREFS, too many descriptors in flight).
+# The inbox is full, or the kernel is short of memory or descriptors in flight
+# (unix(7): ETOOMANYREFS); the socket itself is still usable.
 _FULL = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS, errno.ENOMEM})
 
 
@@ -49,9 +50,9 @@ def make_inbox() -> tuple[socket.socket, socket.socket]:
 def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
     """Put one connection in; False if there is no room now.
 
-    The caller still holds its own copy of the descriptor and closes it.
+    The caller closes its own copy of the descriptor.
 
-    :raise OSError: the inbox is gone, or the message can never fit.
+    :raise OSError: the inbox is closed, or the message can never fit.
     """
     try:
         sender.sendmsg([message], [(*_PASSING, _FD.pack(descriptor))])
@@ -63,21 +64,21 @@ def try_put(sender: socket.socket, message: bytes, descriptor: int) -> bool:
 
 
 class Watching(Protocol):
-    """Something that watches descriptors, as `stickyd.net.epoll.Poller` does."""
+    """Watches descriptors, as `stickyd.net.epoll.Poller` does."""
 
     def watch(self, descriptor: int, member: Any, events: int) -> None:
-        """Tell ``member.ready(events)`` when they come."""
+        """Call ``member.ready(events)`` when these events occur."""
 
     def forget(self, descriptor: int) -> None:
-        """Watch no longer."""
+        """Stop watching."""
 
 
 class InboxReader:
-    """Takes connections out of an inbox, a batch at a time, and gives them to ``adopt``.
+    """Takes connections out of an inbox, a batch at a time, and passes them to ``adopt``.
 
-    ``adopt(message, descriptor)`` owns the descriptor from then on.
-    ``lost(message)`` is told when the kernel could not install a descriptor
-    (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is gone.
+    :param adopt: called with message and descriptor; it owns the descriptor.
+    :param lost: called with the message when the kernel could not install the descriptor
+        (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is lost.
     """
 
     BATCH = 32
@@ -98,13 +99,13 @@ class InboxReader:
         self._view = memoryview(self._buffer)
 
     def start(self) -> None:
-        """Begin, or go on, taking connections out."""
+        """Start, or restart, taking connections out."""
         if not self._reading:
             self._reading = True
             self._poller.watch(self._receiver.fileno(), self, select.EPOLLIN)
 
     def stop(self) -> None:
-        """Leave what comes in the inbox."""
+        """Stop taking connections out."""
         if self._reading:
             self._reading = False
             self._poller.forget(self._receiver.fileno())
@@ -116,7 +117,7 @@ class InboxReader:
                 return
 
     def abortConnection(self) -> None:
-        """For the poller: taking failed, and would fail again."""
+        """For the poller: taking failed and would fail again."""
         self.stop()
 
     def take(self) -> bool:
@@ -126,7 +127,7 @@ class InboxReader:
             return False
         size, descriptor = received
         if not size:
-            # Nobody holds a sending end any more: the whole family is ending.
+            # No process has a sending end any more: the daemon is ending.
             self.stop()
             return False
         if descriptor < 0:
@@ -136,8 +137,19 @@ class InboxReader:
         return True
 
 
+def adopt_inbox_end(descriptor: int) -> socket.socket:
+    """One end of an inbox, from a descriptor that was inherited or received.
+
+    Such a descriptor is inheritable, and may be blocking.
+    """
+    os.set_inheritable(descriptor, False)
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
+    end.setblocking(False)
+    return end
+
+
 def waits_in(receiver: socket.socket) -> bool:
-    """Whether anything can be taken out of an inbox now."""
+    """Whether a connection can be taken out of an inbox now."""
     poll = select.poll()
     poll.register(receiver, select.POLLIN)
     return bool(poll.poll(0))
@@ -170,7 +182,7 @@ def _receive(receiver: socket.socket, buffer: bytearray) -> tuple[int, int] | No
         level, kind, data = control[0]
         if (level, kind) == _PASSING and len(data) == _FD.size:
             return size, _FD.unpack(data)[0]
-    # The kernel had no room, or somebody has sent what nobody here sends.
+    # The kernel had no room, or the message is not one of ours.
     descriptors = [
         descriptor
         for level, kind, data in control

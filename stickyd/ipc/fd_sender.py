@@ -1,4 +1,4 @@
-"""The way into an inbox: who finds it full waits in order, not for ever."""
+"""Puts connections into an inbox; those that find it full wait in order, for a bounded time."""
 
 import socket
 from collections import deque
@@ -10,12 +10,12 @@ import attrs
 from stickyd.ipc.fd_queue import try_put
 
 RETRY_AFTER = 0.005
-"""Seconds between attempts at a full inbox: EPOLLOUT would come only after
-three quarters of it have drained."""
+"""Seconds between attempts at a full inbox: the kernel reports EPOLLOUT only after three quarters
+of it have been taken out."""
 
 
 class Departing(Protocol):
-    """Who has a connection, and writes down whether it has left."""
+    """Stores the state of a connection, as `stickyd.shm.connection_table.Entry` does."""
 
     def departs(self) -> None:
         """It is about to be put into an inbox."""
@@ -25,7 +25,7 @@ class Departing(Protocol):
 
 
 class InboxCounter(Protocol):
-    """Counts connections that one process has put into one inbox (`stickyd.shm.scoreboard_row`)."""
+    """Counts what one process puts into one inbox (`stickyd.shm.scoreboard_row`)."""
 
     def placed(self) -> None:
         """A connection is being put in, or waits for room."""
@@ -44,12 +44,12 @@ class _Waiting:
 
 
 class InboxSender:
-    """Puts connections into one inbox; those that find it full wait in order, not for ever.
+    """Puts connections into one inbox; those that find it full wait in order.
 
-    Every process puts connections in by this class alone, so this is where they are counted.
+    Every process puts connections in with this class, which therefore counts them.
 
-    :param counter: counts them as load of the slot; None if slots have no bound.
-    :ivar on_error: told why sendmsg failed for good.
+    :param counter: counts them as load of the slot; None if loads have no bound.
+    :ivar on_error: called with the error when sendmsg fails and would fail again.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class InboxSender:
     ) -> None:
         """Put a connection in, now or within ``patience`` seconds.
 
-        ``done`` is called once, at once where possible: with True when the
-        inbox has it (the caller closes its copy), with False when time is up
-        or the inbox is gone (the caller still owns it).
+        :param done: called once, before this returns if possible: with True when the inbox
+            has the connection (the caller closes its copy), with False when time is over or
+            the inbox is closed (the caller still owns the connection).
+        :param who: stores the state of the connection around the attempts.
         """
         if self._counter is not None:
             # Before sendmsg: the receiver counts it as taken at once.
@@ -91,51 +92,51 @@ class InboxSender:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 
     def waiting(self) -> int:
-        """How many connections wait for room."""
+        """Number of connections that wait for room."""
         return len(self._waiting)
 
-    def try_again(self) -> None:
-        """Put in whoever waits, as far as there is room: some has been made."""
+    def retry_now(self) -> None:
+        """Try to put in the waiting connections now: there may be room."""
         if self._retry is not None:
             self._retry.cancel()
             self._drain()
 
     def when_empty(self, call: Callable[[], None]) -> None:
-        """Call once when nobody waits for room, now or later."""
+        """Call ``call`` once as soon as no connection waits for room."""
         self._on_empty.append(call)
         if not self._waiting:
-            self._tell_empty()
+            self._call_on_empty()
 
-    def _tell_empty(self) -> None:
-        told, self._on_empty = self._on_empty, []
-        for call in told:
+    def _call_on_empty(self) -> None:
+        calls, self._on_empty = self._on_empty, []
+        for call in calls:
             call()
 
     def take_waiting(self) -> list[tuple[bytes, int, float]]:
-        """Give up waiting for room: message, descriptor and seconds left of each who waits.
+        """Stop waiting; message, descriptor and seconds left of each waiting connection.
 
-        ``done`` is not called: the connections are the caller's.
+        ``done`` is not called: the caller owns the connections.
         """
         now = self._reactor.seconds()
         if self._counter is not None:
-            # Whoever puts them in later counts them again.
+            # They are counted again when they are put in.
             for _ in self._waiting:
                 self._counter.withdrawn()
         taken = [(each.message, each.descriptor, each.until - now) for each in self._waiting]
         self._waiting.clear()
         return taken
 
-    def give_up(self) -> None:
-        """Tell everyone who waits that the inbox will not have room."""
+    def cancel_waiting(self) -> None:
+        """Stop waiting, and call ``done(False)`` for each waiting connection."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
         while self._waiting:
             self._finish(False, self._waiting.popleft().done)
-        self._tell_empty()
+        self._call_on_empty()
 
     def close(self) -> None:
-        """Give up this sending end as soon as nobody waits for room."""
+        """Close this sending end as soon as no connection waits for room."""
         self.when_empty(self._sender.close)
 
     def _finish(self, sent: bool, done: Callable[[bool], None]) -> None:
@@ -144,7 +145,7 @@ class InboxSender:
         done(sent)
 
     def _attempt(self, message: bytes, descriptor: int, who: Departing | None) -> bool | None:
-        """True: sent. False: never. None: full."""
+        """True: sent. False: failed, and would fail again. None: no room."""
         sent: bool | None
         if who is not None:
             who.departs()
@@ -167,11 +168,11 @@ class InboxSender:
             self._finish(sent, self._waiting.popleft().done)
         now = self._reactor.seconds()
         for late in [waiting for waiting in self._waiting if waiting.until <= now]:
-            # An earlier one's answer may have emptied the queue.
+            # The callback of an earlier one may have emptied the queue.
             if late in self._waiting:
                 self._waiting.remove(late)
                 self._finish(False, late.done)
         if not self._waiting:
-            self._tell_empty()
+            self._call_on_empty()
         elif self._retry is None:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)

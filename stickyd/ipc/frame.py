@@ -1,12 +1,12 @@
-"""The frame: what travels with a connection's descriptor. Pure; one codec for every sender.
+"""The frame: the message that carries a connection's descriptor. Pure.
 
-A frame is complete in itself, so that any reader of an inbox can take any
-frame: a replacement after a crash, a second reader during a reload. The layout
-is fixed by ``VERSION`` (network byte order)::
+A frame is self-contained, so that every reader of an inbox can take every frame: a
+replacement after a crash, a second reader during a reload. ``VERSION`` fixes the
+layout (network byte order)::
 
     u8  version        u8  kind           u16 hops
-    u64 connection id  u32 table version  u32 head deadline, ms still to go
-    u32 ledger entry   u16 listener id    u8  family    u8  length of the addresses
+    u64 connection id  u32 table version  u32 head deadline, ms left
+    u32 table entry    u16 listener id    u8  family    u8  length of the addresses
     addresses          peer and local, host and port each: `_V4`, `_V6`, or nothing
                        (family 0), which is a Unix socket's
     rest               unread bytes of the connection
@@ -30,14 +30,14 @@ _NO_ADDRESS = 0
 
 
 class Kind(enum.IntEnum):
-    """Why a connection travels."""
+    """Why a connection is in an inbox."""
 
     PLACED = 1
     """New, from the master: its first request belongs to this slot."""
     MOVED = 2
     """From another slot: its next request belongs to this slot."""
     RETURNED = 3
-    """Idle, put back by a worker that retires or for one that died: no request has arrived."""
+    """Idle, from a worker that retires or has died: no request has arrived."""
 
 
 _KINDS = {int(kind): kind for kind in Kind}
@@ -46,23 +46,23 @@ _NOTHING_LEFT = bytes(4)
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame of this version."""
+    """The message is not a frame of this version."""
 
 
 class Frame(NamedTuple):
-    """A connection on its way.
+    """The fields of a frame.
 
     :ivar connection: unique among the connections of one daemon.
-    :ivar peer: the client's end as the PROXY header or the kernel names it,
+    :ivar peer: the client's address as the PROXY header or the kernel names it,
         None on a Unix socket.
-    :ivar local: our end, None on a Unix socket.
+    :ivar local: address of the daemon's end, None on a Unix socket.
     :ivar listener: which of the daemon's listeners accepted it, from 0.
     :ivar head_left: milliseconds until the head must be complete, 0 if the
         deadline begins with the next head.
-    :ivar table: version of the slot table the sender decided by.
-    :ivar hops: how many workers had it before.
+    :ivar table: version of the slot table that the sender used.
+    :ivar hops: number of workers that had the connection before.
     :ivar unread: bytes read from the socket and not yet served.
-    :ivar entry: where its owner notes its state (`stickyd.shm.connection_table`), 0 for nowhere.
+    :ivar entry: number in the connection table (`stickyd.shm.connection_table`), 0 for none.
     """
 
     kind: Kind
@@ -100,7 +100,7 @@ def connection_of(message: bytes) -> int:
 
 
 def entry_of(message: bytes) -> int:
-    """The ledger entry of a message, 0 if it is no frame of this version or has none."""
+    """The table entry of a message, 0 if it is not a frame of this version or has none."""
     if len(message) < _FIXED.size or message[0] != VERSION:
         return 0
     return int(_ENTRY.unpack_from(message, _ENTRY_AT)[0])
@@ -112,7 +112,7 @@ def carries(message: bytes) -> bool:
 
 
 def as_returned(message: bytes) -> bytes:
-    """The message of the same connection once it idles: `Kind.RETURNED`, without unread bytes."""
+    """The frame of the same connection when idle: `Kind.RETURNED`, without unread bytes."""
     end = _FIXED.size + message[_FIXED.size - 1]
     head = message[:1] + _RETURNED + message[2:_LEFT_AT] + _NOTHING_LEFT
     return head + message[_ENTRY_AT:end]
@@ -122,7 +122,7 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
     """Read a message.
 
     :param known: an earlier frame of the same connection; its addresses hold.
-    :raise FrameError: if it is no frame of this version.
+    :raise FrameError: if it is not a frame of this version.
     """
     try:
         version, kind, hops, connection, table, head_left, entry, listener, family, length = (

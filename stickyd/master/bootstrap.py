@@ -1,4 +1,4 @@
-"""What a daemon does to its whole process when it starts, or cannot."""
+"""Process-wide setup at the start: exit status, warnings, descriptor limit."""
 
 import atexit
 import contextlib
@@ -14,37 +14,37 @@ from stickyd.routing.trusted_peers import TrustedPeers
 from stickyd.settings import Settings
 
 STDERR_PATIENCE = 1.0
-"""Seconds that whoever reads standard error has to take one line."""
+"""Seconds that the reader of standard error has to read one line."""
 
 _log = Logger("stickyd")
 
 
 class _Exit:
-    """The exit status of a daemon that could not start: twistd itself always says 0."""
+    """The exit status of a daemon that could not start; twistd itself always exits with 0."""
 
     status = 0
 
 
-def _leave_with_status() -> None:
+def _exit_with_status() -> None:
     if _Exit.status:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_Exit.status)
 
 
-# Handlers run in reverse order: registered as early as this, ours comes last.
-atexit.register(_leave_with_status)
+# Handlers run in reverse order of registration: this one is the last.
+atexit.register(_exit_with_status)
 
 
 def fail_with(line: str = "") -> None:
-    """The exit status will be 1; a line is written to standard error, unless nobody reads it."""
+    """Set the exit status to 1, and write a line to standard error if it is read."""
     if line:
         write_within(2, f"{line}\n".encode("utf-8", "backslashreplace"), STDERR_PATIENCE)
     _Exit.status = 1
 
 
 def log_startup_warnings(settings: Settings, on_unix: bool) -> None:
-    """Say what is convenient and not safe, and what is safe and hardly meant.
+    """Warn about options that are not safe, and about ones that have no effect.
 
     :param on_unix: one of the listeners is a Unix socket.
     """
@@ -75,14 +75,14 @@ def _warn_without_unix(option: str, peers: str, what: str) -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """A connection is a descriptor: take as many as we may."""
+    """Raise the descriptor limit to the hard limit: each connection needs a descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def disable_fd_inheritance() -> None:
-    """What whoever started us left open, systemd's sockets among it, is not for workers."""
+    """Keep inherited descriptors, such as systemd's sockets, from the workers."""
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if int(name) > 2:

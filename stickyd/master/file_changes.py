@@ -1,15 +1,15 @@
-"""Which files have changed, and when it is time to say so. Decides, and does no I/O."""
+"""Which files have changed, and when to report it. Pure."""
 
 from collections.abc import Iterable, Mapping
 
 Stamp = tuple[int, int, int]
-"""What tells one content of a file from another: time of the last change in ns, size, inode."""
+"""Distinguishes contents of a file: time of the last change in ns, size, inode."""
 
 Stamps = Mapping[str, Stamp]
-"""Files that are there, by path."""
+"""Existing files, by path."""
 
 UNSETTLED_MOST = 10
-"""Looks after which a change is told even if others keep following it."""
+"""Scans after which a change is reported even if files keep changing."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
@@ -22,11 +22,10 @@ def is_source(name: str) -> bool:
 def is_searched(name: str, contents: Iterable[str]) -> bool:
     """Whether a directory below a watched one is searched.
 
-    Not what is hidden, what tools keep their things in, or a virtual
-    environment (PEP 405).
+    Not hidden directories, caches of tools, or virtual environments (PEP 405).
 
-    :param name: its own, without the way to it.
-    :param contents: names in it.
+    :param name: of the directory, without its path.
+    :param contents: names in the directory.
     """
     return not name.startswith(".") and name not in _SKIPPED and "pyvenv.cfg" not in contents
 
@@ -39,27 +38,27 @@ def changed(before: Stamps, after: Stamps) -> list[str]:
 
 
 class FileChanges:
-    """Tells of changes once they have come to rest.
+    """Reports changes once the files have stopped changing.
 
-    An editor, or a checkout, writes files one after the other; an app that is
-    loaded in between is one that never was.
+    An editor, or a checkout, writes files one after the other; an app must not be loaded
+    in between.
 
-    :ivar unsettled: looks since a change was seen that has not been told yet.
-    :param stamps: what the app is loaded from.
+    :param stamps: of the files that the app is loaded from.
+    :ivar unsettled: scans since the first change that is not reported yet.
     """
 
     def __init__(self, stamps: Stamps) -> None:
-        self._told = self._last = stamps
+        self._reported = self._last = stamps
         self.unsettled = 0
 
-    def look(self, stamps: Stamps) -> list[str]:
-        """The files that have changed since the last ones told; none while they go on changing."""
+    def update(self, stamps: Stamps) -> list[str]:
+        """The files changed since the last report; none while they keep changing."""
         at_rest = stamps == self._last
         self._last = stamps
-        found = changed(self._told, stamps)
+        found = changed(self._reported, stamps)
         self.unsettled = self.unsettled + 1 if found else 0
         if not found or not (at_rest or self.unsettled > UNSETTLED_MOST):
             return []
-        self._told = stamps
+        self._reported = stamps
         self.unsettled = 0
         return found

@@ -1,4 +1,4 @@
-"""Load the app once, in a worker process that serves nobody (``stickyd check --load``)."""
+"""Loads the app once, in a worker process that does not serve (``stickyd check --load``)."""
 
 import sys
 from typing import Any
@@ -18,19 +18,19 @@ from zope.interface import implementer
 
 from stickyd.ipc.fd_queue import make_inbox
 from stickyd.master.supervisor.replacement import KILL_AFTER, traceback_of, why
-from stickyd.master.supervisor.worker_process import WorkerProcess
+from stickyd.master.supervisor.worker_process import WorkerProcess, WorkerStart
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 
 STACKS_FIRST = 1.0
-"""Seconds in which a worker that has not loaded in time writes where its threads are."""
+"""Seconds that a worker which has not loaded in time has to write the stacks of its threads."""
 
 _log = Logger("stickyd")
 
 
 @implementer(ILogObserver)
-class _Ours:
-    """What the app prints and the worker says, on standard error; not Twisted's own remarks."""
+class _WorkerOutput:
+    """Writes the worker's output to standard error, and drops Twisted's own log lines."""
 
     def __init__(self) -> None:
         self._print = FileLogObserver(sys.stderr, _text)
@@ -51,7 +51,7 @@ def load_once(reactor: Any, settings: Settings) -> str:
 
     :return: why it cannot be loaded, in one line; empty if it can.
     """
-    globalLogBeginner.beginLoggingTo([_Ours()], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([_WorkerOutput()], redirectStandardIO=False)
     result = ["it was interrupted"]
 
     async def go() -> None:
@@ -68,14 +68,13 @@ def load_once(reactor: Any, settings: Settings) -> str:
 
 
 async def _load(reactor: Any, settings: Settings) -> str:
-    worker = WorkerProcess(reactor, 1, _ignore, _ignore, WorkerStats.shared(), None)
+    worker = WorkerProcess(reactor, 1, _NoEvents(), WorkerStats.shared())
     sender, receiver = make_inbox()
     with sender, receiver:
         limit = settings.lifecycle.start_timeout
         late = reactor.callLater(limit, worker.kill, STACKS_FIRST, True) if limit else None
         in_full = attrs.evolve(settings, app=attrs.evolve(settings.app, display_tracebacks=True))
-        ends = {1: sender}
-        worker.start(in_full, 1, [1], receiver, ends, None, None, only_load=True)
+        worker.start(WorkerStart(in_full, 1, [1], receiver, {1: sender}, only_load=True))
         failed: Failure | None = None
         try:
             await worker.loaded
@@ -85,7 +84,7 @@ async def _load(reactor: Any, settings: Settings) -> str:
         if late is not None and late.active():
             late.cancel()
         if failed is None:
-            worker.retire(settings.lifecycle.graceful_timeout, [], "stop")
+            worker.link.retire(settings.lifecycle.graceful_timeout, [], "stop")
             worker.kill(after=settings.lifecycle.graceful_timeout + KILL_AFTER)
         elif in_time:
             worker.kill()
@@ -98,5 +97,11 @@ async def _load(reactor: Any, settings: Settings) -> str:
     return why(failed) if in_time else f"the app has not loaded within {limit} s"
 
 
-def _ignore(*_: object) -> None:
-    """Nothing to do about it."""
+class _NoEvents:
+    """A worker that does not serve reports nothing."""
+
+    def misrouted(self, slot: int, named: int, source: str) -> None:
+        """Never called: no request is served."""
+
+    def recycle_requested(self, worker: WorkerProcess, reason: str) -> None:
+        """Never called: no request is served."""

@@ -1,4 +1,4 @@
-"""What a running master consists of: the slots, the front before them, who staffs them."""
+"""The parts of a running master: slots, front end, supervisor."""
 
 import os
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 from stickyd import __version__
 from stickyd.core.native import CORE
 from stickyd.errors import StartFailed
-from stickyd.master.exec_state import Packed, keep, pack_slots, taken, unpack_slots
+from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.master.frontend.frontend import Frontend
-from stickyd.master.supervisor.connection_limit import ConnectionLimit
-from stickyd.master.supervisor.slots import Slots, State
+from stickyd.master.supervisor.context import MasterContext
+from stickyd.master.supervisor.slot_states import SlotState
+from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
@@ -17,122 +18,115 @@ from stickyd.shm.scoreboard import Scoreboard
 
 
 class Master:
-    """The parts of a master, made to fit each other; none of them runs yet.
+    """The parts of a master; none of them runs yet.
 
-    :param board: None if slots have no bound.
-    :param ledger: of connections that the master guards; None if it does not.
+    :param first_number: id of the next connection.
     """
 
-    def __init__(
-        self,
-        reactor: Any,
-        settings: Settings,
-        slots: Slots,
-        board: Scoreboard | None,
-        ledger: ConnectionTable | None,
-    ) -> None:
-        self._settings = settings
-        self._places = ConnectionLimit(settings.limits.connections)
-        self._board = board
-        self.slots = slots
-        common = reactor, settings, slots, self._places, board
-        self.front = Frontend(*common, self._close_idle, ledger)
-        self.supervisor = Supervisor(*common, self.front.take_table, self.front.guardian)
+    def __init__(self, context: MasterContext, first_number: int = 1) -> None:
+        self._context = context
+        self.slots = context.slots
+        self.counters = context.counters
+        self.frontend = Frontend(context, self._close_idle, first_number)
+        self.supervisor = Supervisor(context, self.frontend.update_slots)
 
     @classmethod
     def create(cls, reactor: Any, settings: Settings) -> "Master":
-        """For an ordinary start.
+        """A master for an ordinary start.
 
-        :raise StartFailed: if there is no shared memory for what is asked.
+        :raise StartFailed: if the kernel has no shared memory for an option.
         """
-        board = ledger = None
-        asked = ""
+        board = table = None
+        option = ""
         try:
             if settings.routing.balance_factor:
-                asked = "--hash-balance-factor"
+                option = "--hash-balance-factor"
                 board = Scoreboard.create(settings.workers)
             if settings.lifecycle.guardian:
-                asked = "--guardian"
-                ledger = ConnectionTable.create(settings.limits.connections)
+                option = "--guardian"
+                table = ConnectionTable.create(settings.limits.connections)
         except OSError as error:
-            raise StartFailed(f"no shared memory for {asked}: {error}") from error
-        return cls(reactor, settings, Slots(reactor, settings.workers, board), board, ledger)
+            raise StartFailed(f"no shared memory for {option}: {error}") from error
+        slots = Slots(reactor, settings.workers, board)
+        return cls(MasterContext.build(reactor, settings, slots, board, table))
 
     def _close_idle(self, count: int) -> None:
         self.supervisor.close_idle(count)
 
-    # ---- what it tells
+    # ---- reports
 
     def status(self) -> str:
-        """For the service manager."""
-        ready = sum(slot.state is State.READY for slot in self.slots)
+        """One line for the service manager."""
+        ready = sum(slot.state is SlotState.READY for slot in self.slots)
         generation = self.supervisor.generation
         return f"{ready} of {len(self.slots)} workers ready, generation {generation}"
 
     async def report(self) -> dict[str, Any]:
-        """Everything that ``--control`` tells."""
-        front = self.front
+        """The report of ``--control``, JSON-ready."""
+        context = self._context
         report = await self.supervisor.report()
         return {
             "version": __version__,
             "core": {"name": CORE.name, "why_not": CORE.why_not},
-            "scope": self._settings.routing.scope,
+            "scope": context.settings.routing.scope,
             "master": {
                 "pid": os.getpid(),
-                **front.counters.as_json(),
-                "open": front.waiting(),
+                **context.counters.as_json(),
+                "open": self.frontend.waiting(),
             },
             "connections": {
-                "open": self._places.open(),
-                "most": self._places.most,
-                "guarded": len(front.guardian or ()),
+                "open": context.connection_limit.open(),
+                "most": context.connection_limit.most,
+                "guarded": len(context.guardian or ()),
             },
             **report,
         }
 
-    # ---- another program in our place
+    # ---- the master's program is replaced
 
     def pack(self, workers: Packed) -> Packed:
-        """Everything for the program after us; ``workers`` as the supervisor has packed them."""
+        """The state for the next program; ``workers`` as `Supervisor.pack` returned them."""
         return {
-            "front": self.front.pack(),
-            "connections": self._places.open_in_master(),
+            "front": self.frontend.pack(),
+            "connections": self._context.connection_limit.open_in_master(),
             "workers": workers,
-            "board": self._pack_board(),
-            "slots": pack_slots(self.slots),
+            "board": self._pack_scoreboard(),
+            "slots": self.slots.pack(),
         }
 
-    def _pack_board(self) -> Packed | None:
-        if self._board is None:
-            return None
-        return {"fd": keep(self._board.descriptor), **self._board.pack()}
+    def _pack_scoreboard(self) -> Packed | None:
+        board = self._context.scoreboard
+        return None if board is None else {"fd": keep_on_exec(board.descriptor), **board.pack()}
 
     @classmethod
     def unpack(cls, reactor: Any, settings: Settings, packed: Packed) -> "Master":
-        """What the program before us packed, but for what `resume` takes up."""
-        board = ledger = None
+        """A master from the state of the previous program; `resume` has to follow."""
+        board = table = None
         if packed["board"] is not None:
-            board = Scoreboard.resume(taken(packed["board"]["fd"]), packed["board"])
+            board = Scoreboard.resume(close_on_exec(packed["board"]["fd"]), packed["board"])
         guarded = packed["front"]["guarded"]
         if guarded is not None:
-            ledger = ConnectionTable.again(taken(guarded["ledger"]))
-        slots = unpack_slots(packed["slots"], reactor, board)
-        household = cls(reactor, settings, slots, board, ledger)
-        household._places.resume(packed["connections"])
-        return household
+            table = ConnectionTable.again(close_on_exec(guarded["ledger"]))
+        slots = Slots.unpack(packed["slots"], reactor, board)
+        context = MasterContext.build(reactor, settings, slots, board, table)
+        context.connection_limit.resume(packed["connections"])
+        return cls(context, packed["front"]["next"])
 
     def resume(self, packed: Packed) -> None:
-        """Take up workers and connections, once the front has its listeners."""
+        """Continue with workers and connections, after `Frontend.listen`."""
         slots = packed["slots"]["slots"]
         self.supervisor.resume(packed["workers"], slots)
-        self.front.resume(packed["front"], slots)
-        self.front.counters.upgrades += 1
+        self.frontend.resume(packed["front"], slots)
+        self.counters.upgrades += 1
 
-    # ---- the end
+    # ---- stop
 
     def close(self) -> None:
-        """Give up what is left when the last worker has ended."""
+        """Close what is left when the last worker has ended."""
+        context = self._context
         self.slots.close()
-        self.front.close()
-        if self._board is not None:
-            self._board.close()
+        if context.guardian is not None:
+            context.guardian.close()
+        self.frontend.close()
+        if context.scoreboard is not None:
+            context.scoreboard.close()

@@ -1,4 +1,4 @@
-"""Watches the files of the app, for ``--reload``: looks at them again and again (stat(2))."""
+"""Polls the files of the app for ``--reload`` (stat(2))."""
 
 import os
 import threading
@@ -12,22 +12,22 @@ from twisted.logger import Logger
 from stickyd.master.file_changes import FileChanges, Stamp, Stamps, is_searched, is_source
 
 EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two scans."""
 
 SETTLE_EVERY = 0.1
-"""Seconds between two looks while changes follow each other."""
+"""Seconds between two scans while files keep changing."""
 
 NAMED_MOST = 3
-"""Files that the log names."""
+"""Most files named in the log line."""
 
 _log = Logger("stickyd")
 
 
 class Reloader:
-    """Calls when files of the app have changed.
+    """Calls ``on_changed`` when files of the app have changed.
 
-    :param directories: absolute paths; none: nothing is watched.
-    :param on_changed: called for all changes that come together.
+    :param directories: absolute paths; empty to watch nothing.
+    :param on_changed: called once for changes that come together.
     """
 
     def __init__(
@@ -40,40 +40,40 @@ class Reloader:
         self._next: Any = None
 
     def start(self) -> None:
-        """Take what is there as known, before the app is loaded from it, and begin to look."""
+        """Scan the files, before the app is loaded from them, and start polling."""
         if self._directories:
             changes = FileChanges(stamps_below(self._directories, self._stopped))
             _log.info("reload: watching {where}", where=", ".join(self._directories))
-            self._look_later(changes)
+            self._scan_later(changes)
 
     def stop(self) -> None:
-        """Look no longer."""
+        """Stop polling."""
         self._stopped.set()
         if self._next is not None and self._next.active():
             self._next.cancel()
 
-    def _look_later(self, changes: FileChanges) -> None:
+    def _scan_later(self, changes: FileChanges) -> None:
         if not self._stopped.is_set():
             delay = SETTLE_EVERY if changes.unsettled else EVERY
-            self._next = self._reactor.callLater(delay, self._look, changes)
+            self._next = self._reactor.callLater(delay, self._scan, changes)
 
-    def _look(self, changes: FileChanges) -> None:
-        # A large tree, or a slow disk, must not keep the master from accepting.
-        looking: defer.Deferred[Stamps] = deferToThreadPool(
+    def _scan(self, changes: FileChanges) -> None:
+        # In a thread: a large tree, or a slow disk, must not block the reactor.
+        scanning: defer.Deferred[Stamps] = deferToThreadPool(
             self._reactor,
             self._reactor.getThreadPool(),
             stamps_below,
             self._directories,
             self._stopped,
         )
-        looking.addCallback(self._seen, changes)
-        looking.addErrback(lambda failure: _log.failure("cannot watch files", failure))
-        looking.addCallback(lambda _: self._look_later(changes))
+        scanning.addCallback(self._scanned, changes)
+        scanning.addErrback(lambda failure: _log.failure("cannot watch files", failure))
+        scanning.addCallback(lambda _: self._scan_later(changes))
 
-    def _seen(self, stamps: Stamps, changes: FileChanges) -> None:
+    def _scanned(self, stamps: Stamps, changes: FileChanges) -> None:
         if self._stopped.is_set():
             return
-        found = changes.look(stamps)
+        found = changes.update(stamps)
         if found:
             named = ", ".join(map(self._short, found[:NAMED_MOST]))
             more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
@@ -81,18 +81,18 @@ class Reloader:
             self._on_changed()
 
     def _short(self, path: str) -> str:
-        """The path as seen from the watched directory it is in."""
+        """The path relative to the watched directory."""
         above = (d for d in self._directories if path.startswith(os.path.join(d, "")))
         return os.path.relpath(path, max(above, key=len))
 
 
 def stamps_below(directories: Sequence[str], stopped: threading.Event) -> Stamps:
-    """The stamps of all files of the app in these directories and below.
+    """The stamps of all source files in these directories and below.
 
-    What cannot be read, or goes meanwhile, is not there. Symbolic links to
-    directories are not followed.
+    Files that cannot be read, or that disappear meanwhile, are left out. Symbolic links
+    to directories are not followed.
 
-    :param stopped: if set, nobody wants the result any more.
+    :param stopped: ends the scan early; the result is not used then.
     """
     stamps: dict[str, Stamp] = {}
     left = list(directories)

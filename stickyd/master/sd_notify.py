@@ -1,8 +1,7 @@
-"""What the service manager is told: sd_notify(3), sd_watchdog_enabled(3).
+"""Notifies the service manager: sd_notify(3), sd_watchdog_enabled(3).
 
-Datagrams of ``NAME=value`` lines to the Unix socket that ``$NOTIFY_SOCKET``
-names; without it nothing is said. Telling never costs the daemon anything: it
-does not block, and a socket that nobody reads is no error of ours.
+Datagrams of ``NAME=value`` lines to the Unix socket that ``$NOTIFY_SOCKET`` names; without
+it nothing is sent. Sending never blocks, and a socket without a reader is not an error.
 """
 
 import os
@@ -15,20 +14,8 @@ from typing import Any
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-MASTERS_ALONE = frozenset(
-    {
-        "NOTIFY_SOCKET",
-        "WATCHDOG_PID",
-        "WATCHDOG_USEC",
-        "LISTEN_PID",
-        "LISTEN_FDS",
-        "LISTEN_FDNAMES",
-    }
-)
-"""Variables by which a service manager speaks to the master, not to its children."""
-
 STATUS_EVERY = 1.0
-"""Seconds between two looks whether the status line has changed."""
+"""Seconds between two checks whether the status line has changed."""
 
 UNSENT_MOST = 16
 AGAIN_AFTER = 0.1
@@ -37,7 +24,7 @@ _log = Logger("stickyd")
 
 
 class Notifier:
-    """Tells the service manager how the daemon is.
+    """Sends the state of the daemon to the service manager.
 
     :param environment: with ``NOTIFY_SOCKET``: a path, or ``@name`` in the
         abstract namespace (unix(7)); ``WATCHDOG_USEC``, microseconds;
@@ -51,48 +38,48 @@ class Notifier:
         self._socket: socket.socket | None = None
         self._unsent: deque[bytes] = deque(maxlen=UNSENT_MOST)
         self._again: Any = None
-        self._looks: LoopingCall | None = None
-        self._feeds: LoopingCall | None = None
-        self._told_status = ""
+        self._status_loop: LoopingCall | None = None
+        self._watchdog_loop: LoopingCall | None = None
+        self._last_status = ""
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
 
-    # ---- what can be told
+    # ---- notifications
 
     def ready(self, status: str) -> None:
-        """Started, or done with reloading."""
-        self._told_status = status
-        self._tell("READY=1", f"STATUS={_line(status)}")
+        """The start, or a reload, is complete."""
+        self._last_status = status
+        self._queue("READY=1", f"STATUS={_line(status)}")
 
     def reloading(self) -> None:
-        """Reload has begun; `ready` ends it. With the time, as ``Type=notify-reload`` asks."""
+        """A reload has begun; `ready` ends it. With the time, for ``Type=notify-reload``."""
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
+        self._queue("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
     def stopping(self, seconds: float) -> None:
-        """The end has begun, and may take so long. The status stays as it is."""
-        _end(self._looks)
-        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+        """The stop has begun and may take ``seconds``. The status line stays."""
+        _end(self._status_loop)
+        self._queue("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def status(self, text: str) -> None:
-        """One line for ``systemctl status``; said only if it is another than before."""
-        if text != self._told_status:
-            self._told_status = text
-            self._tell(f"STATUS={_line(text)}")
+        """One line for ``systemctl status``; sent only if it has changed."""
+        if text != self._last_status:
+            self._last_status = text
+            self._queue(f"STATUS={_line(text)}")
 
-    # ---- what is told by itself
+    # ---- periodic notifications
 
     def start(self, describe: Callable[[], str]) -> None:
-        """Say ``describe()`` whenever it has changed, and feed the watchdog.
+        """Send ``describe()`` whenever it has changed, and the watchdog pings.
 
-        Both from the reactor, so a master that hangs falls silent.
+        Both from the reactor, so a master that hangs sends nothing.
         """
         if self._socket is None:
             return
-        self._looks = self._every(STATUS_EVERY, lambda: self.status(describe()))
+        self._status_loop = self._every(STATUS_EVERY, lambda: self.status(describe()))
         if self._interval is not None:
-            self._feeds = self._every(self._interval, self._feed)
+            self._watchdog_loop = self._every(self._interval, self._ping)
 
     def _every(self, seconds: float, call: Callable[[], None]) -> LoopingCall:
         loop = LoopingCall(call)
@@ -102,9 +89,9 @@ class Notifier:
         return loop
 
     def stop(self) -> None:
-        """Say nothing any more."""
-        _end(self._looks)
-        _end(self._feeds)
+        """Stop sending, and close the socket."""
+        _end(self._status_loop)
+        _end(self._watchdog_loop)
         if self._again is not None:
             self._again.cancel()
             self._again = None
@@ -112,24 +99,24 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
-    # ---- telling
+    # ---- sending
 
-    def _feed(self) -> None:
-        # The next ping is as good as one that waits.
+    def _ping(self) -> None:
+        # The next ping serves as well as one that waits.
         if not self._unsent:
             self._send(b"WATCHDOG=1")
 
-    def _tell(self, *lines: str) -> None:
+    def _queue(self, *lines: str) -> None:
         if self._socket is not None:
             if self._unsent and self._unsent[-1].startswith(b"STATUS="):
-                # Nobody needs to hear of a status that is over.
+                # A status that is no longer true need not be sent.
                 self._unsent.pop()
             self._unsent.append("\n".join(lines).encode("utf-8", "replace"))
             if self._again is None:
                 self._flush()
 
     def _flush(self) -> None:
-        """Send in order. A manager that is slow to read is told later."""
+        """Send in order; retry later if the manager is slow to read."""
         self._again = None
         while self._unsent:
             if not self._send(self._unsent[0]):
@@ -138,7 +125,7 @@ class Notifier:
             self._unsent.popleft()
 
     def _send(self, message: bytes) -> bool:
-        """Whether it is sent, or never will be."""
+        """False to retry later; True if it is sent, or never can be."""
         assert self._socket is not None
         try:
             self._socket.sendto(message, self._address)
@@ -150,9 +137,9 @@ class Notifier:
 
 
 def watchdog_interval(environment: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between two signs of life, half of what is allowed; None if none are asked for.
+    """Seconds between two watchdog pings, half of the allowed time; None without a watchdog.
 
-    :param pid: ours; ``WATCHDOG_PID`` may ask another process.
+    :param pid: of this process; ``WATCHDOG_PID`` may name another one.
     """
     if environment.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
@@ -169,7 +156,7 @@ def _end(loop: LoopingCall | None) -> None:
 
 
 def _address(text: str) -> str:
-    """As `socket` wants it, or nothing: other families, such as ``vsock:``, are not for us."""
+    """The address for `socket`, or an empty text for other families, such as ``vsock:``."""
     if text.startswith("@"):
         return "\0" + text[1:]
     return text if text.startswith("/") else ""

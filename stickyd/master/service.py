@@ -1,4 +1,4 @@
-"""The daemon as a Twisted service: listeners, slots, workers, and their end."""
+"""The daemon as a Twisted service: start, signals, upgrade, stop."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from twisted.python.failure import Failure
 from stickyd import __version__
 from stickyd.core.native import CORE
 from stickyd.errors import CannotUpgrade, StartFailed
+from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.logs.stream import LAST_LINES, LogStream
 from stickyd.master.bootstrap import (
     fail_with,
     log_startup_warnings,
     raise_descriptor_limit,
 )
-from stickyd.master.exec_state import Packed, keep, taken
 from stickyd.master.frontend.listen_sockets import InheritedSocket, ListenSockets
 from stickyd.master.master import Master
 from stickyd.master.reloader import Reloader
@@ -38,22 +38,24 @@ from stickyd.process import block_signals, freeze_gc, unblock_signals
 from stickyd.settings import Settings
 
 QUICK_GRACE = 1.0
-"""Seconds that INT leaves for answers in flight."""
+"""Seconds that SIGINT leaves for requests in progress."""
 
 FIRST_HEADS = 1.0
 """Seconds that connections accepted just before the stop have to send their first head."""
 
 STOP_MARGIN = 5.0
-"""Seconds that the end may take beyond what workers are given; for the service manager."""
+"""Seconds that the stop may take beyond the workers' grace; for the service manager."""
 
 _log = Logger("stickyd")
 
 
 class StickydService(Service):
-    """Owns everything of the master process.
+    """The service of the master process.
 
-    :param arguments: the options as they were given, for `stickyd check`.
-    :param output: where the log goes, if that is standard output.
+    :param listen: Twisted endpoint descriptions.
+    :param control: path of the ``--control`` socket.
+    :param arguments: the options as given, for `stickyd check`.
+    :param output: the log's stream, if the log goes to standard output.
     """
 
     name = "stickyd"
@@ -71,26 +73,26 @@ class StickydService(Service):
         self._output = output
         self._settings = settings
         self._resumed = resumed()
-        self._ports = ListenSockets(reactor, listen)
+        self._listen_sockets = ListenSockets(reactor, listen)
         self._notifier = Notifier(reactor, os.environ)
         self._control_path = control
         self._arguments = arguments
         self._control: StatsSocket | None = None
-        self._house: Master | None = None
-        self._watch = Reloader(reactor, settings.app.reload, self._reload)
+        self._master: Master | None = None
+        self._reloader = Reloader(reactor, settings.app.reload, self._reload)
         self._quick = False
         self._upgrading = False
 
     # ---- start
 
     def privilegedStartService(self) -> None:
-        """For twistd, before it gives up root's rights (``--uid``)."""
+        """For twistd, before it drops root's rights (``--uid``)."""
         super().privilegedStartService()
         if self._resumed is None:
-            self._ports.bind_privileged()
+            self._listen_sockets.bind_privileged()
 
     def startService(self) -> None:
-        """Start as soon as the reactor runs."""
+        """Start once the reactor runs."""
         super().startService()
         self._reactor.callWhenRunning(self._begin)
 
@@ -100,47 +102,47 @@ class StickydService(Service):
         return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
-        house = self._move_into(Master.create(self._reactor, self._settings))
-        house.front.listen(await self._ports.listen())
+        master = self._use(Master.create(self._reactor, self._settings))
+        master.frontend.listen(await self._listen_sockets.listen())
         self._listen_control()
-        self._begin_to_hear()
-        await house.supervisor.start()
+        self._react()
+        await master.supervisor.start()
         if self.running:
-            self._open(house)
+            self._open(master)
 
     async def _resume(self, packed: Packed) -> None:
-        """Go on where the program before us has stopped."""
-        house = self._move_into(Master.unpack(self._reactor, self._settings, packed))
-        house.front.listen(self._ports.resume(packed["ports"]))
-        house.resume(packed)
+        """Continue where the previous program stopped."""
+        master = self._use(Master.unpack(self._reactor, self._settings, packed))
+        master.frontend.listen(self._listen_sockets.resume(packed["ports"]))
+        master.resume(packed)
         self._resume_control(packed["control"])
-        self._begin_to_hear()
+        self._react()
         unblock_signals()
-        self._open(house)
+        self._open(master)
 
-    def _move_into(self, house: Master) -> Master:
-        self._house = house
-        self._notifier.start(house.status)
-        return house
+    def _use(self, master: Master) -> Master:
+        self._master = master
+        self._notifier.start(master.status)
+        return master
 
-    def _begin_to_hear(self) -> None:
+    def _react(self) -> None:
         self._install_signals()
-        self._watch.start()
+        self._reloader.start()
 
-    def _open(self, house: Master) -> None:
-        """Begin to accept, and say so."""
+    def _open(self, master: Master) -> None:
+        """Start accepting, and log it."""
         freeze_gc()
-        house.front.start()
+        master.frontend.start()
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,
-            workers=len(house.slots),
+            workers=len(master.slots),
             scope=self._settings.routing.scope,
-            where=house.front.where(),
+            where=master.frontend.where(),
         )
         _log.info("stickyd runs on the {core}", core=CORE)
-        self._notifier.ready(house.status())
-        log_startup_warnings(self._settings, house.front.on_unix())
+        self._notifier.ready(master.status())
+        log_startup_warnings(self._settings, master.frontend.on_unix())
 
     def _cannot_start(self, failure: Failure) -> None:
         if not self.running:
@@ -151,22 +153,22 @@ class StickydService(Service):
             _log.failure("stickyd cannot start", failure=failure)
             line = "stickyd: cannot start (the traceback above is a bug)"
         _log.critical("{line}", line=line)
-        # Once, where the log goes to the same place.
-        seen = self._output is not None and self._output.leads_to(2)
-        fail_with("" if seen else line)
+        # Only once if the log goes to the same place.
+        logged = self._output is not None and self._output.leads_to(2)
+        fail_with("" if logged else line)
         self._notifier.status(line)
         self._reactor.stop()
 
     def _install_signals(self) -> None:
-        """Ours, now that twistd has installed its own, which go on to do their part."""
-        house = self._at_home()
-        supervisor = house.supervisor
+        """Install the handlers beside those that twistd has installed."""
+        master = self._running_master()
+        supervisor = master.supervisor
 
         def quick() -> None:
             self._quick = True
 
         also_on(self._reactor, signal.SIGINT, quick, at_once=True)
-        supervisor.on_reloaded = lambda: self._notifier.ready(house.status())
+        supervisor.on_reloaded = lambda: self._notifier.ready(master.status())
         also_on(self._reactor, signal.SIGHUP, self._reload)
         also_on(self._reactor, signal.SIGTTIN, supervisor.add_slot)
         also_on(self._reactor, signal.SIGTTOU, supervisor.remove_slot)
@@ -175,11 +177,11 @@ class StickydService(Service):
 
     def _reload(self) -> None:
         self._notifier.reloading()
-        self._at_home().supervisor.reload()
+        self._running_master().supervisor.reload()
 
-    def _at_home(self) -> Master:
-        assert self._house is not None
-        return self._house
+    def _running_master(self) -> Master:
+        assert self._master is not None
+        return self._master
 
     # ---- the control socket
 
@@ -196,21 +198,21 @@ class StickydService(Service):
     def _resume_control(self, descriptor: int | None) -> None:
         if descriptor is not None:
             self._control = StatsSocket(self._reactor, self.report)
-            self._control.resume(InheritedSocket(taken(descriptor)))
+            self._control.resume(InheritedSocket(close_on_exec(descriptor)))
 
     def report(self) -> "defer.Deferred[dict[str, Any]]":
-        """Everything that ``--control`` tells."""
+        """The report of ``--control``."""
         self._count_dropped()
-        return defer.ensureDeferred(self._at_home().report())
+        return defer.ensureDeferred(self._running_master().report())
 
     def _count_dropped(self) -> None:
         if self._output is not None:
-            self._at_home().front.counters.log_dropped += self._output.writer.take_dropped()
+            self._running_master().counters.log_dropped += self._output.writer.take_dropped()
 
-    # ---- another program in our place
+    # ---- upgrade
 
     def upgrade(self) -> None:
-        """Replace our program by the one on disk, in place."""
+        """Replace the program of this process by the one on disk (SIGUSR2)."""
         if self.running and not self._upgrading:
             self._upgrading = True
             defer.ensureDeferred(self._upgrade()).addErrback(self._cannot_upgrade)
@@ -220,19 +222,19 @@ class StickydService(Service):
         await check(self._reactor, self._arguments, environment())
         if not self.running:
             return
-        house = self._at_home()
+        master = self._running_master()
         _log.info("upgrade: becoming the program on disk")
         block_signals()
         control = None
         if self._control is not None:
             await self._control.pause()
-            control = keep(self._control.pack())
-        workers = await house.supervisor.pack()
+            control = keep_on_exec(self._control.pack())
+        workers = await master.supervisor.pack()
         if self._output is not None:
             self._output.writer.close(LAST_LINES)
         self._count_dropped()
-        # From here to the new program nothing waits for anything.
-        state = {"ports": self._ports.pack(), "control": control, **house.pack(workers)}
+        # From here until execve nothing may return to the reactor.
+        state = {"ports": self._listen_sockets.pack(), "control": control, **master.pack(workers)}
         if pidfile is not None:
             os.remove(pidfile)
         replace_program(state)
@@ -242,7 +244,7 @@ class StickydService(Service):
         if failure.check(CannotUpgrade):
             _log.error("upgrade: given up: {why}", why=failure.getErrorMessage())
             return
-        # Half of us has been given away: an end in order is better than a half.
+        # Part of the state is packed already: stop in order instead of running without it.
         _log.failure("upgrade: failed on the way", failure=failure)
         unblock_signals()
         fail_with()
@@ -251,33 +253,33 @@ class StickydService(Service):
     # ---- stop
 
     def stopService(self) -> "defer.Deferred[None]":
-        """Stop the whole family; fires when no process, socket or file is left."""
+        """Stop the daemon; fires when no process, socket or file is left."""
         super().stopService()
-        self._watch.stop()
+        self._reloader.stop()
         grace = QUICK_GRACE if self._quick else self._settings.lifecycle.graceful_timeout
         grace = min(grace, self._settings.lifecycle.graceful_timeout)
         self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)
-        # Twisted's would try to stop what is stopping.
+        # Twisted's handlers would stop the reactor a second time.
         only_on(self._reactor, signal.SIGTERM, lambda: None)
         only_on(self._reactor, signal.SIGINT, self._hurry)
         return defer.ensureDeferred(self._stop(grace))
 
     def _hurry(self) -> None:
-        """SIGINT while we stop: as if it had come first."""
+        """SIGINT during a stop shortens the grace."""
         if not self._quick:
             self._quick = True
-            if self._house is not None:
-                self._house.supervisor.hurry(QUICK_GRACE)
+            if self._master is not None:
+                self._master.supervisor.hurry(QUICK_GRACE)
 
     async def _stop(self, grace: float) -> None:
         until = self._reactor.seconds() + grace
-        house = self._house
-        if house is not None:
-            await house.front.stop(min(FIRST_HEADS, grace / 4))
+        master = self._master
+        if master is not None:
+            await master.frontend.stop(min(FIRST_HEADS, grace / 4))
             left = QUICK_GRACE if self._quick else until - self._reactor.seconds()
-            await house.supervisor.stop(max(0.0, min(left, grace)))
+            await master.supervisor.stop(max(0.0, min(left, grace)))
         if self._control is not None:
             await self._control.stop()
-        if house is not None:
-            house.close()
+        if master is not None:
+            master.close()
         self._notifier.stop()

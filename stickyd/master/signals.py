@@ -1,4 +1,4 @@
-"""Signals, beside whatever handles them already."""
+"""Signal handlers, in addition to or in place of installed ones."""
 
 import signal
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from typing import Any
 def also_on(
     reactor: Any, number: signal.Signals, call: Callable[[], None], *, at_once: bool = False
 ) -> None:
-    """Call something in the reactor's thread when a signal comes (signal(7)).
+    """Call ``call`` in the reactor's thread when a signal comes (signal(7)).
 
-    A handler that is there already, of twistd for one, is called first.
+    A handler that is installed already, such as twistd's, is called first.
 
-    :param at_once: call within the handler, and before the other one.
+    :param at_once: call within the handler, before the other one.
     """
     then = signal.getsignal(number)
 
@@ -28,5 +28,5 @@ def also_on(
 
 
 def only_on(reactor: Any, number: signal.Signals, call: Callable[[], None]) -> None:
-    """Like `also_on`, but in place of the handler that is there."""
+    """Like `also_on`, but in place of the installed handler."""
     signal.signal(number, lambda number, frame: reactor.callFromThread(call))

@@ -1,4 +1,4 @@
-"""The socket of ``--control``: answers whoever connects with one JSON document."""
+"""The socket of ``--control``: sends one JSON document to each client."""
 
 import json
 import socket
@@ -19,22 +19,22 @@ Report = dict[str, Any]
 Ask = Callable[[], "defer.Deferred[Report]"]
 
 ANSWER_SECONDS = 10.0
-"""Seconds in which a client must have taken its document."""
+"""Seconds that a client has to read its document."""
 
 LAST_ANSWERS = 2.0
-"""Seconds that clients which have connected have to take theirs, when nobody is to be left."""
+"""Seconds that connected clients have to read their document when the socket is paused."""
 
 RETRY_AFTER = 1.0
 """Seconds until connections are accepted again when the process is out of descriptors."""
 
 
 class ListeningPort(Typed):
-    """What is bound: a port of Twisted's, or a socket of the program before us."""
+    """A listening port: of Twisted, or inherited from the previous program."""
 
     socket: socket.socket
 
     def stopReading(self) -> None:
-        """Accept nothing."""
+        """Stop accepting."""
 
     def stopListening(self) -> Any:
         """Close it, and remove its file."""
@@ -42,10 +42,9 @@ class ListeningPort(Typed):
 
 @implementer(ILoggingContext)
 class StatsSocket(Factory):
-    """Accepts clients of a Unix socket, and answers them.
+    """Accepts clients of a Unix socket, and sends each the report.
 
-    :param port: accepts nothing of its own accord.
-    :param ask: for the document.
+    :param ask: returns the report.
     """
 
     noisy = False
@@ -59,22 +58,22 @@ class StatsSocket(Factory):
         self._on_quiet: list[defer.Deferred[None]] = []
 
     def listen(self, path: str) -> None:
-        """Listen on a new socket that only its owner may use.
+        """Listen on a new socket with mode 0600.
 
         :raise CannotListenError: if it cannot be bound.
-        :raise ValueError: if somebody listens there already.
+        :raise ValueError: if another process listens there.
         """
         make_way(path)
         self.resume(self._reactor.listenUNIX(path, self, mode=0o600, wantPID=True))
 
     def resume(self, port: ListeningPort) -> None:
-        """Go on with a socket that listens already."""
+        """Use a socket that listens already."""
         self._port = port
         port.stopReading()
         self._reactor.addReader(self)
 
     def pack(self) -> int:
-        """The descriptor of the socket, for another program in our place."""
+        """The descriptor of the socket, for the program that replaces this one."""
         assert self._port is not None
         return self._port.socket.fileno()
 
@@ -85,11 +84,11 @@ class StatsSocket(Factory):
         return -1 if self._port is None else self._port.socket.fileno()
 
     def logPrefix(self) -> str:
-        """For the log, and for Twisted's remark on the socket."""
+        """For the log."""
         return "control socket"
 
     def doRead(self) -> None:
-        """Somebody connects."""
+        """Accept a client."""
         assert self._port is not None
         try:
             sock, _ = self._port.socket.accept()
@@ -109,16 +108,16 @@ class StatsSocket(Factory):
         self._reactor.addReader(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor stops."""
+        """For the reactor."""
 
     def buildProtocol(self, address: object) -> Protocol:
-        """For a client."""
+        """A protocol for a client."""
         return _Answer(self)
 
-    # ---- the end
+    # ---- stop
 
     def gone(self, answer: "_Answer") -> None:
-        """A client has been answered, or is gone."""
+        """A client has its report, or has disconnected."""
         self.answering.discard(answer)
         if not self.answering:
             waiting, self._on_quiet = self._on_quiet, []
@@ -126,7 +125,7 @@ class StatsSocket(Factory):
                 each.callback(None)
 
     async def pause(self) -> None:
-        """Accept nobody any more; returns when those who have connected are answered.
+        """Stop accepting; returns when all connected clients have their report.
 
         Clients that connect from now on wait in the backlog of the socket.
         """
@@ -141,7 +140,7 @@ class StatsSocket(Factory):
             await quiet.addErrback(lambda failure: failure.trap(defer.TimeoutError))
 
     async def stop(self) -> None:
-        """Answer who has connected, then listen no longer, and remove the file."""
+        """Pause, then close the socket and remove its file."""
         await self.pause()
         if self._port is not None:
             await defer.maybeDeferred(self._port.stopListening)
@@ -149,13 +148,13 @@ class StatsSocket(Factory):
 
 @implementer(interfaces.IHalfCloseableProtocol)
 class _Answer(Protocol, TimeoutMixin):
-    """One document and a newline, then the end, also to a client that has finished sending."""
+    """Sends one document and a newline, also to a client that has shut down its sending side."""
 
     def __init__(self, control: StatsSocket) -> None:
         self._control = control
 
     def connectionMade(self) -> None:
-        """Someone asks."""
+        """A client has connected."""
         self._control.answering.add(self)
         self.setTimeout(ANSWER_SECONDS)
         self._control.ask().addCallbacks(self._tell, lambda _: self._end())
@@ -170,17 +169,17 @@ class _Answer(Protocol, TimeoutMixin):
         self.transport.loseConnection()
 
     def timeoutConnection(self) -> None:
-        """It does not take its document."""
+        """The client does not read its document."""
         assert self.transport is not None
         self.transport.abortConnection()  # type: ignore[attr-defined]
 
     def readConnectionLost(self) -> None:
-        """It has finished sending, and waits for its document."""
+        """The client has shut down its sending side; its document is still sent."""
 
     def writeConnectionLost(self) -> None:
-        """We have never finished sending before the end."""
+        """For the transport; this side is never shut down alone."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The client is gone."""
+        """The connection has ended."""
         self.setTimeout(None)
         self._control.gone(self)

@@ -1,12 +1,10 @@
-"""Replace the master's own program, in place (SIGUSR2).
+"""Replaces the master's program in place (SIGUSR2).
 
-The process goes on: same pid, same children, same listening sockets, so that
-whoever watches over it notices nothing, and nobody is refused. Only the program
-is another one afterwards: execve(2) of the command line that started us, with
-what must not be lost in an anonymous file (memfd_create(2)).
+The process keeps its pid, its children and its listening sockets, so that a service
+manager sees no change and no client is refused. execve(2) runs the command line of
+the start again, with the state in an anonymous file (memfd_create(2)).
 
-The new program is asked first whether it could (`stickyd check`); afterwards
-there is no way back.
+The new program is checked first (`stickyd check`); after execve there is no way back.
 """
 
 import json
@@ -19,7 +17,7 @@ from typing import Any, NoReturn
 from twisted.python import usage
 
 from stickyd.errors import CannotUpgrade
-from stickyd.master.exec_state import FORMAT, Packed, taken
+from stickyd.ipc.exec_state import FORMAT, Packed, close_on_exec
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn
 
 RESUME = "STICKYD_RESUME"
@@ -29,9 +27,9 @@ CHECK_SECONDS = 30.0
 
 
 async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, str]) -> None:
-    """Ask the program on disk whether it understands us.
+    """Check that the program on disk accepts these options and this state format.
 
-    :param arguments: our own options.
+    :param arguments: the options of this master.
     :raise CannotUpgrade: if it does not.
     """
     said: list[str] = []
@@ -51,9 +49,9 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
 
 
 def replace_program(state: Packed) -> NoReturn:
-    """Become the program on disk; does not return.
+    """Execute the program on disk; does not return.
 
-    :raise OSError: if it cannot be. Nobody listens to our children any more then.
+    :raise OSError: if execve fails. The workers are detached by then.
     """
     file = os.memfd_create("stickyd-state", 0)
     with open(file, "wb", closefd=False) as writing:
@@ -66,11 +64,11 @@ def replace_program(state: Packed) -> NoReturn:
 
 
 def resumed() -> Packed | None:
-    """The state of the program that was here before us, once; None after an ordinary start."""
+    """The state from the previous program, returned once; None after an ordinary start."""
     text = os.environ.pop(RESUME, None)
     if text is None:
         return None
-    with open(taken(int(text)), "rb") as reading:
+    with open(close_on_exec(int(text)), "rb") as reading:
         state: Packed = json.load(reading)
     if state["format"] != FORMAT:
         raise CannotUpgrade(f"state of format {state['format']}, {FORMAT} is known")
@@ -78,11 +76,11 @@ def resumed() -> Packed | None:
 
 
 def own_pidfile() -> str | None:
-    """The file that twistd wrote our pid into, if any.
+    """The pidfile that twistd wrote for this process, if any.
 
-    :raise CannotUpgrade: if twistd made us a daemon: it would do so again, and
-        the pid would be another. If it gave up root's rights: it would try to
-        do so again, which takes them.
+    :raise CannotUpgrade: if twistd has daemonized the process: it would do so again, with
+        another pid. If twistd has dropped root's rights: it would try to do so again,
+        which needs them.
     """
     # Its public name is this one, though the module does not declare it.
     from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""Shared memory of master and workers."""
+"""Memory that the master and its workers share."""

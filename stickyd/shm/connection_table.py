@@ -1,67 +1,65 @@
-"""The ledger: which worker has which connection, and whether it owes the client an answer.
+"""The connection table: which worker has which connection, and whether a response is due.
 
-One piece of memory (memfd_create(2), its size sealed) that the master makes and
-its workers map. The master gives each connection it guards an entry; whoever
-has the connection writes it, so that it outlives who is killed::
+Memory (`stickyd.shm.memory`) that the master creates and its workers map. The master
+gives an entry to each connection it guards; the process that owns the connection writes
+the entry, so that it outlives a killed worker::
 
-    word[entry]   u64   what is known of it, below
-    id[entry]     u64   the connection's number; the master's
-    ended[entry]  u8    1: closed for all, the entry may be used again
+    word[entry]   u64   owner, state and byte count, below
+    id[entry]     u64   the connection's number; written by the master
+    ended[entry]  u8    1: closed by its owner, the entry may be reused
 
-A word is stored whole, in one aligned store, and therefore never torn::
+A word is written by one aligned store, and therefore never torn::
 
-    bits  0-1    state: free, flying, idle, busy
-    bits  2-23   owner: the worker that has it, or the last one that had it
-    bits 24-63   bytes taken out of the socket by anyone so far, modulo 2**40
+    bits  0-1    state: free, in transit, idle, busy (`stickyd.shm.connection_states`)
+    bits  2-23   owner: the worker that has the connection, or had it last
+    bits 24-63   bytes read from the socket by any process so far, modulo 2**40
 
-*Busy* is written before anything is read from the socket, *idle* when every
-answer is in the kernel and nothing has been read that is not answered, and by a
-worker that has just taken the connection without any bytes; *flying* before
-sendmsg. So what is idle has nothing that would be lost with its worker.
-Entry 0 is nobody's: what is written there is not read.
+A worker stores *busy* before it reads from the socket. It stores *idle* when every
+response is in the kernel and every byte read is answered, and when it receives a
+connection without unread bytes. *In transit* is stored before sendmsg. So an idle
+connection loses nothing with its worker. Entry 0 is never read.
 """
 
 import mmap
 import os
 
+from stickyd.shm.connection_states import BUSY, IDLE, IN_TRANSIT
 from stickyd.shm.memory import create_memory
-
-FREE, FLYING, IDLE, BUSY = range(4)
 
 OWNERS = 1 << 22
 TAKEN = (1 << 40) - 1
-"""Mask of the bytes taken."""
+"""Mask of the byte count."""
 
 MOST = 1 << 20
-"""Entries of a ledger at most; connections beyond are not guarded."""
+"""Most entries of a table; further connections are not guarded."""
 
 _BYTES = 8 + 8 + 1
 
 
 def word(state: int, owner: int, taken: int) -> int:
-    """A word."""
+    """A word from its parts."""
     return (taken & TAKEN) << 24 | owner << 2 | state
 
 
 def state_of(word: int) -> int:
-    """One of ``FREE``, ``FLYING``, ``IDLE``, ``BUSY``."""
+    """The state (`stickyd.shm.connection_states`)."""
     return word & 3
 
 
 def owner_of(word: int) -> int:
-    """The worker that has the connection or, while it flies, had it; 0 for the master."""
+    """The worker that has the connection or, in transit, had it last; 0 for the master."""
     return word >> 2 & OWNERS - 1
 
 
 def taken_of(word: int) -> int:
-    """Bytes taken out of the socket, modulo 2**40."""
+    """Bytes read from the socket, modulo 2**40."""
     return word >> 24
 
 
 class Entry:
-    """The entry of one connection, for the worker that has it.
+    """The entry of one connection, for the worker that owns it.
 
-    :ivar taken: bytes taken out of the socket; the reader adds what it has read.
+    :ivar taken: bytes read from the socket.
     """
 
     __slots__ = ("_busy", "_ended", "_idle", "_number", "_owner", "_settled", "_words", "taken")
@@ -77,15 +75,15 @@ class Entry:
         self._busy = word(BUSY, owner, 0)
         self._settled = not carries
         self.taken = taken_of(words[number])
-        # In one store: at no instant is it ours and its state not known.
+        # Owner and state in one store: a death in between must not leave only one of them.
         words[number] = self._busy if carries else self.taken << 24 | self._idle
 
     def reading(self) -> None:
-        """Something is about to be read from the socket."""
+        """The worker is about to read from the socket."""
         self._words[self._number] = self._busy
 
     def read(self, size: int) -> None:
-        """Bytes have been read from the socket; none if there were none."""
+        """``size`` bytes have been read from the socket; 0 if there were none."""
         if size:
             self.taken += size
             self._settled = False
@@ -93,36 +91,36 @@ class Entry:
             self.settle()
 
     def settle(self) -> None:
-        """The connection idles: what was read is answered, and all answers are in the kernel."""
+        """Store *idle*: every byte read is answered, and every response is in the kernel."""
         self._settled = True
         self._words[self._number] = (self.taken & TAKEN) << 24 | self._idle
 
     def occupy(self) -> None:
-        """It idles no longer."""
+        """Store *busy*."""
         self._settled = False
         self._words[self._number] = self._busy
 
     def departs(self) -> None:
-        """It is about to be put into an inbox: from then on the receiver writes."""
-        self._words[self._number] = word(FLYING, self._owner, self.taken)
+        """Store *in transit*: it is about to be put into an inbox, whose reader writes next."""
+        self._words[self._number] = word(IN_TRANSIT, self._owner, self.taken)
 
     def stays(self) -> None:
-        """It has not been put into the inbox."""
+        """Store the state of before: it has not been put into the inbox."""
         if self._settled:
             self.settle()
         else:
             self.occupy()
 
     def end(self) -> None:
-        """The connection is closed; nothing may be written after this."""
+        """Mark the connection as closed; the last write to the entry."""
         self._ended[self._number] = 1
 
 
 class ConnectionTable:
-    """The memory, as one process sees it.
+    """The table, as one process sees it.
 
-    :param descriptor: of the memory; the ledger owns it.
-    :param owner: the number of the worker that looks at it; 0 is the master.
+    :param descriptor: of the memory; this object closes it.
+    :param owner: number of this process; 0 is the master.
     """
 
     def __init__(self, descriptor: int, owner: int = 0) -> None:
@@ -135,13 +133,13 @@ class ConnectionTable:
         self._ids = whole[8 * size : 16 * size].cast("Q")
         self._ended = whole[16 * size : 17 * size]
         self._size = size
-        # The master's: entries that have been used, and those free again.
+        # For the master: entries below _high have been used; _free are those free again.
         self._high = 1
         self._free: list[int] = []
 
     @classmethod
     def create(cls, entries: int) -> "ConnectionTable":
-        """An empty ledger, for the master.
+        """An empty table, for the master.
 
         :raise OSError: if there is no memory for it.
         """
@@ -154,39 +152,39 @@ class ConnectionTable:
 
     @classmethod
     def again(cls, descriptor: int) -> "ConnectionTable":
-        """The ledger of the program that was the master before us, in the same process."""
-        ledger = cls(descriptor)
-        used = [number for number in range(1, ledger._size) if ledger._words[number]]
-        ledger._high = max(used, default=0) + 1
-        ledger._free = sorted(set(range(1, ledger._high)).difference(used), reverse=True)
-        return ledger
+        """The table of the previous program of the master (execve(2))."""
+        table = cls(descriptor)
+        used = [number for number in range(1, table._size) if table._words[number]]
+        table._high = max(used, default=0) + 1
+        table._free = sorted(set(range(1, table._high)).difference(used), reverse=True)
+        return table
 
     def close(self) -> None:
-        """Let go of the memory; nobody here writes any more."""
+        """Unmap the memory and close its descriptor."""
         for view in (self._words, self._ids, self._ended):
             view.release()
         self._map.close()
         os.close(self.descriptor)
 
-    # ---- a worker's
+    # ---- for a worker
 
     def take(self, number: int, connection: int, carries: bool) -> Entry:
-        """A connection has been taken out of an inbox: its entry is ours from now on.
+        """Become the owner of a connection that was taken out of an inbox; its entry.
 
-        :param carries: bytes came with it that stand in no socket any more.
+        If the entry is not the connection's, which may happen after the master's
+        program was replaced, the result is entry 0, which is never read.
 
-        If the entry is not the connection's, as it may be after the master's
-        program has been replaced, it gets one that nobody reads.
+        :param carries: unread bytes came with it, which are in no socket any more.
         """
         known = 0 < number < self._size and self._ids[number] == connection
         return Entry(self._words, self._ended, number if known else 0, self._owner, carries)
 
-    # ---- the master's
+    # ---- for the master
 
     def allot(self, connection: int, taken: int) -> int:
-        """An entry for a connection that is about to be put into an inbox; 0 if all are in use.
+        """An entry for a connection that is put into an inbox next; 0 if all are in use.
 
-        :param taken: bytes that the master has taken out of its socket.
+        :param taken: bytes that the master has read from its socket.
         """
         if self._free:
             number = self._free.pop()
@@ -200,11 +198,11 @@ class ConnectionTable:
         return number
 
     def mark_in_transit(self, number: int, taken: int) -> None:
-        """The master is about to put the connection into an inbox."""
-        self._words[number] = word(FLYING, self._owner, taken)
+        """Store *in transit*: the master is about to put the connection into an inbox."""
+        self._words[number] = word(IN_TRANSIT, self._owner, taken)
 
     def free(self, number: int) -> None:
-        """The entry may be used again."""
+        """Make the entry available again."""
         self._words[number] = self._ids[number] = self._ended[number] = 0
         self._free.append(number)
 
@@ -218,7 +216,7 @@ class ConnectionTable:
         return found
 
     def words(self) -> list[int]:
-        """The word of every entry that has been in use."""
+        """The words of all entries that have been used."""
         return self._words[: self._high].tolist()
 
     def word(self, number: int) -> int:

@@ -1,8 +1,8 @@
-"""The step behind `Policy.place` when slots have a bound: where a request really goes.
+"""Bounded loads: the step after `Policy.place` that keeps slots below their bound.
 
-Used by the master for arrivals and by workers at the seam between two requests.
-Decisions are those of `stickyd.routing.bounded_loads`; what they rest on stands on
-the board. docs/balance.md has the whole.
+Used by the master for new connections and by workers between two requests. The
+decisions are those of `stickyd.routing.bounded_loads`, on the loads of the scoreboard;
+see docs/balance.md.
 """
 
 import math
@@ -17,18 +17,18 @@ from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.stats import MasterCounters, WorkerCounters
 
 VIEW_SECONDS = 0.0005
-"""How long a view of the loads is used at least."""
+"""Least time that a view of the loads is used."""
 VIEW_SECONDS_A_CELL = 0.5e-6
-"""And how much longer for each cell that a view reads, one for each slot and process: reading
-takes some 25 ns a cell, so that it costs a process at most a twentieth of its time."""
+"""Additional time for each cell that a view reads, one for each slot and process: reading takes
+some 25 ns a cell, so that it costs a process at most 5 % of its time."""
 
 
 class LoadBalancer:
     """The bounded choice of one process.
 
-    :param percent: of the average load that a slot may carry, 101 or more.
-    :param row: this process's row of the board.
-    :param counters: of this process; told of displaced and forgotten keys.
+    :param percent: bound on the load of a slot, as a percentage of the average; 101 or more.
+    :param row: this process's row of the scoreboard.
+    :param counters: of this process; counts displaced and evicted keys.
     :param clock: seconds, of a clock that all processes share.
     """
 
@@ -36,7 +36,7 @@ class LoadBalancer:
         self,
         table: SlotTable,
         percent: int,
-        board: Scoreboard,
+        scoreboard: Scoreboard,
         row: ScoreboardRow,
         counters: MasterCounters | WorkerCounters,
         clock: Callable[[], float] = time.monotonic,
@@ -45,7 +45,7 @@ class LoadBalancer:
         self._table = table
         self._slots = frozenset(table.slots)
         self._percent = percent
-        self._board = board
+        self._scoreboard = scoreboard
         self._counters = counters
         self._clock = clock
         self._loads = dict.fromkeys(table.slots, 0)
@@ -55,7 +55,7 @@ class LoadBalancer:
         self._flow: tuple[int, int] | None = None
 
     def take_table(self, table: Table) -> None:
-        """Other slots take part."""
+        """Use another slot table."""
         assert isinstance(table, SlotTable)
         self._table = table
         self._slots = frozenset(table.slots)
@@ -65,12 +65,12 @@ class LoadBalancer:
     # ---- placing
 
     def place(self, placement: Placement, turn: int | None = None) -> Placement:
-        """Where a request goes: as decided, displaced, or where its key is established.
+        """Where a request goes: as decided, displaced, or where its key stays.
 
-        The caller acts on it: it is counted into this process's view of the loads.
+        The caller must act on it: the request is counted in this process's view of the loads.
 
-        :param turn: counts requests; one without a key goes to the first slot
-            below the bound from the one on whose turn it is. None to leave it as it is.
+        :param turn: counts requests; a request without a key goes to the first slot below
+            the bound, starting with the one of this turn. None to leave it as it is.
         """
         key, first = placement.key, placement.slot
         if first is None and turn is None:
@@ -86,32 +86,32 @@ class LoadBalancer:
         return placement if slot == first else placement._replace(slot=slot)
 
     def recall(self, placement: Placement) -> Placement:
-        """Where the key is established, if it is; for a request that is not to be placed."""
+        """Where the key stays, if the stick table has it; for a request that is not placed anew."""
         key, first = placement.key, placement.slot
         if key is None or key.slot is not None:
             return placement
         digest = self._table.digest_of(key.text.encode("utf-8", "surrogateescape"))
-        slot = self._board.stick_table.recall(digest, self._clock())
+        slot = self._scoreboard.stick_table.recall(digest, self._clock())
         return placement._replace(slot=slot) if slot in self._slots and slot != first else placement
 
     def _slot_of(self, text: str, first: int) -> int:
         now = self._clock()
         digest = self._table.digest_of(text.encode("utf-8", "surrogateescape"))
-        known = self._board.stick_table.recall(digest, now)
+        known = self._scoreboard.stick_table.recall(digest, now)
         if known is not None and known in self._slots:
             return known
         chosen = self._below(preference(self._table, digest >> 48, first))
-        slot, evicted = self._board.stick_table.establish(digest, chosen, self._slots, now)
+        slot, evicted = self._scoreboard.stick_table.establish(digest, chosen, self._slots, now)
         counters = self._counters
         counters.forgotten += evicted
-        # The slot another process chose meanwhile is counted there.
+        # A slot that another process chose meanwhile is counted by that process.
         counters.displaced += slot == chosen != first
         return slot
 
     def _below(self, order: Iterable[int]) -> int:
         now = self._clock()
         if now >= self._stale_at:
-            self._loads = self._board.loads(self._table.slots)
+            self._loads = self._scoreboard.loads(self._table.slots)
             self._total = sum(self._loads.values())
             self._stale_at = now + self._view_seconds
         return first_below(order, self._loads, bound(self._total, self._percent, len(self._slots)))
@@ -119,16 +119,20 @@ class LoadBalancer:
     # ---- keeping count
 
     def settle(self, slot: int, empty: bool) -> None:
-        """Correct what processes that were killed between two writes have left wrong.
+        """Correct counts that processes killed between two writes have left wrong.
 
-        To be called by the worker of ``slot`` about every second. If its inbox
-        is empty, and was a second ago, and nothing has been put in or taken out
-        since, then both counts are of the same connections.
+        To be called by the worker of ``slot`` about every second. If its inbox is empty
+        and was at the last call, and nothing has been put in or taken out in between,
+        both counts are of the same connections.
 
-        :param empty: nothing can be taken out of the inbox now.
+        :param empty: whether the inbox is empty now.
         """
-        flow = self._board.flow(slot) if empty else None
-        if flow is not None and flow == self._flow and self._board.settles(self.row.number, slot):
+        flow = self._scoreboard.flow(slot) if empty else None
+        if (
+            flow is not None
+            and flow == self._flow
+            and self._scoreboard.settles(self.row.number, slot)
+        ):
             put, taken = flow
             if put != taken:
                 self.row.correct(put - taken)

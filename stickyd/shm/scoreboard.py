@@ -1,30 +1,29 @@
-"""The board: what all processes of a daemon know of loads and of placed keys.
+"""The scoreboard: the load of every slot, and the placed keys, for all processes of a daemon.
 
-One piece of memory (memfd_create(2), its size sealed), made by the master,
-inherited by the workers and mapped by all. It holds aligned 64-bit cells; in
-the part for loads each cell has one writer, so that no lock is needed there::
+Memory (`stickyd.shm.memory`) that the master creates and all processes map. It holds
+aligned 64-bit cells; in the part for loads each cell has one writer, so that no lock
+is needed there::
 
     folds, high           master: odd while a row is folded; rows in use are below ``high``
     gone[slot]            master: connections taken by processes that have ended, and those that
-                          the master has taken out to put them into other inboxes
+                          the master has moved to other inboxes
     owner[row]            master: the slot that the process of this row serves, 0 for none
     taken[row]            connections the process has taken out of its inbox
     cleared[row]          those, less the requests it is answering now
     placed[slot][row]     connections the process has put into the slot's inbox
-    entries[set][way]     established keys (`stickyd.shm.stick_entry`)
+    entries[set][way]     placed keys (`stickyd.shm.stick_table`)
 
-A row belongs to one process, not to a slot: row 0 to the master, the others to
-workers, which are given one when they start. When a worker has ended, the
-master adds its counts to its own and the row is free again. ::
+A row belongs to one process, not to a slot: row 0 to the master, the others to workers,
+which get one when they start. When a worker has ended, the master adds its counts to its
+own and reuses the row. ::
 
     load(slot) = placed of all rows - gone - cleared of its processes
 
-Whatever happens to a request changes one cell of these: it is placed, it is
-answered. That it is taken and begun changes none, so that nobody sees it twice
-or not at all in between.
+Each event of a request changes one of these cells: it is placed, it is answered. That it
+is taken and begun changes none, so that no reader counts it twice or not at all.
 
-Pages that nobody has looked at do not exist: of the 8.6 MiB of address space a
-daemon occupies 56 KiB, 4 KiB for each slot and up to 512 KiB for keys.
+The kernel allocates pages at first use: of the 8.6 MiB of address space a daemon
+occupies 56 KiB, 4 KiB for each slot and up to 512 KiB for keys.
 """
 
 import heapq
@@ -39,9 +38,9 @@ from stickyd.shm.stick_entry import SETS, WAYS
 from stickyd.shm.stick_table import StickTable
 
 SLOTS = 512
-"""Slots the board has room for."""
+"""Most slots."""
 ROWS = 2048
-"""Processes at a time that the board has room for."""
+"""Most processes at a time."""
 
 _FOLDS = 0
 _HIGH = 1
@@ -60,7 +59,8 @@ _READS = 8
 class Scoreboard:
     """The memory, as one process sees it.
 
-    :param descriptor: of the memory; the board owns it.
+    :param descriptor: of the memory; this object closes it.
+    :ivar stick_table: the placed keys.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -69,14 +69,14 @@ class Scoreboard:
         whole = memoryview(self._map)
         self._cells = whole.cast("q")
         self.stick_table = StickTable(descriptor, whole[_ENTRIES * 8 :].cast("Q"))
-        # The master's.
+        # For the master: free rows, the next unused row, the highest slot.
         self._free: list[int] = []
         self._next = 1
         self._width = 0
 
     @classmethod
     def create(cls, slots: int) -> "Scoreboard":
-        """A new, empty board; for the master.
+        """An empty scoreboard, for the master.
 
         :param slots: the highest slot number; `hand_out` may raise it.
         :raise OSError: if there is no memory for it.
@@ -92,12 +92,12 @@ class Scoreboard:
         return board
 
     def pack(self) -> dict[str, Any]:
-        """Master: what another program in our place needs beside the memory."""
+        """Master: the state beside the memory, for the program that replaces this one."""
         return {"free": self._free, "next": self._next, "width": self._width}
 
     @classmethod
     def resume(cls, descriptor: int, packed: dict[str, Any]) -> "Scoreboard":
-        """Master: the board of the program before us."""
+        """Master: the scoreboard of the previous program."""
         board = cls(descriptor)
         board._free = packed["free"]
         board._next = packed["next"]
@@ -105,7 +105,7 @@ class Scoreboard:
         return board
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Unmap the memory and close its descriptor."""
         self.stick_table.close()
         self._cells.release()
         self._map.close()
@@ -114,7 +114,7 @@ class Scoreboard:
     # ---- rows
 
     def row(self, number: int) -> ScoreboardRow:
-        """The row with this number, for the process that it belongs to."""
+        """The row with this number, for the process that owns it."""
         placed = _PLACED + number - ROWS
         return ScoreboardRow(self._cells, number, _TAKEN + number, _CLEARED + number, placed, ROWS)
 
@@ -136,7 +136,7 @@ class Scoreboard:
         return number
 
     def fold(self, number: int) -> None:
-        """Master: the process of this row has ended. Keep its counts, free its row."""
+        """Master: the process of this row has ended; keep its counts and free its row."""
         cells = self._cells
         cells[_FOLDS] += 1
         for cell in range(_PLACED + number, _PLACED + self._width * ROWS, ROWS):
@@ -152,11 +152,11 @@ class Scoreboard:
         cells[_FOLDS] += 1
 
     def requeued(self, slot: int) -> None:
-        """Master: a connection has been taken out of the slot's inbox, for another one."""
+        """Master: count a connection that was moved from the slot's inbox to another."""
         self._cells[_GONE + slot - 1] += 1
 
     def removed(self, slot: int) -> None:
-        """Master: the slot's inbox and all its processes are gone, and so is its load."""
+        """Master: the slot and its processes have ended; its load is 0."""
         cells = self._cells
         start = _PLACED + (slot - 1) * ROWS
         cells[_GONE + slot - 1] = sum(cells[start : start + cells[_HIGH]])
@@ -164,10 +164,10 @@ class Scoreboard:
     # ---- loads
 
     def loads(self, slots: Sequence[int]) -> dict[int, int]:
-        """The load of each slot: what waits in its inbox, and what is being answered.
+        """The load of each slot: connections in its inbox, and requests being answered.
 
-        Cells are read while others write them; since what is cleared is read
-        first, no request is missed.
+        Other processes write the cells meanwhile; since ``cleared`` is read first, no
+        request is missed.
         """
         cells = self._cells
         loads: dict[int, int] = {}
@@ -187,7 +187,7 @@ class Scoreboard:
         return {slot: max(0, load) for slot, load in loads.items()}
 
     def flow(self, slot: int) -> tuple[int, int]:
-        """What has been put into the slot's inbox, and what has been taken out of it."""
+        """Connections put into the slot's inbox so far, and those taken out."""
         cells = self._cells
         high = cells[_HIGH]
         taken = cells[_GONE + slot - 1] + sum(cells[_TAKEN + row] for row in self._of(slot))
@@ -195,7 +195,7 @@ class Scoreboard:
         return sum(cells[start : start + high]), taken
 
     def settles(self, row: int, slot: int) -> bool:
-        """Whether of all processes of the slot the one of this row corrects its counts."""
+        """Whether the process of this row is the one that corrects the counts of the slot."""
         return row == min(self._of(slot), default=None)
 
     def _of(self, slot: int) -> list[int]:

@@ -1,10 +1,10 @@
-"""What one process notes on the board (`stickyd.shm.scoreboard`)."""
+"""The cells of the scoreboard that one process writes (`stickyd.shm.scoreboard`)."""
 
 
 class SlotCounter:
-    """Counts what one process puts into the inbox of one slot.
+    """Counts the connections that one process puts into the inbox of one slot.
 
-    :param cell: that nobody else writes.
+    :param cell: index of the counter, which no other process writes.
     """
 
     __slots__ = ("_cell", "_cells")
@@ -14,20 +14,21 @@ class SlotCounter:
         self._cell = cell
 
     def placed(self) -> None:
-        """A connection goes into the inbox, or waits for room there."""
+        """Count a connection that is put in, or waits for room."""
         self._cells[self._cell] += 1
 
     def withdrawn(self) -> None:
-        """It did not get in."""
+        """Remove a connection that was not put in."""
         self._cells[self._cell] -= 1
 
 
 class ScoreboardRow:
-    """The cells that one process writes. One object for each process: it knows what is adopted.
+    """The row of one process. A process has one such object, which keeps its adoption state.
 
-    :param taken: which of the cells counts what it takes, and ``cleared`` what it has answered.
-    :param placed: the cell that counts what it puts into slot 0's inbox, if there were one;
-        each further slot's is ``stride`` cells on.
+    :param taken: index of the cell that counts connections taken, ``cleared`` of the one
+        that counts those less the requests being answered.
+    :param placed: index of the cell for slot 0, which does not exist; the cell of each
+        further slot is ``stride`` cells on.
     """
 
     def __init__(
@@ -48,35 +49,35 @@ class ScoreboardRow:
         self._adopting = False
 
     def counter(self, slot: int) -> SlotCounter:
-        """Counts what this process puts into the slot's inbox."""
+        """The counter of what this process puts into the slot's inbox."""
         return SlotCounter(self._cells, self._placed + slot * self._stride)
 
     def took(self) -> None:
-        """A connection has been taken out of the inbox. The next request that begins came with it.
+        """Count a connection taken out of the inbox; the next request that begins came with it.
 
-        Until `adopted` the connection counts as being answered.
+        Until `adopted` the connection counts as a request being answered.
         """
         self._cells[self._taken] += 1
         self._adopting = True
 
     def adopted(self) -> None:
-        """What came with the connection has begun, if anything did."""
+        """The adoption is complete: a request that came with the connection has begun."""
         if self._adopting:
             self._adopting = False
             self.ended()
 
     def began(self) -> None:
-        """A request is being answered."""
+        """Count a request that begins."""
         if self._adopting:
             self._adopting = False
         else:
             self._cells[self._cleared] -= 1
 
     def ended(self) -> None:
-        """It is answered, refused or lost."""
+        """Count a request that is answered, refused or lost."""
         self._cells[self._cleared] += 1
 
     def correct(self, count: int) -> None:
-        """So many more connections have been taken and cleared than were counted."""
+        """Add ``count`` connections taken and cleared that were not counted."""
         self._cells[self._taken] += count
         self._cells[self._cleared] += count

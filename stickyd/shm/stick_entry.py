@@ -1,4 +1,4 @@
-"""Keys that have been placed and the slots they stay with: one set of a bounded table. Pure.
+"""Entries of the stick table: placed keys and their slots, in one set of the table. Pure.
 
 The table is set-associative: a key's hash names its set, and within the set any
 of the ``WAYS`` entries may be the key's. All bits come from the one digest that
@@ -9,8 +9,8 @@ places the key (`stickyd.routing.rendezvous`), none twice::
 
 An entry of 0 is free, since slots are numbered from 1. Last seen is the time in
 units of ``TICK`` seconds, modulo 2**16 (12 days). Two keys of one set with one
-tag share an entry, by a chance of ``WAYS`` in 2**32: the second then belongs
-where the first does, and stays there as well.
+tag share an entry, with probability ``WAYS`` / 2**32: the second then stays with the
+slot of the first.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 WAYS = 16
 SETS = 4096
 TICK = 16.0
-"""Seconds; how coarse last seen is, and how seldom a key in use is written again."""
+"""Seconds: resolution of last seen, and least time between two writes for a key in use."""
 
 _TICKS = 0xFFFF
 
@@ -29,17 +29,17 @@ def set_of(digest: int) -> int:
 
 
 def tag_of(digest: int) -> int:
-    """What tells a key from the others of its set, 32 bits."""
+    """The 32 bits that distinguish a key from others of its set."""
     return digest & 0xFFFFFFFF
 
 
 def tick_of(seconds: float) -> int:
-    """A time as entries keep it."""
+    """A time as entries store it."""
     return int(seconds / TICK) & _TICKS
 
 
-def pack(tag: int, slot: int, tick: int) -> int:
-    """An entry. Slots are 1 to 65535."""
+def make_entry(tag: int, slot: int, tick: int) -> int:
+    """An entry from its parts. Slots are 1 to 65535."""
     return tag << 32 | slot << 16 | tick
 
 
@@ -54,7 +54,7 @@ def age_of(entry: int, now: int) -> int:
 
 
 def find(entries: Sequence[int], tag: int) -> int | None:
-    """Where in a set the key with this tag stands."""
+    """Index in the set of the key with this tag; None if it is not there."""
     for way, entry in enumerate(entries):
         if entry >> 32 == tag and entry:
             return way
@@ -62,10 +62,10 @@ def find(entries: Sequence[int], tag: int) -> int | None:
 
 
 def way_for(entries: Sequence[int], tag: int, now: int) -> int:
-    """Where in a set a new key goes: a free entry, else the one not seen for longest.
+    """Index in the set for a new key: a free entry, else the least recently seen one.
 
-    Of several equally old ones the tag decides, or a burst of new keys would
-    give up its own first members again and again.
+    Among equally old ones the tag decides; otherwise a burst of new keys would keep
+    evicting its own first members.
     """
     for way, entry in enumerate(entries):
         if not entry:

@@ -12,7 +12,7 @@ from stickyd.shm.stick_entry import (
     WAYS,
     age_of,
     find,
-    pack,
+    make_entry,
     set_of,
     slot_of,
     tag_of,
@@ -66,7 +66,7 @@ class StickTable:
             locked = self._lock(start)
             # Another process may have evicted it.
             if self._entries[start + way] == entry:
-                self._entries[start + way] = pack(tag, slot_of(entry), now)
+                self._entries[start + way] = make_entry(tag, slot_of(entry), now)
             if locked:
                 self._unlock(start)
         return slot_of(entry)
@@ -91,7 +91,7 @@ class StickTable:
             if way is None:
                 way = way_for(entries, tag, now)
                 evicted = entries[way] != 0
-            self._entries[start + way] = pack(tag, slot, now)
+            self._entries[start + way] = make_entry(tag, slot, now)
             return Found(slot, evicted)
         finally:
             if locked:

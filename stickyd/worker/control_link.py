@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from stickyd.ipc import control_channel as control
 from stickyd.ipc.control_channel import adopt_stream
+from stickyd.ipc.fd_queue import adopt_inbox_end
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.lifecycle import Ends, Shared, WorkerLifecycle
 from stickyd.worker.worker import Worker
@@ -49,14 +50,16 @@ class WorkerControlLink(control.ControlLink):
         for descriptor in (tally, board, ledger):
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)
-        shared = Shared(slot, _inbox_end(inbox), _ends(senders), WorkerStats(tally), board, ledger)
+        shared = Shared(
+            slot, adopt_inbox_end(inbox), _ends(senders), WorkerStats(tally), board, ledger
+        )
         loading = self._lifecycle.load(about, shared)
         return defer.ensureDeferred(loading).addCallback(lambda _: {})
 
     @control.Serve.responder
     def serve(self, private: int | None) -> dict[str, Any]:
         """Take connections."""
-        self._worker.start(None if private is None else _inbox_end(private))
+        self._worker.start(None if private is None else adopt_inbox_end(private))
         return {}
 
     @control.Succeeded.responder
@@ -68,7 +71,7 @@ class WorkerControlLink(control.ControlLink):
     @control.Drain.responder
     def drain(self, successor: int) -> dict[str, Any]:
         """Continue with the known keys only."""
-        self._worker.drain(_inbox_end(successor))
+        self._worker.drain(adopt_inbox_end(successor))
         return {}
 
     @control.Table.responder
@@ -120,13 +123,5 @@ class WorkerControlLink(control.ControlLink):
             self._lifecycle.master_ended()
 
 
-def _inbox_end(descriptor: int) -> socket.socket:
-    """One end of an inbox, which arrives inheritable and blocking."""
-    os.set_inheritable(descriptor, False)
-    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
-    end.setblocking(False)
-    return end
-
-
 def _ends(senders: list[dict[str, int]]) -> Ends:
-    return {each["slot"]: _inbox_end(each["end"]) for each in senders}
+    return {each["slot"]: adopt_inbox_end(each["end"]) for each in senders}

@@ -68,7 +68,7 @@ class SlotSenders:
     def cancel_waiting(self) -> None:
         """Fail every connection that waits for room: the worker ends."""
         for sender in (*self._senders.values(), *self._successors):
-            sender.give_up()
+            sender.cancel_waiting()
 
     def put(
         self, slot: int, message: bytes, descriptor: int, done: Done, who: Departing | None

@@ -25,30 +25,30 @@ class WhatHasChanged(unittest.TestCase):
 
     def test_told_when_it_has_come_to_rest(self) -> None:
         changes = FileChanges({"a": A})
-        self.assertEqual(changes.look({"a": A}), [])
-        self.assertEqual(changes.look({"a": B}), [])
+        self.assertEqual(changes.update({"a": A}), [])
+        self.assertEqual(changes.update({"a": B}), [])
         self.assertEqual(changes.unsettled, 1)
-        self.assertEqual(changes.look({"a": B, "b": A}), [])
-        self.assertEqual(changes.look({"a": B, "b": A}), ["a", "b"])
+        self.assertEqual(changes.update({"a": B, "b": A}), [])
+        self.assertEqual(changes.update({"a": B, "b": A}), ["a", "b"])
         self.assertEqual(changes.unsettled, 0)
-        self.assertEqual(changes.look({"a": B, "b": A}), [])
+        self.assertEqual(changes.update({"a": B, "b": A}), [])
 
     def test_what_is_undone_before_it_was_told_is_no_change(self) -> None:
         changes = FileChanges({"a": A})
-        changes.look({"a": B})
-        self.assertEqual([changes.look({"a": A}) for _ in range(2)], [[], []])
+        changes.update({"a": B})
+        self.assertEqual([changes.update({"a": A}) for _ in range(2)], [[], []])
         self.assertEqual(changes.unsettled, 0)
 
     def test_what_never_rests_is_told_all_the_same(self) -> None:
         changes = FileChanges({"a": A})
-        told = [changes.look({"a": (n, 0, 0)}) for n in range(UNSETTLED_MOST + 1)]
+        told = [changes.update({"a": (n, 0, 0)}) for n in range(UNSETTLED_MOST + 1)]
         self.assertEqual(told, [[]] * UNSETTLED_MOST + [["a"]])
 
     @given(stamps, st.lists(stamps))
     def test_every_change_is_told_once_in_the_end(self, first: dict, later: list[dict]) -> None:
         changes, known = FileChanges(first), dict(first)
         for after in [*later, later[-1] if later else first]:
-            for path in changes.look(after):
+            for path in changes.update(after):
                 self.assertNotEqual(known.get(path), after.get(path))
                 known[path] = after.get(path)
         last = later[-1] if later else first

@@ -14,9 +14,8 @@ from twisted.web.server import Site
 from stickyd.ipc.fd_queue import make_inbox, take_one, try_put
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
-from stickyd.master.exec_state import pack_slots, unpack_slots
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
-from stickyd.master.supervisor.requeue import place_anew
+from stickyd.master.supervisor.requeue import requeue
 from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import RoutingSettings, Settings
 from stickyd.shm.scoreboard import Scoreboard
@@ -68,7 +67,7 @@ class InTheMaster(Counting):
         slots = self.slots()
         self.put(slots, 1, CROWD)
         self.assertEqual(self.loads(), [CROWD, 0, 0])
-        place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
+        requeue(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
         self.assertEqual(self.loads(), [0, CROWD, 0])
 
     def test_what_waits_for_room_is_requeued_as_well(self) -> None:
@@ -76,7 +75,7 @@ class InTheMaster(Counting):
         slots[1].sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
         self.put(slots, 1, CROWD)
         self.assertGreater(slots[1].outbox.waiting(), 0)
-        place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
+        requeue(slots[1], [slots[2]], PATIENCE, ConnectionLimit(CROWD), None, self.board)
         self.reactor.advance(0.01)
         self.assertEqual((slots[1].outbox.waiting(), self.loads()), (0, [0, CROWD, 0]))
         self.assertIsNone(take_one(slots[1].receiver))
@@ -91,14 +90,14 @@ class InTheMaster(Counting):
         self.put(slots, 1)
         slots[2].receiver.close()
         with capturedLogs() as said:
-            place_anew(slots[1], [slots[2]], PATIENCE, ConnectionLimit(2), None, self.board)
+            requeue(slots[1], [slots[2]], PATIENCE, ConnectionLimit(2), None, self.board)
         self.assertEqual(len(said), 1)
         self.assertEqual(self.loads(), [0, 0, 0])
 
     def test_what_waits_for_room_counts_until_it_is_given_up(self) -> None:
         ways: list[Callable[[Slots], object]] = [
             lambda slots: self.reactor.advance(PATIENCE + 1),
-            lambda slots: slots[1].outbox.give_up(),
+            lambda slots: slots[1].outbox.cancel_waiting(),
             lambda slots: slots[1].outbox.take_waiting(),
             lambda slots: (slots[1].receiver.close(), self.reactor.advance(0.01)),
         ]
@@ -116,12 +115,12 @@ class InTheMaster(Counting):
         slots = self.slots(1)
         self.fill(slots[1].sender)
         self.put(slots, 1, 3)
-        (packed,) = pack_slots(slots)["slots"]
+        (packed,) = slots.pack()["slots"]
         self.assertEqual(len(packed["waiting"]), 3)
         whole = {"version": 1, "out": [], "slots": [packed]}
         for end in (slots[1].sender, slots[1].receiver):
             end.detach()
-        after = unpack_slots(whole, self.reactor, self.board)
+        after = Slots.unpack(whole, self.reactor, self.board)
         self.addCleanup(after.close)
         self.put(after, 1, 3)
         self.assertEqual(self.loads(), [3, 0, 0])

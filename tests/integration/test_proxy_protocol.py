@@ -18,7 +18,7 @@ from stickyd.http1.proxy_protocol import (
 )
 from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.listener import Listener
-from stickyd.master.frontend.pending import PendingHead
+from stickyd.master.frontend.pending import PendingHead, Reception
 from stickyd.master.frontend.proxy_pending import ProxyRule
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.net.timeouts import Sweeper
@@ -62,19 +62,17 @@ class StepByStep(unittest.TestCase):
         admission = Admission(self.reactor, sweeper, self.counters, self.places, 10, lambda _: None)
         self.addCleanup(admission.close)
         port = SimpleNamespace(socket=sock, stopReading=lambda: None, stopListening=sock.close)
-        self.listener = Listener(
+        reception = Reception(
             self.reactor,
-            port,
-            0,
             count(1),
-            lambda arrival, head: self.placed.append(arrival),
+            lambda pending, head: self.placed.append(pending),
             Limits(),
             10.0,
             sweeper,
             self.counters,
             admission,
-            ProxyRule.build("auto", "127.0.0.1"),
         )
+        self.listener = Listener(reception, port, 0, ProxyRule.build("auto", "127.0.0.1"))
         self.listener.start()
 
     def connect(self) -> socket.socket:

@@ -13,9 +13,9 @@ import time
 import unittest
 from pathlib import Path
 
-from stickyd.master.sd_notify import MASTERS_ALONE
 from stickyd.master.service import STOP_MARGIN
 from stickyd.master.supervisor.replacement import KILL_AFTER
+from stickyd.process import SERVICE_MANAGER_VARIABLES
 from stickyd.settings import Settings
 from tests.support.activation import Activated, Unit
 from tests.support.daemon import ROOT, Reader, request, wait_for, workers_in
@@ -81,7 +81,7 @@ class Ready(Installed):
             with daemon, daemon.connect() as sock:
                 sock.sendall(request("10.10.10.10"))
                 about = json.loads(Reader(sock).response().body)
-                self.assertEqual(MASTERS_ALONE & about["environment"].keys(), set())
+                self.assertEqual(SERVICE_MANAGER_VARIABLES & about["environment"].keys(), set())
                 inodes = {os.fstat(s.fileno()).st_ino for s in (unused, daemon.listening)}
                 _, *workers = daemon.family()
                 for pid in workers:

@@ -60,7 +60,7 @@ class InboxCase(unittest.TestCase):
         self.reader = InboxReader(self.reactor, self.receiving, self.adopt, self.lose)
         self.sender = InboxSender(self.reactor, self.sending)
         # So that a test that fails half-way is not blamed for the timer as well.
-        self.addCleanup(self.sender.give_up)
+        self.addCleanup(self.sender.cancel_waiting)
 
     def adopt(self, message: bytes, descriptor: int) -> None:
         self.adopted.append((message, descriptor))

@@ -1,4 +1,4 @@
-"""Who is let in: a place for every connection, or a polite word at the door."""
+"""Admits connections up to the limit, and refuses the others with 503."""
 
 import os
 import socket
@@ -11,20 +11,20 @@ from stickyd.net.lingering_close import LingeringClose, send_and_close
 from stickyd.net.timeouts import Sweeper
 from stickyd.stats import MasterCounters
 
-_ANSWER = FULL.response()
+_RESPONSE = FULL.response()
 
-EASE_EVERY = 0.25
-"""Seconds between two times that workers are asked for room."""
+CLOSE_IDLE_EVERY = 0.25
+"""Seconds between two requests to the workers to close idle connections."""
 
 
 class Admission:
-    """Gives connections their places, and refuses those for whom there is none.
+    """Counts accepted connections against the limit, and refuses those beyond it.
 
-    Those that are refused have no place; a bounded number of them lingers, so
-    that the client reads the answer, and the others are closed at once.
+    Refused connections do not count. A bounded number of them lingers, so that the
+    client reads the response; the others are closed at once.
 
-    :param lingering: how many may linger.
-    :param ease: asks for room for so many connections, which have just been refused.
+    :param lingering: number of refused connections that may linger.
+    :param close_idle: asks the workers to close so many idle connections.
     """
 
     def __init__(
@@ -32,39 +32,39 @@ class Admission:
         reactor: Any,
         sweeper: Sweeper,
         counters: MasterCounters,
-        places: ConnectionLimit,
+        limit: ConnectionLimit,
         lingering: int,
-        ease: Callable[[int], None],
+        close_idle: Callable[[int], None],
     ) -> None:
         self._reactor = reactor
         self._sweeper = sweeper
         self._counters = counters
-        self._places = places
+        self._limit = limit
         self._may_linger = lingering
-        self._close_idle = ease
-        self._eased_until = 0.0
+        self._close_idle = close_idle
+        self._asked_until = 0.0
         self._wanted = 0
         self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def admit(self, sock: socket.socket) -> bool:
-        """Whether a new connection has a place; otherwise it has been refused."""
-        if self._places.take():
+        """Whether a new connection is within the limit; otherwise it has been refused."""
+        if self._limit.take():
             return True
         self._counters.shed += 1
         self._ask_for_room()
         if self._may_linger:
             self._may_linger -= 1
             sock.setblocking(False)
-            LingeringClose(self._reactor, self._sweeper, sock, _ANSWER, self._lingered)
+            LingeringClose(self._reactor, self._sweeper, sock, _RESPONSE, self._lingered)
         else:
-            send_and_close(sock, _ANSWER)
+            send_and_close(sock, _RESPONSE)
         return False
 
     def _ask_for_room(self) -> None:
         self._wanted += 1
         now = self._reactor.seconds()
-        if now >= self._eased_until:
-            self._eased_until = now + EASE_EVERY
+        if now >= self._asked_until:
+            self._asked_until = now + CLOSE_IDLE_EVERY
             wanted, self._wanted = self._wanted, 0
             self._close_idle(wanted)
 
@@ -72,13 +72,13 @@ class Admission:
         self._may_linger += 1
 
     def leave(self) -> None:
-        """A connection that was let in has ended in this process."""
-        self._places.give_back()
+        """An admitted connection has ended in this process."""
+        self._limit.give_back()
 
     def refuse_by_reserve(self, listening: socket.socket) -> bool:
-        """No descriptor is free: refuse the next connection by the one kept for this.
+        """No descriptor is free: accept and refuse one connection with the reserve descriptor.
 
-        :return: whether there was a connection, and another may be tried.
+        :return: whether a connection was refused and the reserve is available again.
         """
         if self._reserve < 0:
             return False
@@ -92,16 +92,16 @@ class Admission:
             refused = True
             self._counters.accepted += 1
             self._counters.shed += 1
-            send_and_close(sock, _ANSWER)
+            send_and_close(sock, _RESPONSE)
         try:
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            # Somebody else was faster; the listener's pause has to do.
+            # Another thread took the descriptor; the listener pauses.
             return False
         return refused
 
     def close(self) -> None:
-        """Nobody comes any more."""
+        """Close the reserve descriptor."""
         if self._reserve >= 0:
             os.close(self._reserve)
             self._reserve = -1

@@ -1,4 +1,4 @@
-"""The listening sockets: bound while we may, never taken from whoever passed them to us."""
+"""The listening sockets: bound by the daemon, passed by systemd, or inherited over execve."""
 
 import contextlib
 import os
@@ -12,27 +12,27 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from stickyd.errors import StartFailed
-from stickyd.master.exec_state import Packed, keep, taken
+from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.net.listen_description import with_mode
 from stickyd.net.unix_socket import lock_of, make_way, path_in
 
 
 @implementer(ILoggingContext)
 class _Unused(Factory):
-    """Endpoints want a factory; connections never reach it, since `Listener` accepts them."""
+    """The factory that endpoints need; `Listener` accepts the connections instead."""
 
     noisy = False
 
     def logPrefix(self) -> str:
-        """For Twisted's remark on the port."""
+        """For Twisted's log line about the port."""
         return "stickyd"
 
 
 class ActivatedSocket:
-    """A listening socket that systemd passed to us (sd_listen_fds(3)).
+    """A listening socket that systemd passed (sd_listen_fds(3)).
 
-    Only our copy of the descriptor is ever closed: a Twisted port would shut a
-    Unix socket down and remove its file, and a restart would refuse clients.
+    Only this process's copy of the descriptor is closed: a Twisted port would shut a
+    Unix socket down and remove its file, and clients would be refused during a restart.
 
     :param descriptor: consumed.
     """
@@ -43,21 +43,21 @@ class ActivatedSocket:
         self.socket.set_inheritable(False)
 
     def stopReading(self) -> None:
-        """Nothing reads it but the `Listener`."""
+        """Only the `Listener` reads it."""
 
     def stopListening(self) -> None:
-        """Let go of it; clients wait in its backlog for whoever listens next."""
+        """Close the copy; clients wait in the backlog for the next process that accepts."""
         self.socket.close()
 
 
 class InheritedSocket(ActivatedSocket):
-    """A listening socket that the program before us has bound: ours, with all that belongs to it.
+    """A listening socket that the previous program bound; this one closes it, file included.
 
-    Not a Twisted port either, since that would set the mode of a socket file anew.
+    Not a Twisted port, which would set the mode of a socket file again.
     """
 
     def stopListening(self) -> None:
-        """Close it; a socket file goes, and its lock (twisted.python.lockfile)."""
+        """Close it, and remove a socket file and its lock (twisted.python.lockfile)."""
         name = self.socket.getsockname()
         self.socket.close()
         if isinstance(name, str) and not name.startswith("\0"):
@@ -67,7 +67,7 @@ class InheritedSocket(ActivatedSocket):
 
 
 class ListenSockets:
-    """What the ``--listen`` options ask for.
+    """The sockets of the ``--listen`` options.
 
     :param descriptions: Twisted endpoint descriptions.
     """
@@ -79,10 +79,9 @@ class ListenSockets:
         self._ports: list[Any] = []
 
     def bind_privileged(self) -> None:
-        """Bind what may need root's rights, before they are given up.
+        """Bind the sockets that may need root's rights, before twistd drops them.
 
-        Socket files wait until then: they are to belong to, and be removed by,
-        the user that the daemon will be.
+        Unix sockets are bound later: their files must belong to the user that removes them.
         """
         for index, description in enumerate(self._descriptions):
             if not description.startswith("unix:"):
@@ -107,10 +106,10 @@ class ListenSockets:
         return endpoint.listen(_Unused()).addCallback(_plain)
 
     async def listen(self) -> list[Any]:
-        """Bind what is not bound yet.
+        """Bind the sockets that are not bound yet.
 
         :return: the ports, in order; each has ``socket``, ``stopReading`` and ``stopListening``.
-        :raise StartFailed: if one cannot be had; then none is left.
+        :raise StartFailed: if one cannot be bound; then all are closed.
         """
         waits = [self._bind(index) for index in range(len(self._descriptions))]
         results = await defer.DeferredList(waits, consumeErrors=True)
@@ -122,30 +121,30 @@ class ListenSockets:
         self._ports = [port for _, port in results]
         return self._ports
 
-    # ---- the master's own program is replaced
+    # ---- the master's program is replaced
 
     def pack(self) -> list[Packed]:
-        """The sockets, in order; all are bound."""
+        """The sockets in order, for the program that replaces this one."""
         return [
             {
-                "fd": keep(port.socket.fileno()),
+                "fd": keep_on_exec(port.socket.fileno()),
                 "passed": not ends_with_us(port),
             }
             for port in self._ports
         ]
 
     def resume(self, packed: list[Packed]) -> list[Any]:
-        """What `listen` returns, from what the program before us has packed."""
+        """The ports, as `listen` returns them, from what the previous program packed."""
         self._ports = [self._adopt(each) for each in packed]
         return self._ports
 
     def _adopt(self, packed: Packed) -> Any:
         kind = ActivatedSocket if packed["passed"] else InheritedSocket
-        return kind(taken(packed["fd"]))
+        return kind(close_on_exec(packed["fd"]))
 
 
 def ends_with_us(port: Any) -> bool:
-    """Whether nobody goes on with a port's socket after us."""
+    """Whether no other process continues with a port's socket after this one."""
     return not isinstance(port, ActivatedSocket) or isinstance(port, InheritedSocket)
 
 
@@ -153,6 +152,6 @@ def _plain(port: Any) -> Any:
     if not isinstance(getattr(port, "socket", None), socket.socket):
         port.stopListening()
         raise ValueError("it yields no plain socket")
-    # Or it would accept, as soon as the reactor runs, what only a `Listener` can.
+    # Otherwise the port would accept connections itself.
     port.stopReading()
     return port

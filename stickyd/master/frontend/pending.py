@@ -1,13 +1,16 @@
-"""A connection in the master, until its first head is complete."""
+"""A connection that the master owns: accepted, and its first head not complete yet."""
 
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import attrs
+
 from stickyd.core.head_reader import read_head
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.http1.limits import Limits
+from stickyd.ipc.exec_state import Packed, as_bytes, as_text, close_on_exec, keep_on_exec
 from stickyd.master.frontend.admission import Admission
 from stickyd.net.address import Address, canonical
 from stickyd.net.lingering_close import LingeringClose
@@ -19,11 +22,17 @@ PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 Dispatch = Callable[["PendingHead", Head], None]
 
 
-class Reception(Protocol):
-    """What a connection needs of the listener that took it in."""
+@attrs.frozen(eq=False)
+class Reception:
+    """What the connections of all listeners share.
+
+    :ivar numbers: gives each connection its id.
+    :ivar dispatch: called with each connection whose head is complete.
+    :ivar head_timeout: seconds.
+    :ivar sweeper: calls ``expired`` of connections whose deadline is over.
+    """
 
     reactor: Any
-    index: int
     numbers: Iterator[int]
     dispatch: Dispatch
     limits: Limits
@@ -31,62 +40,86 @@ class Reception(Protocol):
     sweeper: Sweeper
     counters: MasterCounters
     admission: Admission
-    waiting: "set[PendingConnection]"
-    own: Address | None
 
-    def left(self, connection: "PendingConnection") -> None:
-        """It waits no more."""
+
+class ListenerOfPending(Protocol):
+    """What a pending connection needs of the listener that accepted it.
+
+    :ivar index: number of the listener, from 0.
+    :ivar own: local address of every connection; None if each socket has to be asked.
+    :ivar waiting: connections that wait for data.
+    """
+
+    reception: Reception
+    index: int
+    own: Address | None
+    waiting: "set[PendingConnection]"
+
+    def no_longer_waiting(self, connection: "PendingConnection") -> None:
+        """Remove a connection from ``waiting``."""
 
 
 class PendingConnection:
-    """A connection that the master owns and may have to wait for.
+    """A connection that the master owns, and for whose data it may have to wait.
 
-    :ivar deadline: in the reactor's seconds; None until the first wait, since
-        most connections bring at once what is asked of them.
+    :ivar deadline: in the reactor's seconds; None until the first wait, since most
+        connections bring their first head at once.
     """
 
     def __init__(
         self,
-        listener: Reception,
+        listener: ListenerOfPending,
         sock: socket.socket,
         peer: Address | None,
         deadline: float | None = None,
     ) -> None:
         self._listener = listener
+        self._reception = listener.reception
         self.socket = sock
         self.peer = peer
         self.deadline = deadline
         self._waits = False
 
-    def look(self) -> None:
-        """Read what there is and act on it."""
+    def on_readable(self) -> None:
+        """Read the available data and act on it."""
         raise NotImplementedError
 
     def expired(self) -> None:
-        """For the sweeper: what we wait for took too long."""
+        """For the sweeper: the deadline is over."""
         raise NotImplementedError
 
     def dismiss(self) -> None:
-        """The listener stops, and has waited long enough."""
+        """End the connection, because the listener stops."""
         raise NotImplementedError
 
+    def pack(self, now: float) -> Packed:
+        """The connection for the program that replaces this one.
+
+        :param now: the reactor's seconds.
+        """
+        return {
+            "fd": keep_on_exec(self.socket.fileno()),
+            "peer": self.peer,
+            "left": self.deadline - now if self.deadline is not None else None,
+        }
+
     def release(self) -> None:
-        """Close our copy: the connection belongs to another process now."""
-        self._leave()
+        """Close this process's copy of the descriptor: another process owns the connection."""
+        self._unregister()
         self.socket.close()
 
     def end(self) -> None:
-        """Close the connection, without an answer."""
+        """Close the connection without a response."""
         self.release()
-        self._listener.admission.leave()
+        self._reception.admission.leave()
 
     def vanish(self) -> None:
-        """The client is gone."""
-        self._listener.counters.vanished += 1
+        """Close and count a connection that the client has closed."""
+        self._reception.counters.vanished += 1
         self.end()
 
     def _receive(self, most: int, flags: int) -> bytes:
-        """What there is; nothing after seeing to it that we wait, or that the client is gone."""
+        """The available data; empty after registering for more, or after the client closed."""
         try:
             data = self.socket.recv(most, flags)
         except BlockingIOError:
@@ -101,24 +134,25 @@ class PendingConnection:
     def _wait(self) -> None:
         if not self._waits:
             self._waits = True
+            reception = self._reception
             if self.deadline is None:
-                self.deadline = self._listener.reactor.seconds() + self._listener.head_timeout
+                self.deadline = reception.reactor.seconds() + reception.head_timeout
             self._listener.waiting.add(self)
-            self._listener.sweeper.add(self)
-            self._listener.reactor.addReader(self)
+            reception.sweeper.add(self)
+            reception.reactor.addReader(self)
 
-    def _leave(self) -> None:
-        """Unregister before anything else happens to the descriptor."""
+    def _unregister(self) -> None:
+        """Unregister from reactor and sweeper, before anything else is done to the descriptor."""
         if self._waits:
             self._waits = False
-            self._listener.reactor.removeReader(self)
-            self._listener.sweeper.discard(self)
-            self._listener.left(self)
+            self._reception.reactor.removeReader(self)
+            self._reception.sweeper.discard(self)
+            self._listener.no_longer_waiting(self)
 
     def resume(self) -> None:
-        """Go on with a connection that another program in our place has begun with."""
+        """Continue a connection of the previous program."""
         if self.deadline is None:
-            self.look()
+            self.on_readable()
         else:
             self._wait()
 
@@ -128,32 +162,32 @@ class PendingConnection:
 
     def logPrefix(self) -> str:
         """For the reactor."""
-        return "arrival"
+        return "pending"
 
     def doRead(self) -> None:
         """For the reactor."""
-        self.look()
+        self.on_readable()
 
     def connectionLost(self, reason: object) -> None:
-        """For the reactor: reset by the client."""
+        """For the reactor: the client has reset the connection."""
         if self._waits:
             self.vanish()
 
 
 class PendingHead(PendingConnection):
-    """A connection whose first head we read.
+    """A connection whose first head is being read.
 
     Peeks once. A complete head stays in the socket, for the worker to read. An
-    incomplete one is consumed and collected in ``unread``: looking again at
-    bytes that stay would wake us for ever and cost quadratic time.
+    incomplete one is consumed and collected in ``unread``: peeking again at bytes
+    that stay would wake a level-triggered epoll without end and cost quadratic time.
 
-    :param announced: our end as a PROXY header names it; None to ask the socket.
-    :param taken: bytes that the PROXY header had.
+    :param announced: local address as a PROXY header names it; None to ask the socket.
+    :param taken: bytes of the PROXY header that were consumed.
     """
 
     def __init__(
         self,
-        listener: Reception,
+        listener: ListenerOfPending,
         sock: socket.socket,
         peer: Address | None,
         deadline: float | None = None,
@@ -164,13 +198,13 @@ class PendingHead(PendingConnection):
         self.index = listener.index
         self.unread = b""
         self.taken = taken
-        self.connection = next(listener.numbers)
+        self.connection = next(self._reception.numbers)
         self.announced = announced
 
     def local(self) -> Address | None:
-        """Our end of the connection; None on a Unix socket.
+        """Local address of the connection; None on a Unix socket.
 
-        :raise OSError: if the client is gone.
+        :raise OSError: if the client has closed the connection.
         """
         if self.announced is not None or self.peer is None:
             return self.announced
@@ -179,19 +213,20 @@ class PendingHead(PendingConnection):
         host, port = self.socket.getsockname()[:2]
         return canonical(host) or host, port
 
-    def look(self) -> None:
-        """Read what there is; hand on, refuse or wait."""
+    def on_readable(self) -> None:
+        """Read the available data; dispatch, refuse or wait."""
+        limits = self._reception.limits
         scanned = len(self.unread)
-        most = self._listener.limits.head + 1 - scanned
+        most = limits.head + 1 - scanned
         data = self._receive(most, socket.MSG_DONTWAIT if scanned else PEEK)
         if not data:
             return
-        head = read_head(self.unread + data, self._listener.limits, scanned)
+        head = read_head(self.unread + data, limits, scanned)
         if isinstance(head, Head):
             if scanned:
                 self.unread += data
-            self._leave()
-            self._listener.dispatch(self, head)
+            self._unregister()
+            self._reception.dispatch(self, head)
             return
         if not scanned:
             data = self.socket.recv(len(data), socket.MSG_DONTWAIT)
@@ -202,36 +237,68 @@ class PendingHead(PendingConnection):
             self.refuse(head)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer and close."""
-        self._leave()
-        self._listener.counters.refused[refusal.status] += 1
+        """Send an error response and close."""
+        self._unregister()
+        reception = self._reception
+        reception.counters.refused[refusal.status] += 1
         self.socket.setblocking(False)
-        listener = self._listener
-        last, over = refusal.response(), listener.admission.leave
-        LingeringClose(listener.reactor, listener.sweeper, self.socket, last, over)
+        last, over = refusal.response(), reception.admission.leave
+        LingeringClose(reception.reactor, reception.sweeper, self.socket, last, over)
 
     def head_left(self) -> int:
-        """Milliseconds until the head must be complete; 0 if the clock has not started."""
+        """Milliseconds until the head must be complete; 0 if no deadline is set yet."""
         if self.deadline is None:
             return 0
-        return max(1, int((self.deadline - self._listener.reactor.seconds()) * 1000))
+        return max(1, int((self.deadline - self._reception.reactor.seconds()) * 1000))
 
     def expired(self) -> None:
-        """For the sweeper: the head took too long."""
+        """For the sweeper: the head was not complete in time."""
         self._refuse_begun(Refusal(408, "request head not complete in time"))
 
     def dismiss(self) -> None:
-        """The listener stops, and has waited long enough."""
+        """Refuse the request, because the listener stops."""
         self._refuse_begun(Refusal(503, "shutting down"))
 
     def _refuse_begun(self, refusal: Refusal) -> None:
-        """Refuse a request of which something has come; close in silence if nothing has.
+        """Refuse a request that has begun; close without a response if no byte has come.
 
-        A client that has connected in advance would take the refusal for the answer to
-        its next request. A PROXY header is the proxy's, not the client's.
+        A client that connects in advance would take the response for the one to its
+        next request. A PROXY header comes from the proxy, not from the client.
         """
         if self.unread:
             self.refuse(refusal)
         else:
-            self._listener.counters.silent += 1
+            self._reception.counters.silent += 1
             self.end()
+
+    def pack(self, now: float) -> Packed:
+        """The connection for the program that replaces this one."""
+        return {
+            **super().pack(now),
+            "announced": self.announced,
+            "number": self.connection,
+            "taken": self.taken,
+            "unread": as_text(self.unread),
+        }
+
+    @classmethod
+    def unpack(cls, packed: Packed, listener: ListenerOfPending, now: float) -> "PendingHead":
+        """A connection that the previous program packed."""
+        sock, peer, deadline = unpack_common(packed, now)
+        connection = cls(listener, sock, peer, deadline, unpack_address(packed["announced"]))
+        connection.connection = packed["number"]
+        connection.unread = as_bytes(packed["unread"])
+        connection.taken = packed["taken"]
+        return connection
+
+
+def unpack_common(packed: Packed, now: float) -> tuple[socket.socket, Address | None, float | None]:
+    """Socket, peer and deadline, from what `PendingConnection.pack` returned."""
+    sock = socket.socket(fileno=close_on_exec(packed["fd"]))
+    left = packed["left"]
+    return sock, unpack_address(packed["peer"]), None if left is None else now + left
+
+
+def unpack_address(packed: list[Any] | None) -> Address | None:
+    """An address, which JSON has as a list."""
+    return (packed[0], packed[1]) if packed is not None else None

@@ -1,8 +1,8 @@
-"""A connection that must begin with a PROXY header, until it has.
+"""A connection whose PROXY header is being read.
 
-Source: HAProxy's proxy-protocol.txt. Whether there is a header is configured
-and never guessed, and it counts only from peers that are allowed to send it
-(section 2); a connection that does not keep to that is cut, unanswered.
+Source: HAProxy's proxy-protocol.txt. Whether a header is sent is configured and
+never guessed, and only the configured peers may send it (section 2); a connection
+that violates this is closed without a response.
 """
 
 import socket
@@ -11,50 +11,62 @@ import attrs
 from twisted.logger import Logger
 
 from stickyd.http1.proxy_protocol import HEADER_MOST, VERSIONS, ProxyRefused, read_proxy
-from stickyd.master.frontend.pending import PEEK, PendingConnection, PendingHead, Reception
+from stickyd.ipc.exec_state import Packed, as_bytes, as_text
+from stickyd.master.frontend.pending import (
+    PEEK,
+    ListenerOfPending,
+    PendingConnection,
+    PendingHead,
+    unpack_common,
+)
 from stickyd.net.address import Address
 from stickyd.routing.trusted_peers import TrustedPeers
 
 REFUSED = "proxy"
-"""The name of cut connections among the counts of refused ones."""
+"""The counter of refused connections that these are counted under."""
 
 _log = Logger("stickyd")
 
 
 @attrs.frozen
 class ProxyRule:
-    """Which versions of the header are accepted, and from whom."""
+    """Versions of the header that are accepted, and the peers that may send it."""
 
     versions: frozenset[int]
     allowed: TrustedPeers
 
     @classmethod
     def build(cls, protocol: str, allowed: str) -> "ProxyRule | None":
-        """A rule from the texts of the command line; None for ``off``."""
+        """A rule from the option values; None for ``off``."""
         if protocol == "off":
             return None
         return cls(VERSIONS[protocol], TrustedPeers.parse(allowed))
 
 
 class PendingProxyHeader(PendingConnection):
-    """A connection whose PROXY header we read; then it is an `PendingHead` like any other.
+    """A connection whose PROXY header is being read; it becomes a `PendingHead`.
 
-    Peeks, and takes no byte more than the header has, so that what follows is
-    peeked as if it had come alone. A part of a header is consumed and kept in
-    ``held``, for the reason that `PendingHead` has.
+    Peeks, and consumes the header only, so that the head that follows is peeked as
+    without a header. An incomplete header is consumed and kept in ``held``, for the
+    reason that `PendingHead` gives.
     """
 
     def __init__(
-        self, listener: Reception, sock: socket.socket, peer: Address | None, rule: ProxyRule
+        self,
+        listener: ListenerOfPending,
+        sock: socket.socket,
+        peer: Address | None,
+        rule: ProxyRule,
+        deadline: float | None = None,
     ) -> None:
-        super().__init__(listener, sock, peer)
+        super().__init__(listener, sock, peer, deadline)
         self._rule = rule
         self.held = b""
 
-    def look(self) -> None:
-        """Read what there is; go on with the head, cut or wait."""
+    def on_readable(self) -> None:
+        """Read the available data; continue with the head, close or wait."""
         if (self.peer[0] if self.peer else None) not in self._rule.allowed:
-            self._cut("peer is not allowed to send a PROXY header")
+            self._reject("peer is not allowed to send a PROXY header")
             return
         held = len(self.held)
         data = self._receive(HEADER_MOST - held, PEEK)
@@ -62,7 +74,7 @@ class PendingProxyHeader(PendingConnection):
             return
         header = read_proxy(self.held + data, self._rule.versions)
         if isinstance(header, ProxyRefused):
-            self._cut(header.why)
+            self._reject(header.why)
             return
         size = len(data) if header is None else header.size - held
         taken = self.socket.recv(size, socket.MSG_DONTWAIT)
@@ -70,21 +82,42 @@ class PendingProxyHeader(PendingConnection):
             self.held += taken
             self._wait()
             return
-        self._leave()
+        self._unregister()
         peer = header.peer or self.peer
         listener, sock = self._listener, self.socket
-        PendingHead(listener, sock, peer, self.deadline, header.local, header.size).look()
+        PendingHead(listener, sock, peer, self.deadline, header.local, header.size).on_readable()
 
-    def _cut(self, why: str) -> None:
-        """Close without an answer: whoever this is has not shown that it may speak to us."""
-        self._listener.counters.refused[REFUSED] += 1
-        _log.debug("cut {peer}: {why}", peer=self.peer, why=why)
+    def _reject(self, why: str) -> None:
+        """Close without a response: the peer may not be a client of this protocol."""
+        self._reception.counters.refused[REFUSED] += 1
+        _log.debug("closed {peer}: {why}", peer=self.peer, why=why)
         self.end()
 
     def expired(self) -> None:
-        """For the sweeper: the header took too long."""
-        self._cut("PROXY header not complete in time")
+        """For the sweeper: the header was not complete in time."""
+        self._reject("PROXY header not complete in time")
 
     def dismiss(self) -> None:
-        """The listener stops, and has waited long enough."""
+        """Close, because the listener stops."""
         self.end()
+
+    def pack(self, now: float) -> Packed:
+        """The connection for the program that replaces this one."""
+        packed = super().pack(now)
+        return {
+            **packed,
+            "announced": None,
+            "number": None,
+            "taken": 0,
+            "unread": as_text(self.held),
+        }
+
+    @classmethod
+    def unpack(
+        cls, packed: Packed, listener: ListenerOfPending, rule: ProxyRule, now: float
+    ) -> "PendingProxyHeader":
+        """A connection that the previous program packed."""
+        sock, peer, deadline = unpack_common(packed, now)
+        connection = cls(listener, sock, peer, rule, deadline)
+        connection.held = as_bytes(packed["unread"])
+        return connection

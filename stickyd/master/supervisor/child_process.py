@@ -1,9 +1,8 @@
-"""A child process by its pid, however it came to be ours.
+"""A child process, known by its pid.
 
-Not Twisted's own process transport, because a master that replaces its own
-program (execve(2)) keeps its children and must take them up again: a pid, a
-pidfd (pidfd_open(2)) that becomes readable when the process ends, and the pipe
-with its output are all it takes.
+Not Twisted's process transport, because a master that replaces its program (execve(2))
+keeps its children and must attach to them again. That needs the pid, a pidfd
+(pidfd_open(2)), which becomes readable when the process ends, and the output pipe.
 """
 
 import os
@@ -14,7 +13,7 @@ from typing import Any
 from twisted.internet import defer
 
 _READ_MOST = 8192
-"""Bytes at a time: each line is a message of the log, and others wait for the reactor meanwhile."""
+"""Bytes per read: each line becomes a log event, which blocks the reactor meanwhile."""
 
 _LINE_MOST = 65536
 
@@ -28,8 +27,8 @@ def spawn(
     """Start a process with no input, its output and errors in one pipe.
 
     :param keep: a descriptor that the process inherits under the same number;
-        all others of ours are close-on-exec (PEP 446).
-    :param blocked: signals that wait until the process lets them come (sigprocmask(2)).
+        all others are close-on-exec (PEP 446).
+    :param blocked: signals that are blocked until the process unblocks them (sigprocmask(2)).
     :return: pid, and the reading end of the pipe, non-blocking.
     :raise OSError: if it cannot be started.
     """
@@ -41,9 +40,9 @@ def spawn(
             (os.POSIX_SPAWN_DUP2, theirs, 2),
         ]
         if keep is not None:
-            # Onto itself: takes close-on-exec away in the child alone (glibc 2.29).
+            # Onto itself: clears close-on-exec in the child alone (glibc 2.29).
             actions.append((os.POSIX_SPAWN_DUP2, keep, keep))
-        # A child begins with nothing ignored, whatever we do with signals.
+        # A child starts with default actions, whatever this process ignores.
         pid = os.posix_spawn(
             command[0],
             list(command),
@@ -62,11 +61,11 @@ def spawn(
 
 
 class ChildProcess:
-    """Watches a child process of ours, and reads what it prints.
+    """Watches a child process, and reads its output.
 
-    :ivar ended: fires with the wait status (waitpid(2)) once, when the process
-        is gone and its output is read.
-    :param on_line: told each line of output, without its end.
+    :param on_line: called with each line of output, without its line end.
+    :ivar ended: fires with the wait status (waitpid(2)) when the process has ended and its
+        output has been read.
     """
 
     def __init__(self, reactor: Any, pid: int, output: int, on_line: Callable[[str], None]) -> None:
@@ -79,7 +78,7 @@ class ChildProcess:
         reactor.addReader(self)
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless the process is gone: its pid may be another's by then."""
+        """Send a signal, unless the process has ended: its pid may be reused by then."""
         if self._alive:
             os.kill(self.pid, number)
 
@@ -102,17 +101,17 @@ class ChildProcess:
             self.ended.callback(status)
 
     def connectionLost(self, reason: object) -> None:
-        """For the reactor; a pidfd has no connection."""
+        """For the reactor; a pidfd has no connection to lose."""
 
     def detach(self) -> tuple[int, int]:
-        """Watch no longer; pid and output are the caller's."""
+        """Stop watching; the caller owns pid and output pipe."""
         self._reactor.removeReader(self)
         os.close(self._pidfd)
         return self.pid, self._output.detach()
 
 
 class _Output:
-    """The reading end of a process's output, told line by line."""
+    """Reads the output pipe of a process, line by line."""
 
     def __init__(self, reactor: Any, descriptor: int, on_line: Callable[[str], None]) -> None:
         self._reactor = reactor
@@ -136,7 +135,7 @@ class _Output:
         except BlockingIOError:
             return
         if not data:
-            # Closed by the process, which may go on without; its end is the pidfd's to tell.
+            # Closed by the process, which may continue; the pidfd reports its end.
             self._reactor.removeReader(self)
             return
         self._take(data)
@@ -151,7 +150,7 @@ class _Output:
             self._on_line(line.decode("utf-8", "replace"))
 
     def finish(self) -> None:
-        """Read what is left, then close: a grandchild that has the pipe must not keep us."""
+        """Read the rest, then close, even if a grandchild keeps the pipe open."""
         try:
             while data := os.read(self._descriptor, _READ_MOST):
                 self._take(data)
@@ -162,7 +161,7 @@ class _Output:
         os.close(self.detach())
 
     def detach(self) -> int:
-        """Read no longer; the descriptor is the caller's."""
+        """Stop reading; the caller owns the descriptor."""
         self._reactor.removeReader(self)
         return self._descriptor
 

@@ -1,45 +1,125 @@
 """The master's end of a worker's control channel."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+import os
+import socket
+from typing import Any, Protocol
+
+from twisted.internet import defer, error
+from twisted.python.failure import Failure
 
 from stickyd.ipc import control_channel as control
 
+Senders = dict[int, socket.socket]
+"""The sending ends of inboxes, by slot."""
+
+
+class LinkEvents(Protocol):
+    """Receives what a worker reports on its own."""
+
+    def progressed(self, counters: dict[str, Any]) -> None:
+        """The counters of the worker, as JSON has them."""
+
+    def misrouted(self, slot: int, named: int, source: str) -> None:
+        """The worker of ``slot`` served a request whose key, from ``source``, names ``named``."""
+
+    def recycle_requested(self, reason: str) -> None:
+        """The worker asks to be replaced."""
+
 
 class MasterControlLink(control.ControlLink):
-    """Hears what one worker tells unasked.
+    """Sends commands to one worker, and receives its reports."""
 
-    :param on_progress: told its counters.
-    :param on_misrouted: told slot, named slot and source of the key.
-    :param on_worn: told why it asks to be replaced.
-    """
-
-    def __init__(
-        self,
-        on_progress: Callable[[dict[str, Any]], None],
-        on_misrouted: Callable[[int, int, str], None],
-        on_worn: Callable[[str], None],
-    ) -> None:
+    def __init__(self, events: LinkEvents) -> None:
         super().__init__()
-        self._on_progress = on_progress
-        self._on_misrouted = on_misrouted
-        self._on_worn = on_worn
+        self._events = events
 
     @control.Progress.responder
     def progress(self, counters: bytes) -> dict[str, Any]:
-        """A worker tells how far it is."""
-        self._on_progress(json.loads(counters))
+        """The worker reports its counters."""
+        self._events.progressed(json.loads(counters))
         return {}
 
     @control.Misrouted.responder
     def misrouted(self, slot: int, named: int, source: str) -> dict[str, Any]:
-        """A worker saw its first misrouted request."""
-        self._on_misrouted(slot, named, source)
+        """The worker reports its first misrouted request."""
+        self._events.misrouted(slot, named, source)
         return {}
 
     @control.Recycle.responder
-    def worn(self, reason: str) -> dict[str, Any]:
-        """A worker asks to be replaced."""
-        self._on_worn(reason)
+    def recycle(self, reason: str) -> dict[str, Any]:
+        """The worker asks to be replaced."""
+        self._events.recycle_requested(reason)
         return {}
+
+    # ---- commands to the worker
+
+    def ask(self, command: type, **arguments: Any) -> "defer.Deferred[Any]":
+        """Fires with the answer; fails if the channel is lost."""
+        if self.transport is None:
+            return defer.fail(error.ConnectionLost())
+        asked: defer.Deferred[Any] = self.callRemote(command, **arguments)
+        return asked
+
+    def send(self, command: type, **arguments: Any) -> "defer.Deferred[None]":
+        """Fires when the worker has acted on the command, or its channel is lost."""
+        return self.ask(command, **arguments).addBoth(lambda _: None)
+
+    def serve(self, private: socket.socket | None = None) -> None:
+        """Let it take connections: from ``private`` while a predecessor drains."""
+        # AMP sends the descriptor in a later reactor turn: send a copy that stays open until then.
+        end = None if private is None else os.dup(private.fileno())
+        told = self.send(control.Serve, private=end)
+        if end is not None:
+            told.addBoth(lambda _: os.close(end))
+
+    def take_over(self) -> None:
+        """The predecessor has ended: the worker reads the slot's inbox."""
+        self.send(control.Succeeded)
+
+    def drain(self, successor: socket.socket) -> None:
+        """Let it serve known keys, and pass others into ``successor``, which is consumed."""
+        sent = self.send(control.Drain, successor=successor.fileno())
+        sent.addBoth(lambda _: successor.close())
+
+    def update_slots(
+        self, version: int, slots: list[int], added: Senders
+    ) -> "defer.Deferred[None]":
+        """Send a new slot table; fires when the worker uses it, or has ended."""
+        return self.send(control.Table, version=version, slots=slots, added=as_ends(added))
+
+    def retire(self, grace: float, to: list[int], reason: str) -> None:
+        """Let it finish within ``grace`` seconds; idle connections go to the slots ``to``."""
+        self.send(control.Retire, grace=grace, to=to, reason=reason)
+
+    def close_idle(self, count: int) -> None:
+        """Let it close up to ``count`` idle connections."""
+        self.send(control.CloseIdle, count=count)
+
+    def reopen_log(self) -> None:
+        """Let it reopen its access log."""
+        self.send(control.Reopen)
+
+    def relink(self, reactor: Any, patience: float) -> "defer.Deferred[socket.socket | None]":
+        """Give the worker another control channel; fires with the master's end of it.
+
+        None if it does not answer in ``patience`` seconds: it then ends together with
+        the current channel.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        asked = self.ask(control.Relink, channel=theirs.fileno())
+        asked.addTimeout(patience, reactor)
+
+        def answered(result: object) -> socket.socket | None:
+            theirs.close()
+            if not isinstance(result, Failure):
+                return ours
+            ours.close()
+            return None
+
+        return asked.addBoth(answered)
+
+
+def as_ends(senders: Senders) -> list[dict[str, int]]:
+    """Sending ends as the commands have them."""
+    return [{"slot": slot, "end": sender.fileno()} for slot, sender in senders.items()]

@@ -1,4 +1,4 @@
-"""The pulse of the workers: who has been silent for too long, and what has nobody."""
+"""Checks the heartbeats of all workers, and for slots that no worker serves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,62 +11,64 @@ from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.settings import Settings
 
 EVERY = 1.0
-"""Seconds between two looks; workers note their heartbeats as often."""
+"""Seconds between two checks; workers store their heartbeats as often."""
 
 STACKS_FIRST = 1.0
-"""Seconds that a silent worker has to write where its threads are before it is killed."""
+"""Seconds that a silent worker has to write the stacks of its threads before it is killed."""
 
 _log = Logger("stickyd")
 
 
 class HeartbeatMonitor:
-    """Kills workers that have stopped answering, and tells of slots that stay empty."""
+    """Kills workers without a heartbeat, and reports slots without a serving worker.
+
+    :param on_unserved: called with each slot that has had no serving worker for
+        ``slot_failover`` seconds.
+    """
 
     def __init__(
-        self, reactor: Any, settings: Settings, slots: Slots, on_empty: Callable[[Slot], None]
+        self, reactor: Any, settings: Settings, slots: Slots, on_unserved: Callable[[Slot], None]
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._slots = slots
-        self._on_empty = on_empty
-        self._looking = LoopingCall(self._look)
-        self._looking.clock = reactor
+        self._on_unserved = on_unserved
+        self._checking = LoopingCall(self._check)
+        self._checking.clock = reactor
         self._last = 0.0
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start checking."""
         self._last = self._reactor.seconds()
-        self._looking.start(EVERY, now=False)
+        self._checking.start(EVERY, now=False)
 
     def stop(self) -> None:
-        """Look no longer."""
-        if self._looking.running:
-            self._looking.stop()
+        """Stop checking."""
+        if self._checking.running:
+            self._checking.stop()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._reactor.seconds()
         passed, self._last = now - self._last, now
         if passed > 2 * EVERY:
-            # We were stopped ourselves, and so perhaps was the whole machine.
+            # This process was stopped, and perhaps the whole machine.
             passed = 0.0
+        failover = self._settings.lifecycle.slot_failover
         for slot in self._slots:
             for worker in slot.workers():
-                worker.listen()
-                # Not what lies before its last heartbeat.
-                self._feel(slot, worker, min(passed, now - worker.heard))
-            failover = self._settings.lifecycle.slot_failover
-            empty = slot.serving is None and slot.empty_since is not None and not slot.going
-            if failover and empty and slot.number not in self._slots.out:
-                assert slot.empty_since is not None
-                if now - slot.empty_since > failover:
-                    self._on_empty(slot)
+                worker.heartbeat.observe(worker.stats.last_beat())
+                worker.heartbeat.elapse(now, passed)
+                self._kill_if_silent(slot, worker)
+            since = slot.unserved_since
+            if slot.serving is not None or since is None or slot.in_change:
+                continue
+            if failover and slot.number not in self._slots.out and now - since > failover:
+                self._on_unserved(slot)
 
-    def _feel(self, slot: Slot, worker: WorkerProcess, passed: float) -> None:
+    def _kill_if_silent(self, slot: Slot, worker: WorkerProcess) -> None:
         times = self._settings.lifecycle
         limit = times.heartbeat_timeout if worker.loaded.called else times.start_timeout
-        worker.silent += passed
-        if limit and worker.silent > limit and not worker.given_up:
-            worker.given_up = True
+        if worker.heartbeat.exceeds(limit):
             _log.error(
                 "worker {slot} (pid {pid}) has been silent for {limit} s and is killed",
                 slot=slot.number,

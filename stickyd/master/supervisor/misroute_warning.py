@@ -1,4 +1,4 @@
-"""Telling the operator that connections carry requests of several clients."""
+"""Warns that connections carry requests of several clients."""
 
 from twisted.logger import Logger
 
@@ -6,16 +6,16 @@ _log = Logger("stickyd")
 
 
 class MisrouteWarning:
-    """Speaks up at the first request that a worker answers though another slot is named.
+    """Logs the first request that a worker serves although its key names another slot.
 
-    :ivar told: that has happened; the counters tell of the others.
+    :ivar told: the warning was logged; the counter ``misrouted`` has the others.
     """
 
     def __init__(self) -> None:
         self.told = False
 
     def note(self, slot: int, named: int, source: str) -> None:
-        """A worker saw one: it serves ``slot``, and ``source`` of the key names ``named``."""
+        """The worker of ``slot`` served a request whose key, from ``source``, names ``named``."""
         if self.told:
             return
         self.told = True

@@ -1,44 +1,45 @@
-"""What becomes of a connection whose worker is gone. Pure.
+"""What the master does with a connection whose worker has ended. Pure.
 
 ::
 
-    the worker's last word   what the kernel knows                      verdict
-    flying                   anything                                   LEAVE
-    busy                     anything                                   RELEASE
-    idle                     no TCP: it keeps no count of bytes         RETURN
-    idle                     nothing read that was not noted
+    state in the table       state of the TCP connection                action
+    in transit               any                                        LEAVE
+    busy                     any                                        RELEASE
+    idle                     not TCP: no byte counts exist              RETURN
+    idle                     no byte read that was not stored
                                both sides open                          RETURN
                                client finished, unread bytes            RETURN
                                client finished, nothing unread          RELEASE
-    idle                     bytes missing: read, and not noted         RELEASE
-    idle                     closing, reset, or cannot be asked         RELEASE
+    idle                     bytes missing: read, but not stored        RELEASE
+    idle                     closing, reset, or unknown                 RELEASE
 
-*Busy* is noted before anything is read, so that the count of bytes only
-confirms what the note says; a Unix socket has none, and the note must do.
+A worker stores *busy* before it reads, so the byte count only confirms the state. A
+Unix socket has no byte count; there the state alone decides.
 """
 
 import enum
 
 from stickyd.net.tcp_info import TcpInfo
-from stickyd.shm.connection_table import BUSY, FREE, IDLE, TAKEN
+from stickyd.shm.connection_states import BUSY, FREE, IDLE
+from stickyd.shm.connection_table import TAKEN
 
 ESTABLISHED, CLOSE_WAIT = 1, 8
 """States of a TCP connection (tcp_states.h): open, and the client has finished sending."""
 
 
 class OrphanAction(enum.Enum):
-    """What the master does about it."""
+    """What the master does."""
 
-    RETURN = "put it into an inbox: the next request is another worker's"
-    RELEASE = "end it: what the client is waiting for will not come"
-    LEAVE = "it is in an inbox, or on its way there"
+    RETURN = "put it into an inbox: another worker serves the next request"
+    RELEASE = "end it: the response that the client waits for will not come"
+    LEAVE = "nothing: it is in an inbox, or on its way there"
 
 
-def verdict(state: int, taken: int, kernel: TcpInfo | None) -> OrphanAction:
-    """What becomes of it.
+def orphan_action(state: int, taken: int, kernel: TcpInfo | None) -> OrphanAction:
+    """The action for one connection.
 
-    :param state: as the ledger has it.
-    :param taken: bytes taken out of the socket when it was written, modulo 2**40.
+    :param state: in the connection table.
+    :param taken: bytes read from the socket when that was stored, modulo 2**40.
     :param kernel: None for a socket that is not TCP.
     """
     if state in (FREE, BUSY):

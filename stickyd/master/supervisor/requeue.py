@@ -1,4 +1,4 @@
-"""What waits in, or for, the inbox of a slot that nobody serves goes to slots that are served."""
+"""Moves the connections that wait in, or for, an unserved slot's inbox to other slots."""
 
 import os
 from itertools import cycle
@@ -15,36 +15,36 @@ from stickyd.shm.scoreboard import Scoreboard
 _log = Logger("stickyd")
 
 
-def place_anew(
+def requeue(
     slot: Slot,
     others: list[Slot],
     patience: float,
-    places: ConnectionLimit,
+    limit: ConnectionLimit,
     guardian: Guardian | None,
     board: Scoreboard | None,
 ) -> None:
     """Empty an inbox into those of ``others``, in turn.
 
-    A connection travels as one that was put back: whoever takes it judges its
-    next request by the table of the day.
+    A connection travels as `Kind.RETURNED`: the receiver places its next request by
+    the current slot table.
 
     :param patience: seconds that a connection may wait for room in another inbox.
-    :param board: told what is taken out; None if slots have no bound.
+    :param board: counts what is taken out; None if loads have no bound.
     """
 
     def ended(entry: int) -> None:
         if entry and guardian is not None:
             guardian.give_up(entry)
         else:
-            places.give_back()
+            limit.give_back()
 
     targets = cycle(others)
     while True:
         taken = take_one(slot.receiver)
         if taken is None:
-            # Who waits for room would be left in an inbox that nobody reads.
+            # Connections that wait for room would end up in an inbox that is not read.
             waiting = slot.outbox.waiting()
-            slot.outbox.try_again()
+            slot.outbox.retry_now()
             if slot.outbox.waiting() == waiting:
                 return
             continue
@@ -62,7 +62,7 @@ def place_anew(
             os.close(descriptor)
             ended(entry_of(message))
             continue
-        # Whoever takes a connection that was put back expects it so.
+        # The receiver of a returned connection expects it non-blocking.
         os.set_blocking(descriptor, False)
 
         if guardian is not None:

@@ -1,4 +1,4 @@
-"""A slot whose worker has died gets another one: at once, or after a while if they die early."""
+"""Starts another worker in a slot whose worker has ended, with a backoff for early deaths."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ _log = Logger("stickyd")
 class Respawner:
     """Starts workers in slots that have none."""
 
-    def __init__(self, reactor: Any, succession: Replacement) -> None:
+    def __init__(self, reactor: Any, replacement: Replacement) -> None:
         self._reactor = reactor
-        self._succession = succession
+        self._replacement = replacement
         self._respawns: dict[int, Any] = {}
 
     def now(self, slot: Slot) -> None:
-        """Start one."""
+        """Start a worker."""
         self._respawns.pop(slot.number, None)
-        worker = self._succession.bring(slot)
+        worker = self._replacement.spawn(slot)
         worker.loaded.addCallbacks(
-            lambda _: self._succession.fill(slot, worker, "replacement"),
+            lambda _: self._replacement.serve_if_unserved(slot, worker, "replacement"),
             self._died_early,
             errbackArgs=(slot, worker),
         )
@@ -37,14 +37,14 @@ class Respawner:
     def _died_early(self, failure: Failure, slot: Slot, worker: WorkerProcess) -> None:
         worker.kill()
         slot.early_deaths += 1
-        if not self._succession.stopping and not slot.going:
+        if not self._replacement.stopping and not slot.in_change:
             _log.error("worker {slot}: {why}", slot=slot.number, why=why(failure))
             log_traceback(failure)
             worker.ended.addCallback(lambda _: self.later(slot))
 
     def later(self, slot: Slot) -> None:
-        """Start one after a while, the longer the more have died before they could serve."""
-        if self._succession.stopping or slot.going or slot.coming is not None:
+        """Start a worker after a delay, which doubles with each worker that ended early."""
+        if self._replacement.stopping or slot.in_change or slot.starting is not None:
             return
         self.cancel(slot)
         delay = min(BACKOFF_FIRST * 2**slot.early_deaths, BACKOFF_MOST)
@@ -52,7 +52,7 @@ class Respawner:
         self._respawns[slot.number] = self._reactor.callLater(delay, self.now, slot)
 
     def cancel(self, slot: Slot) -> None:
-        """Start none for now."""
+        """Cancel the delayed start."""
         respawn = self._respawns.pop(slot.number, None)
         if respawn is not None:
             respawn.cancel()

@@ -1,71 +1,58 @@
-"""Which slots take part, told to everybody who places connections."""
+"""Publishes which slots are in the slot table to every process that places connections."""
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet import defer
 
-from stickyd.master.supervisor.connection_limit import ConnectionLimit
-from stickyd.master.supervisor.guardian import Guardian
-from stickyd.master.supervisor.requeue import place_anew
-from stickyd.master.supervisor.slots import Slot, Slots
-from stickyd.settings import Settings
-from stickyd.shm.scoreboard import Scoreboard
+from stickyd.master.supervisor.context import MasterContext
+from stickyd.master.supervisor.control_link import Senders
+from stickyd.master.supervisor.requeue import requeue
+from stickyd.master.supervisor.slots import Slot
 
 
 class SlotTablePublisher:
-    """Takes slots in and leaves slots out, one at a time.
+    """Includes slots in the table and excludes them, one at a time.
 
-    Each change is over when every worker decides by it and has nothing on its
-    way into the inbox of a slot that is out.
+    Each change is complete when every worker uses the new table and none of its
+    connections waits for room in the inbox of an excluded slot.
 
-    :param on_table: called when the master itself is to decide by it.
-    :param board: None if slots have no bound.
+    :param on_table: called when the master itself has to use the new table.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        slots: Slots,
-        places: ConnectionLimit,
-        on_table: Callable[[], None],
-        guardian: Guardian | None,
-        board: Scoreboard | None,
-    ) -> None:
-        self._settings = settings
-        self._slots = slots
-        self._places = places
+    def __init__(self, context: MasterContext, on_table: Callable[[], None]) -> None:
+        self._context = context
+        self._slots = context.slots
         self._on_table = on_table
-        self._guardian = guardian
-        self._board = board
 
-    async def leave_out(self, slot: Slot) -> None:
-        """Place nothing in a slot any more."""
+    async def exclude(self, slot: Slot) -> None:
+        """Stop placing connections in a slot."""
         self._slots.out.add(slot.number)
         await self._publish({})
 
-    async def take_in(self, slot: Slot) -> None:
-        """Place in a slot from now on."""
+    async def include(self, slot: Slot) -> None:
+        """Start placing connections in a slot."""
         self._slots.out.discard(slot.number)
         await self._publish({slot.number: slot.sender})
 
-    async def _publish(self, added: dict[int, Any]) -> None:
-        """Let master and workers decide by the slots that take part now."""
+    async def _publish(self, added: Senders) -> None:
+        """Send the new table to the master's front end and to all workers."""
         slots = self._slots
         slots.version += 1
         self._on_table()
         taking = slots.taking_part()
-        # Those that are still coming are told when they begin to serve.
-        told = [
-            worker.table(slots.version, taking, added)
+        # A starting worker gets the table when it begins to serve.
+        sent = [
+            worker.update_slots(slots.version, taking, added)
             for slot in slots
             for worker in slot.workers()
-            if worker is not slot.coming
+            if worker is not slot.starting
         ]
-        await defer.DeferredList(told)
+        await defer.DeferredList(sent)
 
-    def place_anew(self, slot: Slot) -> None:
-        """Give what waits in the slot's inbox to those that take part."""
+    def requeue(self, slot: Slot) -> None:
+        """Move the connections in the slot's inbox to the slots of the table."""
         others = [self._slots[number] for number in self._slots.taking_part()]
-        patience = self._settings.timeouts.inbox
-        place_anew(slot, others, patience, self._places, self._guardian, self._board)
+        context = self._context
+        patience = context.settings.timeouts.inbox
+        limit = context.connection_limit
+        requeue(slot, others, patience, limit, context.guardian, context.scoreboard)

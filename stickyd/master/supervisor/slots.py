@@ -1,25 +1,17 @@
-"""The slots: a number, an inbox that outlives its workers, and the workers of the moment."""
+"""The slots: each has a number, an inbox that outlives its workers, and its workers."""
 
-import enum
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
-from stickyd.ipc.fd_queue import make_inbox
+from stickyd.ipc.exec_state import Packed, as_bytes, as_text, close_on_exec, keep_on_exec
+from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox
 from stickyd.ipc.fd_sender import InboxSender
+from stickyd.master.supervisor.slot_states import SlotState, state_of
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.shm.scoreboard import Scoreboard
-
-
-class State(enum.Enum):
-    """What a slot has."""
-
-    STARTING = "starting"
-    READY = "ready"
-    RETIRING = "retiring"
-    DEAD = "dead"
 
 
 @attrs.define(eq=False)
@@ -27,88 +19,114 @@ class Slot:
     """One slot. The master keeps both ends of its inbox for as long as the slot exists.
 
     :ivar serving: the worker that takes new connections.
-    :ivar coming: one that is loading the app, to serve in its place.
-    :ivar leaving: those that finish what they have.
-    :ivar early_deaths: how often in a row a worker ended before it was ready.
-    :ivar draining: the one of ``leaving`` that goes on with the keys it knows.
-    :ivar private: where that one passes what is new to it, for the serving worker to read.
-    :ivar empty_since: since when nobody serves, in the reactor's seconds.
-    :ivar going: it is on its way in or out; nobody else changes its staff.
+    :ivar starting: the worker that loads the app, to serve in its place.
+    :ivar retiring: workers that finish their connections.
+    :ivar draining: the one of ``retiring`` that continues with the keys it knows.
+    :ivar private: inbox from the draining worker to the serving one, for other keys.
+    :ivar spawned: number of workers started.
+    :ivar early_deaths: workers in a row that ended before they were ready.
+    :ivar unserved_since: since when no worker serves, in the reactor's seconds.
+    :ivar in_change: the slot is being added or removed, and not respawned meanwhile.
     """
 
     number: int
     sender: socket.socket
     receiver: socket.socket
     outbox: InboxSender
-    serving: WorkerProcess | None = None
-    coming: WorkerProcess | None = None
-    leaving: list[WorkerProcess] = attrs.field(factory=list)
-    draining: WorkerProcess | None = None
-    private: socket.socket | None = None
-    spawned: int = 0
-    early_deaths: int = 0
-    empty_since: float | None = None
-    going: bool = False
+    serving: WorkerProcess | None = attrs.field(default=None, init=False)
+    starting: WorkerProcess | None = attrs.field(default=None, init=False)
+    retiring: list[WorkerProcess] = attrs.field(factory=list, init=False)
+    draining: WorkerProcess | None = attrs.field(default=None, init=False)
+    private: socket.socket | None = attrs.field(default=None, init=False)
+    spawned: int = attrs.field(default=0, init=False)
+    early_deaths: int = attrs.field(default=0, init=False)
+    unserved_since: float | None = attrs.field(default=None, init=False)
+    in_change: bool = attrs.field(default=False, init=False)
 
     @property
-    def state(self) -> State:
-        """What the slot has, in one word."""
-        if self.serving is not None:
-            return State.READY
-        if self.coming is not None:
-            return State.STARTING
-        return State.RETIRING if self.leaving else State.DEAD
+    def state(self) -> SlotState:
+        """The state that follows from the workers."""
+        return state_of(
+            serving=self.serving is not None,
+            starting=self.starting is not None,
+            retiring=bool(self.retiring),
+        )
 
     @property
     def pid(self) -> int | None:
-        """Of the worker that serves, or will."""
-        worker = self.serving or self.coming
+        """The pid of the worker that serves, or is starting."""
+        worker = self.serving or self.starting
         return worker.pid if worker is not None else None
 
     def workers(self) -> list[WorkerProcess]:
-        """Every process of the slot."""
-        return [w for w in (self.serving, self.coming, *self.leaving) if w is not None]
+        """Every worker process of the slot."""
+        return [w for w in (self.serving, self.starting, *self.retiring) if w is not None]
 
-    def forget(self, worker: WorkerProcess) -> None:
-        """A process has ended."""
+    def remove_worker(self, worker: WorkerProcess) -> None:
+        """A worker process has ended."""
         if worker is self.serving:
             self.serving = None
-        if worker is self.coming:
-            self.coming = None
+        if worker is self.starting:
+            self.starting = None
         if worker is self.draining:
-            self.end_of_draining()
-        if worker in self.leaving:
-            self.leaving.remove(worker)
+            self.end_draining()
+        if worker in self.retiring:
+            self.retiring.remove(worker)
 
-    def end_of_draining(self) -> None:
-        """Nobody goes on with the keys of before: the inbox is the serving worker's alone."""
+    def end_draining(self) -> None:
+        """The serving worker takes over the inbox from the draining one."""
         self.draining = None
         if self.serving is not None:
-            self.serving.succeed()
+            self.serving.link.take_over()
         if self.private is not None:
             self.private.close()
             self.private = None
 
     def close(self) -> None:
-        """Give up the inbox; connections still in it are closed by the kernel."""
-        self.outbox.give_up()
+        """Close the inbox; the kernel closes the connections still in it."""
+        self.outbox.cancel_waiting()
         if self.private is not None:
             self.private.close()
         self.sender.close()
         self.receiver.close()
 
+    def pack(self) -> Packed:
+        """The slot, the pids of its workers, and the connections that wait for room."""
+        return {
+            "number": self.number,
+            "sender": keep_on_exec(self.sender.fileno()),
+            "receiver": keep_on_exec(self.receiver.fileno()),
+            "private": keep_on_exec(self.private.fileno()) if self.private is not None else None,
+            "serving": self.serving.pid if self.serving is not None else None,
+            "leaving": [worker.pid for worker in self.retiring],
+            "draining": self.draining.pid if self.draining is not None else None,
+            "spawned": self.spawned,
+            "early_deaths": self.early_deaths,
+            "waiting": [
+                {"message": as_text(message), "fd": keep_on_exec(descriptor), "left": left}
+                for message, descriptor, left in self.outbox.take_waiting()
+            ],
+        }
+
+
+def unpack_message(packed: Packed) -> tuple[bytes, socket.socket, float]:
+    """A connection that waits for room: its frame, socket, and seconds it may still wait."""
+    sock = socket.socket(fileno=close_on_exec(packed["fd"]))
+    sock.setblocking(False)
+    return as_bytes(packed["message"]), sock, packed["left"]
+
 
 class Slots:
-    """The slots of a daemon, by number from 1, and which of them take part.
+    """The slots of a daemon, by number from 1, and which of them are in the slot table.
 
-    :param board: counts what the master puts into each inbox; None if slots have no bound.
-    :ivar version: counts the changes of the set that takes part.
-    :ivar out: slots that do not: on their way in or out, or without a worker for too long.
+    :param scoreboard: counts what the master puts into each inbox; None if loads have no bound.
+    :ivar version: of the slot table; each change of its set of slots adds 1.
+    :ivar out: slots not in the table: being added or removed, or unserved for too long.
     """
 
-    def __init__(self, reactor: Any, count: int, board: Scoreboard | None = None) -> None:
+    def __init__(self, reactor: Any, count: int, scoreboard: Scoreboard | None = None) -> None:
         self._reactor = reactor
-        self._board = board
+        self._scoreboard = scoreboard
         self._slots: dict[int, Slot] = {}
         self.version = 1
         self.out: set[int] = set()
@@ -125,25 +143,25 @@ class Slots:
         return len(self._slots)
 
     def add(self) -> Slot:
-        """One slot more, behind the last."""
+        """Add a slot with the next number."""
         number = max(self._slots, default=0) + 1
         sender, receiver = make_inbox()
-        return self.put(number, sender, receiver)
+        return self._put(number, sender, receiver)
 
-    def put(self, number: int, sender: socket.socket, receiver: socket.socket) -> Slot:
-        """A slot whose inbox exists already."""
-        counter = self._board.row(0).counter(number) if self._board is not None else None
+    def _put(self, number: int, sender: socket.socket, receiver: socket.socket) -> Slot:
+        board = self._scoreboard
+        counter = board.row(0).counter(number) if board is not None else None
         slot = Slot(number, sender, receiver, InboxSender(self._reactor, sender, counter))
         self._slots[number] = slot
         return slot
 
     def remove(self, slot: Slot) -> None:
-        """A slot that nobody puts anything into any more."""
+        """Remove a slot whose inbox no process puts anything into any more."""
         del self._slots[slot.number]
         self.out.discard(slot.number)
         slot.close()
-        if self._board is not None:
-            self._board.removed(slot.number)
+        if self._scoreboard is not None:
+            self._scoreboard.removed(slot.number)
 
     def last(self) -> Slot:
         """The slot with the highest number."""
@@ -154,9 +172,9 @@ class Slots:
         return [number for number in self._slots if number not in self.out]
 
     def heirs(self, slot: Slot) -> list[Slot]:
-        """Who takes the connections of a worker of ``slot`` when it is gone."""
+        """The slots that take the connections of an ended worker of ``slot``."""
         taking = self.taking_part()
-        if slot.number in taking and not slot.going:
+        if slot.number in taking and not slot.in_change:
             return [slot]
         return [self._slots[number] for number in taking]
 
@@ -165,10 +183,35 @@ class Slots:
         return {slot.number: slot.sender for slot in self}
 
     def workers(self) -> list[WorkerProcess]:
-        """Every process of every slot."""
+        """Every worker process of every slot."""
         return [worker for slot in self for worker in slot.workers()]
 
     def close(self) -> None:
-        """Give up every inbox."""
+        """Close every inbox."""
         for slot in self:
             slot.close()
+
+    # ---- the master's program is replaced
+
+    def pack(self) -> Packed:
+        """All slots, and which of them are in the slot table."""
+        return {
+            "version": self.version,
+            "out": sorted(self.out),
+            "slots": [slot.pack() for slot in self],
+        }
+
+    @classmethod
+    def unpack(cls, packed: Packed, reactor: Any, scoreboard: Scoreboard | None) -> "Slots":
+        """All slots that the previous program packed, without their workers."""
+        slots = cls(reactor, 0, scoreboard)
+        slots.version = packed["version"]
+        slots.out = set(packed["out"])
+        for each in packed["slots"]:
+            sender, receiver = adopt_inbox_end(each["sender"]), adopt_inbox_end(each["receiver"])
+            slot = slots._put(each["number"], sender, receiver)
+            if each["private"] is not None:
+                slot.private = adopt_inbox_end(each["private"])
+            slot.spawned = each["spawned"]
+            slot.early_deaths = each["early_deaths"]
+        return slots

@@ -1,4 +1,4 @@
-"""What ``--control`` tells of slots and workers."""
+"""The part of the ``--control`` report about slots and workers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from stickyd.shm.scoreboard import Scoreboard
 from stickyd.stats import add_up
 
 PATIENCE = 1.0
-"""Seconds a worker has to tell its counters; after that the last known ones hold."""
+"""Seconds that a worker has to report its counters; after that the last known ones are used."""
 
 Report = dict[str, Any]
 
@@ -17,8 +17,8 @@ Report = dict[str, Any]
 async def report_on(slots: Slots, gone: Report, board: Scoreboard | None) -> Report:
     """Slot states and counters, JSON-ready.
 
-    :param gone: the counters of workers that have ended.
-    :param board: tells the loads, if slots have a bound.
+    :param gone: counters of workers that have ended.
+    :param board: has the loads; None if loads have no bound.
     """
     numbers = [slot.number for slot in slots]
     loads = board.loads(numbers) if board is not None else {}
@@ -32,7 +32,7 @@ async def report_on(slots: Slots, gone: Report, board: Scoreboard | None) -> Rep
                 "slot": slot.number,
                 "state": slot.state.value,
                 "pid": slot.pid,
-                "leaving": [worker.pid for worker in slot.leaving],
+                "leaving": [worker.pid for worker in slot.retiring],
                 "spawned": slot.spawned,
                 "load": loads.get(slot.number),
                 "waiting": slot.outbox.waiting(),

@@ -85,7 +85,7 @@ class Sending(InboxCase):
         self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
         self.tick(3)
         self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
-        self.sender.give_up()
+        self.sender.cancel_waiting()
 
     def test_patience_is_over(self) -> None:
         self.fill()
@@ -117,7 +117,7 @@ class Sending(InboxCase):
         while self.reactor.seconds() < 1.5:
             self.tick()
         self.assertEqual(self.answers, [("b", False)])
-        self.sender.give_up()
+        self.sender.cancel_waiting()
 
     def test_room_at_the_last_moment(self) -> None:
         self.fill()
@@ -136,7 +136,7 @@ class Sending(InboxCase):
         self.fill()
         for name in "ab":
             self.put(name)
-        self.sender.give_up()
+        self.sender.cancel_waiting()
         self.assertEqual(self.answers, [("a", False), ("b", False)])
         self.assertEqual(self.sender.waiting(), 0)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
@@ -145,13 +145,13 @@ class Sending(InboxCase):
         self.assertEqual(len(self.answers), 2)
 
     def test_give_up_with_nobody_waiting(self) -> None:
-        self.sender.give_up()
+        self.sender.cancel_waiting()
         self.assertEqual(self.answers, [])
 
     def test_after_giving_up_it_sends_again(self) -> None:
         self.fill()
         self.put("a")
-        self.sender.give_up()
+        self.sender.cancel_waiting()
         self.take_all()
         self.put("b")
         self.assertEqual(self.answers, [("a", False), ("b", True)])
@@ -201,7 +201,7 @@ class Sending(InboxCase):
 
         def done(sent: bool) -> None:
             self.answers.append(("a", sent))
-            self.sender.give_up()
+            self.sender.cancel_waiting()
 
         self.sender.put(b"a" * BIG, descriptor, 1.0, done)
         self.put("b", patience=1.0)

@@ -9,15 +9,16 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from stickyd.ipc.exec_state import close_on_exec
 from stickyd.ipc.fd_queue import take_one, try_put
 from stickyd.ipc.frame import Frame, Kind, connection_of, decode
-from stickyd.master.exec_state import pack_slots, taken, unpack_slots
 from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
+from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.guardian import Guardian
-from stickyd.master.supervisor.requeue import place_anew
+from stickyd.master.supervisor.requeue import requeue
 from stickyd.master.supervisor.slots import Slots
-from stickyd.settings import Settings, Timeouts
+from stickyd.settings import Limits, Settings, Timeouts
 from stickyd.shm.connection_table import ConnectionTable
 
 NEW, RESCUED, ANEW, LOST = range(1, 5)
@@ -39,12 +40,15 @@ class Replaced(unittest.TestCase):
         self.before = set(os.listdir("/proc/self/fd"))
         self.reactor = Reactor()
         self.clients: dict[int, socket.socket] = {}
-        slots, places = Slots(self.reactor, 2), ConnectionLimit(4)
-        front = self.front(slots, places, ConnectionTable.create(4))
+        slots = Slots(self.reactor, 2)
+        context = self.context(slots, ConnectionTable.create(4))
+        guardian, places = context.guardian, context.connection_limit
+        assert guardian is not None
+        front = self.front(context)
         self.fill(slots)
-        ends = self.connections(front.guardian, slots, places)
+        ends = self.connections(guardian, slots, places)
         self.assertEqual(slots[1].outbox.waiting(), 3)
-        packed = {"slots": pack_slots(slots), "front": front.pack()}
+        packed = {"slots": slots.pack(), "front": front.pack()}
         packed["taken"] = places.open_in_master()
         # The objects of the program before are gone, its descriptors are not.
         for slot in slots:
@@ -52,15 +56,18 @@ class Replaced(unittest.TestCase):
         for end in ends:
             end.detach()
         front._admission.close()
-        assert front.guardian is not None
-        descriptor = os.dup(front.guardian.ledger.descriptor)
-        front.guardian.ledger.close()
+        descriptor = os.dup(guardian.table.descriptor)
+        guardian.table.close()
         packed["front"]["guarded"]["ledger"] = descriptor
         self.resume(json.loads(json.dumps(packed)))
 
-    def front(self, slots: Slots, places: ConnectionLimit, ledger: ConnectionTable) -> Frontend:
-        settings = Settings(workers=2, timeouts=Timeouts(keep_alive=PATIENCE))
-        return Frontend(self.reactor, settings, slots, places, None, lambda count: None, ledger)
+    def context(self, slots: Slots, table: ConnectionTable) -> MasterContext:
+        timeouts, limits = Timeouts(keep_alive=PATIENCE), Limits(connections=4)
+        settings = Settings(workers=2, timeouts=timeouts, limits=limits)
+        return MasterContext.build(self.reactor, settings, slots, None, table)
+
+    def front(self, context: MasterContext) -> Frontend:
+        return Frontend(context, lambda count: None)
 
     def fill(self, slots: Slots) -> None:
         slots[1].sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
@@ -68,10 +75,9 @@ class Replaced(unittest.TestCase):
             pass
 
     def connections(
-        self, guardian: Guardian | None, slots: Slots, places: ConnectionLimit
+        self, guardian: Guardian, slots: Slots, places: ConnectionLimit
     ) -> list[socket.socket]:
-        assert guardian is not None
-        worker = ConnectionTable(os.dup(guardian.ledger.descriptor), guardian.next_owner())
+        worker = ConnectionTable(os.dup(guardian.table.descriptor), guardian.next_owner())
         ends = []
         for number in (NEW, RESCUED, ANEW, LOST):
             self.clients[number], ours = socket.socketpair()
@@ -92,19 +98,18 @@ class Replaced(unittest.TestCase):
                 try_put(slots[2].sender, frame.encode(), copy)
         worker.close()
         guardian.worker_died(1, [slots[1]])
-        place_anew(slots[2], [slots[1]], PATIENCE, places, guardian, None)
+        requeue(slots[2], [slots[1]], PATIENCE, places, guardian, None)
         return ends
 
     def resume(self, packed: Any) -> None:
-        self.slots = unpack_slots(packed["slots"], self.reactor, None)
-        self.places = ConnectionLimit(4)
+        self.slots = Slots.unpack(packed["slots"], self.reactor, None)
+        table = ConnectionTable.again(close_on_exec(packed["front"]["guarded"]["ledger"]))
+        self.resumed = self.context(self.slots, table)
+        assert self.resumed.guardian is not None
+        self.guardian, self.places = self.resumed.guardian, self.resumed.connection_limit
         self.places.resume(packed["taken"])
-        ledger = ConnectionTable.again(taken(packed["front"]["guarded"]["ledger"]))
-        front = self.front(self.slots, self.places, ledger)
-        front.resume(packed["front"], packed["slots"]["slots"])
-        self.resumed = front
-        assert front.guardian is not None
-        self.guardian = front.guardian
+        self.frontend = self.front(self.resumed)
+        self.frontend.resume(packed["front"], packed["slots"]["slots"])
         self.assertEqual(self.places.open(), 4)
 
     def pass_time(self, seconds: float) -> None:
@@ -128,7 +133,8 @@ class Replaced(unittest.TestCase):
     def finish(self) -> None:
         """Nothing is left behind, and no place is taken."""
         self.assertEqual((self.places.open(), len(self.guardian)), (0, 0))
-        self.resumed.close()
+        self.guardian.close()
+        self.frontend.close()
         self.slots.close()
         for client in self.clients.values():
             client.close()
@@ -136,9 +142,7 @@ class Replaced(unittest.TestCase):
 
     def test_there_is_room_at_last(self) -> None:
         came = []
-        worker = ConnectionTable(
-            os.dup(self.guardian.ledger.descriptor), self.guardian.next_owner()
-        )
+        worker = ConnectionTable(os.dup(self.guardian.table.descriptor), self.guardian.next_owner())
         for _ in range(100):
             taken_one = take_one(self.slots[1].receiver)
             if taken_one is None:

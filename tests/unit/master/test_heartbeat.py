@@ -12,18 +12,28 @@ from stickyd.settings import LifecycleSettings, Settings
 from stickyd.shm.worker_stats import WorkerStats
 
 
+class Supervising:
+    """Takes no notice of what a worker reports."""
+
+    def misrouted(self, slot: int, named: int, source: str) -> None:
+        pass
+
+    def recycle_requested(self, worker: WorkerProcess, reason: str) -> None:
+        pass
+
+
 class Beating(WorkerProcess):
     """A worker without a process: the test gives its heartbeats, and sees its death."""
 
     pid = 1
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, 1, print, print, WorkerStats(), None)
+        super().__init__(clock, 1, Supervising(), WorkerStats())
         self.loaded.callback(None)
         self.killed: list[float] = []
 
     def beat(self) -> None:
-        self.tally.beat(self._reactor.seconds())
+        self.stats.beat(self._reactor.seconds())
 
     def kill(self, after: float = 0.0, show_stacks: bool = False) -> None:
         self.killed.append(self._reactor.seconds())
@@ -37,16 +47,16 @@ class Silence(unittest.TestCase):
         slots = Slots(self.clock, 1)
         self.addCleanup(slots.close)
         self.worker = slots[1].serving = Beating(self.clock)
-        self.addCleanup(self.worker.tally.close)
+        self.addCleanup(self.worker.stats.close)
         empty: list[Any] = []
-        self.pulse = HeartbeatMonitor(
+        self.monitor = HeartbeatMonitor(
             self.clock,
             Settings(lifecycle=LifecycleSettings(heartbeat_timeout=2)),
             slots,
             empty.append,
         )
-        self.pulse.start()
-        self.addCleanup(self.pulse.stop)
+        self.monitor.start()
+        self.addCleanup(self.monitor.stop)
 
     def pass_time(self, seconds: float) -> None:
         for _ in range(round(seconds * 1000)):
@@ -89,7 +99,7 @@ class Silence(unittest.TestCase):
                 self.worker.beat()
                 self.pass_time(offset)
                 self.worker.beat()
-                self.worker.given_up = False
+                self.worker.heartbeat.timed_out = False
                 self.worker.killed.clear()
                 last = self.clock.seconds()
                 self.pass_time(4)

@@ -1,4 +1,4 @@
-"""The ledger of connections, and the verdict about those whose worker is gone."""
+"""The connection table, and the action for connections whose worker has ended."""
 
 import itertools
 import json
@@ -13,24 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
+from stickyd.ipc.exec_state import close_on_exec
 from stickyd.ipc.fd_queue import make_inbox, take_one
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind, decode
-from stickyd.master import exec_state as baggage
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.orphan_policy import (
     CLOSE_WAIT,
     ESTABLISHED,
     OrphanAction,
-    verdict,
+    orphan_action,
 )
 from stickyd.net.tcp_info import UNKNOWN, TcpInfo, read_tcp_info
+from stickyd.shm.connection_states import BUSY, FREE, IDLE, IN_TRANSIT
 from stickyd.shm.connection_table import (
-    BUSY,
-    FLYING,
-    FREE,
-    IDLE,
     MOST,
     OWNERS,
     TAKEN,
@@ -48,9 +45,9 @@ RETURN, RELEASE, LEAVE = OrphanAction.RETURN, OrphanAction.RELEASE, OrphanAction
 
 TABLE = [
     # state, taken, kernel: state, received, unread      verdict
-    (FLYING, 10, TcpInfo(OPEN, 10, 0), LEAVE),
-    (FLYING, 10, TcpInfo(7, 10, 0), LEAVE),
-    (FLYING, 10, None, LEAVE),
+    (IN_TRANSIT, 10, TcpInfo(OPEN, 10, 0), LEAVE),
+    (IN_TRANSIT, 10, TcpInfo(7, 10, 0), LEAVE),
+    (IN_TRANSIT, 10, None, LEAVE),
     (BUSY, 10, TcpInfo(OPEN, 10, 0), RELEASE),
     (BUSY, 10, None, RELEASE),
     (FREE, 0, TcpInfo(OPEN, 0, 0), RELEASE),
@@ -82,18 +79,18 @@ class VerdictTest(unittest.TestCase):
     def test_table(self) -> None:
         for state, taken, kernel, expected in TABLE:
             with self.subTest(state=state, taken=taken, kernel=kernel):
-                self.assertIs(verdict(state, taken, kernel), expected)
+                self.assertIs(orphan_action(state, taken, kernel), expected)
 
     def test_only_what_idles_is_ever_returned(self) -> None:
         kernels = [None, *itertools.starmap(TcpInfo, itertools.product(range(13), (0, 1), (0, 1)))]
-        for state, kernel in itertools.product((FREE, FLYING, BUSY), kernels):
-            self.assertIsNot(verdict(state, 0, kernel), RETURN)
+        for state, kernel in itertools.product((FREE, IN_TRANSIT, BUSY), kernels):
+            self.assertIsNot(orphan_action(state, 0, kernel), RETURN)
 
 
 class Words(unittest.TestCase):
     @settings(max_examples=200, deadline=None, derandomize=True)
     @given(
-        st.sampled_from((FREE, FLYING, IDLE, BUSY)),
+        st.sampled_from((FREE, IN_TRANSIT, IDLE, BUSY)),
         st.integers(0, OWNERS - 1),
         st.integers(0, 2**50),
     )
@@ -124,7 +121,7 @@ class LedgerTest(unittest.TestCase):
 
     def test_the_life_of_an_entry(self) -> None:
         number = self.master.allot(99, 40)
-        self.assertEqual(self.seen(number), (FLYING, 0, 40))
+        self.assertEqual(self.seen(number), (IN_TRANSIT, 0, 40))
         entry = self.worker.take(number, 99, True)
         self.assertEqual(self.seen(number)[:2], (BUSY, 7))
         entry.reading()
@@ -139,7 +136,7 @@ class LedgerTest(unittest.TestCase):
         self.assertEqual(self.seen(number), (IDLE, 7, 100))
         # No room in the inbox; then there is.
         entry.departs()
-        self.assertEqual(self.seen(number), (FLYING, 7, 100))
+        self.assertEqual(self.seen(number), (IN_TRANSIT, 7, 100))
         entry.stays()
         self.assertEqual(self.seen(number), (IDLE, 7, 100))
         entry.reading()
@@ -223,14 +220,14 @@ class Resumed(unittest.TestCase):
         frame = Frame(Kind.PLACED, 5, ("203.0.113.7", 1), ("192.0.2.1", 80), table=3, unread=b"x")
         frame = frame._replace(entry=guardian.allot(5, ours.fileno(), 1))
         guardian.guard(frame.entry, ours.detach(), frame.encode())
-        worker = ConnectionTable(os.dup(guardian.ledger.descriptor), 1)
+        worker = ConnectionTable(os.dup(guardian.table.descriptor), 1)
         entry = worker.take(frame.entry, 5, True)
         entry.settle()
         packed = json.loads(json.dumps(guardian.pack()))
         self.assertTrue(os.get_inheritable(packed["ledger"]))
         # Program and objects are gone; descriptors are not.
         ours.detach()
-        after = self.guardian(ConnectionTable.again(baggage.taken(packed["ledger"])))
+        after = self.guardian(ConnectionTable.again(close_on_exec(packed["ledger"])))
         after.resume(packed)
         self.assertEqual((len(after), after.next_owner()), (1, 2))
         self.assertFalse(os.get_inheritable(packed["copies"][0][0]))

@@ -139,7 +139,7 @@ class World:
 
     def start(self, slot: int) -> None:
         owner = self.owners[slot] = self.guardian.next_owner()
-        ledger = ConnectionTable(os.dup(self.guardian.ledger.descriptor), owner)
+        ledger = ConnectionTable(os.dup(self.guardian.table.descriptor), owner)
         for name in ("_words", "_ended"):
             setattr(ledger, name, Cells(getattr(ledger, name), self.fuse))
         reactor = self.reactors[slot] = SteppingReactor()

@@ -26,7 +26,7 @@ from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind, connection_of, decode, entry_of
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
-from stickyd.master.supervisor.requeue import place_anew
+from stickyd.master.supervisor.requeue import requeue
 from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
@@ -151,7 +151,7 @@ class Ownership(RuleBasedStateMachine):
         ledger = None
         if self.guardian is not None:
             self.owners[slot] = self.guardian.next_owner()
-            ledger = ConnectionTable(os.dup(self.guardian.ledger.descriptor), self.owners[slot])
+            ledger = ConnectionTable(os.dup(self.guardian.table.descriptor), self.owners[slot])
         ends = {number: sender.dup() for number, (sender, _) in self.inboxes.items()}
         seat = None
         if self.board is not None:
@@ -309,7 +309,7 @@ class Ownership(RuleBasedStateMachine):
         if really:
             others: list[Any] = [self.place(other) for other in self.inboxes if other != slot]
             whence: Any = self.place(slot)
-            place_anew(whence, others, 1e9, self.places, self.guardian, self.board)
+            requeue(whence, others, 1e9, self.places, self.guardian, self.board)
 
     def close_descriptors(self, worker: Worker) -> None:
         """As the kernel does for a process that ends."""
@@ -435,8 +435,8 @@ class GuardedOwnership(Ownership):
             return
         packed = json.loads(json.dumps(old.pack()))
         waiting = {slot: box.take_waiting() for slot, box in self.master.items()}
-        descriptor = os.dup(old.ledger.descriptor)
-        old.ledger.close()
+        descriptor = os.dup(old.table.descriptor)
+        old.table.close()
         self.master = self.make_outboxes()
         self.guardian = self.make_guardian(ConnectionTable.again(descriptor))
         self.guardian.resume(packed)
