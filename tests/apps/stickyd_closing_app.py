@@ -38,7 +38,7 @@ def control():
 
 
 def board():
-    return [worker().context.routing.load._balancer._board.descriptor]
+    return [worker().context.routing.load._balancer._scoreboard.descriptor]
 
 
 def poll():
