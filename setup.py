@@ -17,16 +17,20 @@ def extensions() -> list[Extension]:
         return []
     from Cython.Build import cythonize
 
-    native = Extension(
-        "stickyd.core._native",
-        ["stickyd/core/_native.pyx"],
-        include_dirs=["stickyd/core"],
-        depends=[os.path.relpath(path) for path in SOURCES["files"]()],
-        define_macros=[("STICKYD_SOURCES", f'"{SOURCES["digest"]()}"')],
-        extra_compile_args=["-g0"],
-    )
+    modules = [
+        Extension(
+            f"stickyd.core.{path.stem}",
+            [os.path.relpath(path)],
+            include_dirs=["stickyd/core"],
+            depends=[os.path.relpath(path) for path in SOURCES["files"]()],
+            define_macros=[("STICKYD_SOURCES", f'"{SOURCES["digest"]()}"')],
+            extra_compile_args=["-g0"],
+        )
+        for path in SOURCES["files"]()
+        if path.suffix == ".pyx"
+    ]
     # The C that is generated stays out of the source tree, and out of the sdist.
-    built: list[Extension] = cythonize([native], build_dir="build/cython")
+    built: list[Extension] = cythonize(modules, build_dir="build/cython")
     for extension in built:
         # cythonize makes extensions anew, and does not take this along.
         extension.optional = True

@@ -25,12 +25,12 @@ class MasterCounters:
         self.forgotten = 0
         self.log_dropped = 0
 
-    def hand_off(self, slot: int, reason: str) -> None:
-        """Count a connection that was put into the inbox of ``slot`` because of ``reason``."""
+    def hand_off(self, slot: int, reason: str, count: int = 1) -> None:
+        """Count connections that were put into the inbox of ``slot`` because of ``reason``."""
         by = self.handed_off.get(slot)
         if by is None:
             by = self.handed_off[slot] = Counter()
-        by[reason] += 1
+        by[reason] += count
 
     def resume(self, packed: dict[str, Any]) -> None:
         """Continue from what `as_json` of the previous program returned."""

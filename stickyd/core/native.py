@@ -1,6 +1,7 @@
 """Which core runs: the compiled one, or Python, and why."""
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -9,12 +10,13 @@ import attrs
 from stickyd.core import sources
 
 if TYPE_CHECKING:
+    from stickyd.core import _lane as compiled_lane
     from stickyd.core import _native as compiled
 
 SWITCH = "STICKYD_NATIVE"
 """The environment variable that is 0 to run without the compiled core (and to build none)."""
 
-_MODULE = "stickyd.core._native"
+_MODULE, _LANE = "stickyd.core._native", "stickyd.core._lane"
 
 
 class Native(Protocol):
@@ -33,16 +35,54 @@ class Native(Protocol):
         """Places requests."""
 
 
+class Lanes(Protocol):
+    """What the compiled module of the master's lane offers."""
+
+    @property
+    def BUILT_FROM(self) -> str:
+        """The digest of its sources."""
+
+    @property
+    def Route(self) -> "type[compiled_lane.Route]":
+        """Where connections are placed under one slot table."""
+
+    @property
+    def MasterLane(self) -> "type[compiled_lane.MasterLane]":
+        """Takes connections off a listening socket and places them."""
+
+    @property
+    def drop_ended(
+        self,
+    ) -> Callable[
+        [memoryview, memoryview, list[int], memoryview, dict[int, tuple[int, bytes]]], int
+    ]:
+        """Closes the copies of connections that have ended, and frees their entries."""
+
+    @property
+    def MORE_MAY_WAIT(self) -> int:
+        """As many as asked for have been accepted."""
+
+    @property
+    def UNUSUAL(self) -> int:
+        """A connection is the caller's to go on with."""
+
+    @property
+    def FAILED(self) -> int:
+        """accept4(2) failed."""
+
+
 @attrs.frozen
 class Core:
     """The core of this process.
 
     :ivar native: the compiled module; None if Python runs instead.
     :ivar why_not: why Python runs; empty if it does not.
+    :ivar lanes: the compiled module of the master's lane; None if Python runs instead.
     """
 
     native: Native | None
     why_not: str
+    lanes: Lanes | None = None
 
     @property
     def name(self) -> str:
@@ -65,13 +105,14 @@ def load(switch: str | None, expected: str) -> Core:
         return Core(None, f"switched off ({SWITCH}=0)")
     try:
         native = cast(Native, import_module(_MODULE))
+        lanes = cast(Lanes, import_module(_LANE))
     except ModuleNotFoundError:
         return Core(None, "not built")
     except ImportError as error:
         return Core(None, f"not loadable: {error}")
-    if expected != native.BUILT_FROM:
+    if {expected} != {native.BUILT_FROM, lanes.BUILT_FROM}:
         return Core(None, "built from other sources: build it again")
-    return Core(native, "")
+    return Core(native, "", lanes)
 
 
 CORE = load(os.environ.get(SWITCH), sources.digest())

@@ -4,7 +4,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUFFIXES = frozenset({".pyx", ".pxd", ".h"})
+SUFFIXES = frozenset({".pyx", ".pxi", ".pxd", ".h"})
 
 
 def files() -> list[Path]:

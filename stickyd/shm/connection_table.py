@@ -133,7 +133,7 @@ class ConnectionTable:
         self._ids = whole[8 * size : 16 * size].cast("Q")
         self._ended = whole[16 * size : 17 * size]
         self._size = size
-        # For the master: entries below _high have been used; _free are those free again.
+        # For the master: entries below _high have been used or stocked; _free are free of these.
         self._high = 1
         self._free: list[int] = []
 
@@ -197,6 +197,24 @@ class ConnectionTable:
         self.mark_in_transit(number, taken)
         return number
 
+    def memory(self) -> tuple[memoryview, memoryview, list[int]]:
+        """Words, ids and free entries, for code that allots entries instead of `allot`.
+
+        The last free entry is used next; see `stock`.
+        """
+        return self._words, self._ids, self._free
+
+    def stock(self, count: int) -> None:
+        """Make ``count`` entries free, if the table has as many.
+
+        Entries that have never been used are used last, as by `allot`.
+        """
+        missing = min(count - len(self._free), self._size - self._high)
+        if missing > 0:
+            fresh = range(self._high, self._high + missing)
+            self._free[:0] = reversed(fresh)
+            self._high += missing
+
     def mark_in_transit(self, number: int, taken: int) -> None:
         """Store *in transit*: the master is about to put the connection into an inbox."""
         self._words[number] = word(IN_TRANSIT, self._owner, taken)
@@ -214,6 +232,24 @@ class ConnectionTable:
             found.append(at)
             at = marks.find(1, at + 1)
         return found
+
+    def marks(self) -> memoryview:
+        """The end marks of all entries that have been used: 1 if the connection has ended."""
+        return self._ended[: self._high]
+
+    def drop_ended(self, copies: dict[int, tuple[int, bytes]]) -> int:
+        """Free the entries of connections that have ended, and close their copies.
+
+        :param copies: by entry; the first item of each is the descriptor.
+        :return: how many copies were closed.
+        """
+        before = len(copies)
+        for number in self.ended():
+            copy = copies.pop(number, None)
+            if copy is not None:
+                os.close(copy[0])
+            self.free(number)
+        return before - len(copies)
 
     def words(self) -> list[int]:
         """The words of all entries that have been used."""

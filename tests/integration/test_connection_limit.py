@@ -241,12 +241,14 @@ class Crowd(unittest.TestCase):
             first = self.connect(daemon)
             self.wait_open(daemon, 1)
             before = daemon.settled_descriptors()[daemon.process.pid]
-            silent = [self.connect(daemon) for _ in range(50)]
+            begun = [self.connect(daemon) for _ in range(50)]
+            for sock in begun:
+                sock.sendall(b"G")
             wait_for(lambda: daemon.report()["master"]["shed"] == 50)
             open_now = daemon.descriptors()[daemon.process.pid]
             self.assertLessEqual(open_now, before + shed_under(limit) + 1)
             self.assertGreaterEqual(open_now, before + 1)
-            for sock in silent:
+            for sock in begun:
                 self.assertEqual(Reader(sock).response().status, 503)
             self.assertEqual(ask(first).status, 200)
 

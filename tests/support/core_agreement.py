@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from stickyd.core.native import Native, load
+from stickyd.core.native import Core, Native, load
 from stickyd.core.placer import placer
 from stickyd.core.sources import digest
 from stickyd.http1.error_response import Refusal
@@ -19,8 +19,10 @@ from stickyd.routing.signed_keys import make, secret_of
 if TYPE_CHECKING:
     from stickyd.core._native import Placer
 
-NATIVE: Native | None = load(None, digest()).native
+BUILT: Core = load(None, digest())
 """The compiled core if it is built, whatever the suite runs with."""
+
+NATIVE: Native | None = BUILT.native
 
 BROWSER = (
     b"GET /news/today?page=2&sort=new HTTP/1.1\r\n"

@@ -14,6 +14,7 @@ from stickyd.ipc.frame import entry_of
 from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.dispatcher import Dispatcher
 from stickyd.master.frontend.hand_off import HandOff
+from stickyd.master.frontend.lane import LaneFactory
 from stickyd.master.frontend.listen_sockets import ends_with_us
 from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import Reception
@@ -61,6 +62,7 @@ class Frontend:
             context.counters,
             self._admission,
         )
+        self._lanes = LaneFactory(context, self._dispatcher)
         self._listeners: list[Listener] = []
 
     def update_slots(self) -> None:
@@ -75,6 +77,8 @@ class Frontend:
             Listener(self._reception, port, index, proxy, ends_with_us(port))
             for index, port in enumerate(ports)
         ]
+        for listener in self._listeners:
+            self._lanes.equip(listener)
 
     def start(self) -> None:
         """Start accepting."""

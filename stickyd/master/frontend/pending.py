@@ -47,12 +47,15 @@ class ListenerOfPending(Protocol):
 
     :ivar index: number of the listener, from 0.
     :ivar own: local address of every connection; None if each socket has to be asked.
+    :ivar silent_timeout: seconds for the head of a client that was accepted without having
+        sent anything.
     :ivar waiting: connections that wait for data.
     """
 
     reception: Reception
     index: int
     own: Address | None
+    silent_timeout: float
     waiting: "set[PendingConnection]"
 
     def no_longer_waiting(self, connection: "PendingConnection") -> None:
@@ -123,7 +126,7 @@ class PendingConnection:
         try:
             data = self.socket.recv(most, flags)
         except BlockingIOError:
-            self._wait()
+            self._wait(self._listener.silent_timeout)
             return b""
         except OSError:
             data = b""
@@ -131,12 +134,17 @@ class PendingConnection:
             self.vanish()
         return data
 
-    def _wait(self) -> None:
+    def _wait(self, timeout: float | None = None) -> None:
+        """Wait for more data.
+
+        :param timeout: seconds, if there is no deadline yet; None for the time of a head.
+        """
         if not self._waits:
             self._waits = True
             reception = self._reception
             if self.deadline is None:
-                self.deadline = reception.reactor.seconds() + reception.head_timeout
+                seconds = reception.head_timeout if timeout is None else timeout
+                self.deadline = reception.reactor.seconds() + seconds
             self._listener.waiting.add(self)
             reception.sweeper.add(self)
             reception.reactor.addReader(self)

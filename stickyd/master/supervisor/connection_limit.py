@@ -39,10 +39,19 @@ class ConnectionLimit:
         self._at_most += 1
         return True
 
-    def give_back(self) -> None:
-        """Count a connection that has ended in the master."""
-        self._over += 1
-        self._at_most -= 1
+    def room(self) -> int:
+        """How many connections `took` may count without a look for connections that have ended."""
+        return max(0, self.most - self._at_most)
+
+    def took(self, count: int) -> None:
+        """Count new connections, at most as many as there is `room` for."""
+        self._taken += count
+        self._at_most += count
+
+    def give_back(self, count: int = 1) -> None:
+        """Count connections that have ended in the master."""
+        self._over += count
+        self._at_most -= count
 
     def open(self) -> int:
         """Connections that are open now."""

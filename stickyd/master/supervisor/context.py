@@ -4,6 +4,7 @@ from typing import Any
 
 import attrs
 
+from stickyd.core.native import CORE, Core
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slots
@@ -19,6 +20,7 @@ class MasterContext:
 
     :ivar scoreboard: None if loads have no bound.
     :ivar guardian: None if the master keeps no copies of connections.
+    :ivar core: accepts and places connections, if it is the compiled one.
     """
 
     reactor: Any
@@ -28,6 +30,7 @@ class MasterContext:
     counters: MasterCounters
     scoreboard: Scoreboard | None = None
     guardian: Guardian | None = None
+    core: Core = CORE
 
     @classmethod
     def build(
@@ -37,6 +40,7 @@ class MasterContext:
         slots: Slots,
         scoreboard: Scoreboard | None = None,
         connection_table: ConnectionTable | None = None,
+        core: Core = CORE,
     ) -> "MasterContext":
         """A context with new counters and a new connection limit.
 
@@ -47,5 +51,5 @@ class MasterContext:
         guardian = None
         if connection_table is not None:
             patience = settings.timeouts.keep_alive
-            guardian = Guardian(reactor, connection_table, slots, limit, counters, patience)
-        return cls(reactor, settings, slots, limit, counters, scoreboard, guardian)
+            guardian = Guardian(reactor, connection_table, slots, limit, counters, patience, core)
+        return cls(reactor, settings, slots, limit, counters, scoreboard, guardian, core)

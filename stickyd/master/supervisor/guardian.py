@@ -18,6 +18,7 @@ from typing import Any
 
 import attrs
 
+from stickyd.core.native import CORE, Core
 from stickyd.ipc.exec_state import Packed, as_bytes, as_text, close_on_exec, keep_on_exec
 from stickyd.ipc.fd_queue import waits_in
 from stickyd.ipc.frame import as_returned, connection_of, entry_of
@@ -56,6 +57,8 @@ class Guardian:
     """The master's copies of the connections of all workers.
 
     :param patience: seconds that a requeued connection may wait for room in an inbox.
+    :param core: sweeps, if it is the compiled one.
+    :ivar highest: descriptors from this one on are kept for connections without a copy.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Guardian:
         limit: ConnectionLimit,
         counters: MasterCounters,
         patience: float,
+        core: Core = CORE,
     ) -> None:
         self.table = table
         self._reactor = reactor
@@ -73,15 +77,15 @@ class Guardian:
         self._limit = limit
         self._counters = counters
         self._patience = patience
+        self._lanes = core.lanes
         limit.look = self.sweep
         # By entry: the descriptor, and the frame that requeues the connection.
         self._copies: dict[int, tuple[int, bytes]] = {}
         self._in_transit: dict[int, _InTransit] = {}
         self._sweeping: Any = None
         self._owners = 0
-        # Descriptors above this one are kept for connections without a copy.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._highest = descriptors - descriptors // 8
+        self.highest = descriptors - descriptors // 8
 
     def __len__(self) -> int:
         return len(self._copies)
@@ -99,7 +103,7 @@ class Guardian:
         :param consumed: bytes that were read from its socket.
         """
         # The kernel assigns the lowest free number (open(2)): all below are in use.
-        if descriptor >= self._highest:
+        if descriptor >= self.highest:
             self.sweep()
             return 0
         number = self.table.allot(connection, consumed)
@@ -110,7 +114,14 @@ class Guardian:
 
     def guard(self, number: int, descriptor: int, message: bytes) -> None:
         """Keep ``descriptor`` as the copy of a connection that was placed by ``message``."""
-        self._copies[number] = (descriptor, as_returned(message))
+        self.guard_all({number: (descriptor, as_returned(message))})
+
+    def guard_all(self, copies: dict[int, tuple[int, bytes]]) -> None:
+        """Keep copies of connections that were placed.
+
+        :param copies: by entry: descriptor, and the frame that requeues the connection.
+        """
+        self._copies.update(copies)
         if self._sweeping is None:
             self._sweeping = self._reactor.callLater(SWEEP_EVERY, self._sweep_again)
 
@@ -143,13 +154,12 @@ class Guardian:
 
     def sweep(self) -> None:
         """Close the copies of connections that have ended."""
-        for number in self.table.ended():
-            copy = self._copies.pop(number, None)
-            if copy is not None:
-                os.close(copy[0])
-                self._limit.give_back()
-            if number:
-                self.table.free(number)
+        table = self.table
+        if self._lanes is None:
+            ended = table.drop_ended(self._copies)
+        else:
+            ended = self._lanes.drop_ended(*table.memory(), table.marks(), self._copies)
+        self._limit.give_back(ended)
         if self._in_transit:
             self._check_in_transit()
 

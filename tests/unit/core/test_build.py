@@ -18,7 +18,9 @@ from tests.support.core_agreement import NATIVE
 from tests.support.daemon import ROOT, Daemon
 
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
-SHIPPED = {f"stickyd/core/{path.name}" for path in sources.files()} | {"stickyd/core/_native.pyi"}
+MODULES = {path.stem for path in sources.files() if path.suffix == ".pyx"}
+SHIPPED = {f"stickyd/core/{path.name}" for path in sources.files()}
+SHIPPED |= {"stickyd/core/_lane.pyi", "stickyd/core/_native.pyi"}
 SOURCES = ["stickyd", "twisted", "README.md", "MANIFEST.in", "setup.py"]
 SOURCES += ["setup.cfg", "pyproject.toml"]
 READ = """
@@ -58,6 +60,14 @@ class WhichCore(unittest.TestCase):
             sys.modules.pop("stickyd.core._native", None)
             with mock.patch.object(sys, "meta_path", [_Absent, *sys.meta_path]):
                 self.python(None, sources.digest(), "not built")
+
+    @unittest.skipIf(NATIVE is None, "the compiled core is not built")
+    def test_built_in_part(self) -> None:
+        with mock.patch.dict(sys.modules, {"stickyd.core._lane": None}):
+            self.python(None, sources.digest(), "not built")
+        other = mock.Mock(BUILT_FROM="0" * 16)
+        with mock.patch.dict(sys.modules, {"stickyd.core._lane": other}):
+            self.python(None, sources.digest(), "built from other sources")
 
     def test_not_loadable(self) -> None:
         with mock.patch.dict(sys.modules):
@@ -166,7 +176,8 @@ class Built(unittest.TestCase):
         wheel = self.make("wheel")
         names = set(zipfile.ZipFile(wheel).namelist())
         suffix = sysconfig.get_config_var("EXT_SUFFIX")
-        self.assertLessEqual({*SHIPPED, f"stickyd/core/_native{suffix}"}, names)
+        built = {f"stickyd/core/{module}{suffix}" for module in MODULES}
+        self.assertLessEqual(SHIPPED | built, names)
         self.assertEqual([name for name in names if name.endswith(".c")], [])
         self.assertEqual(self.installed(wheel), "compiled core b'GET'")
         # Nothing that was generated is left among the sources.

@@ -1,0 +1,46 @@
+# A part of _lane.pyx.
+
+
+def drop_ended(
+    object words not None, object ids not None, list unused not None, object ended not None,
+    dict copies not None,
+):
+    """Close the copies of connections that have ended, and free their entries.
+
+    :param words, ids, unused: of the connection table.
+    :param ended: its marks, of the entries that have been in use.
+    :param copies: by entry: descriptor and message.
+    :return: how many copies have been closed.
+    """
+    cdef Py_buffer views[3]
+    cdef int held = 0
+    cdef Py_ssize_t at, entries
+    cdef uint8_t *marks
+    cdef uint8_t *found
+    cdef object copy
+    cdef int closed = 0
+    try:
+        for view in (words, ids, ended):
+            PyObject_GetBuffer(view, &views[held], PyBUF_WRITABLE)
+            held += 1
+        marks = <uint8_t *>views[2].buf
+        entries = min(views[2].len, min(views[0].len, views[1].len) // 8)
+        at = 1
+        while at < entries:
+            found = <uint8_t *>memchr(marks + at, 1, entries - at)
+            if found == NULL:
+                break
+            at = found - marks
+            copy = copies.pop(at, None)
+            if copy is not None:
+                close(<int>(<tuple>copy)[0])
+                closed += 1
+            sd_disallot(<uint64_t *>views[1].buf, <uint64_t *>views[0].buf, at)
+            marks[at] = 0
+            unused.append(at)
+            at += 1
+    finally:
+        while held:
+            held -= 1
+            PyBuffer_Release(&views[held])
+    return closed
