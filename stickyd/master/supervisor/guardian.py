@@ -28,13 +28,7 @@ from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.net.lingering_close import end_connection
 from stickyd.net.tcp_info import read_tcp_info
 from stickyd.shm.connection_states import IN_TRANSIT
-from stickyd.shm.connection_table import (
-    OWNERS,
-    ConnectionTable,
-    owner_of,
-    state_of,
-    taken_of,
-)
+from stickyd.shm.connection_table import OWNERS, ConnectionTable, owner_of, state_of, taken_of
 from stickyd.stats import MasterCounters
 
 SWEEP_EVERY = 0.25
@@ -202,10 +196,8 @@ class Guardian:
         # First end those that get no response: reading the state of the others takes a while.
         for number in list(self._copies):
             word = words[number]
-            action, theirs = (
-                orphan_action(state_of(word), taken_of(word), None),
-                owner_of(word) == owner,
-            )
+            action = orphan_action(state_of(word), taken_of(word), None)
+            theirs = owner_of(word) == owner
             if action is OrphanAction.LEAVE:
                 self._in_transit[number] = _InTransit(word, set(inboxes))
             elif theirs and action is OrphanAction.RETURN and heirs:
