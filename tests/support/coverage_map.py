@@ -27,6 +27,8 @@ COVERED_BY: dict[str, Cover] = {
     "shm.memory": Cover("unit/shm/test_scoreboard.py", "Scoreboard"),
     "shm.connection_states": Cover("unit/shm/test_connection_table.py"),
     "shm.stick_entry": Cover("unit/shm/test_stick_table.py"),
+    "master.frontend.lane": Cover("unit/core/test_lane.py", "Frontend("),
+    "net.deferred_accept": Cover("unit/core/test_lane.py"),
     "master.frontend.hand_off": Cover("integration/test_load_accounting.py", "requeue"),
     "master.supervisor.connection_limit": Cover("integration/test_connection_limit.py"),
     "master.supervisor.context": Cover("unit/master/test_guardian_resume.py"),
