@@ -27,7 +27,7 @@ myst_heading_anchors = 4
 # A name in single backticks, in a docstring, is a link where there is such an object.
 default_role = "py:obj"
 # Such a name may be that of several objects: no link then.
-suppress_warnings = ["ref.python"]
+suppress_warnings = ["ref.python", "misc.highlighting_failure"]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"

@@ -113,13 +113,14 @@ def _explain(arguments: Sequence[str]) -> int:
 def _check(arguments: Sequence[str]) -> int:
     # The service, too: an import that fails is found here.
     import stickyd.master.service  # noqa: F401
-    from stickyd.ipc.exec_state import FORMAT
+    from stickyd.master.upgrade import refusal_of_format
 
     options = list(arguments)
     # Given by a master that is about to be replaced by this program (USR2).
     format_of_master = options.pop(0) if options and options[0].startswith("--format=") else None
-    if format_of_master not in (None, f"--format={FORMAT}"):
-        print(f"stickyd: this program accepts state of format {FORMAT} only")
+    refusal = refusal_of_format(format_of_master)
+    if refusal:
+        print(f"stickyd: {refusal}")
         return 3
     checked = CheckOptions()
     checked.parseOptions(options)

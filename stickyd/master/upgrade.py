@@ -25,6 +25,8 @@ RESUME = "STICKYD_RESUME"
 
 CHECK_SECONDS = 30.0
 
+_FORMAT_OPTION = f"--format={FORMAT}"
+
 
 async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, str]) -> None:
     """Check that the program on disk accepts these options and this state format.
@@ -33,7 +35,7 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
     :raise CannotUpgrade: if it does not.
     """
     said: list[str] = []
-    command = [sys.executable, "-m", "stickyd", "check", f"--format={FORMAT}", *arguments]
+    command = [sys.executable, "-m", "stickyd", "check", _FORMAT_OPTION, *arguments]
     try:
         pid, output = spawn(command, environment)
     except OSError as error:
@@ -46,6 +48,16 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
     if status:
         last = said[-1] if said else how_it_ended(status)
         raise CannotUpgrade(f"the new program does not start: {last}")
+
+
+def refusal_of_format(option: str | None) -> str:
+    """Why this program cannot replace the master that gave `check` this option; empty if it can.
+
+    :param option: ``--format=N``; None if no master asks.
+    """
+    if option in (None, _FORMAT_OPTION):
+        return ""
+    return f"this program accepts state of format {FORMAT} only"
 
 
 def replace_program(state: Packed) -> NoReturn:

@@ -5,6 +5,7 @@ import unittest
 from pathlib import Path
 
 from tests.support.daemon import ROOT
+from tests.support.state_diagrams import connection_diagram, slot_diagram
 
 DOCUMENTS = sorted(
     path
@@ -88,3 +89,10 @@ class Names(unittest.TestCase):
             "worker/event_loop.py",
         }
         self.assertEqual(found, named)
+
+
+class Diagrams(unittest.TestCase):
+    def test_they_are_generated_from_the_transitions(self) -> None:
+        text = (ROOT / "docs" / "architecture.md").read_text()
+        shown = re.findall(r"^```mermaid\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        self.assertEqual(shown, [connection_diagram(), slot_diagram()])

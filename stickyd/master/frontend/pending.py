@@ -96,15 +96,9 @@ class PendingConnection:
         raise NotImplementedError
 
     def pack(self, now: float) -> Packed:
-        """The connection for the program that replaces this one.
-
-        :param now: the reactor's seconds.
-        """
-        return {
-            "fd": keep_on_exec(self.socket.fileno()),
-            "peer": self.peer,
-            "left": self.deadline - now if self.deadline is not None else None,
-        }
+        """The connection at ``now``, in the reactor's seconds, for the next program."""
+        left = self.deadline - now if self.deadline is not None else None
+        return {"fd": keep_on_exec(self.socket.fileno()), "peer": self.peer, "left": left}
 
     def release(self) -> None:
         """Close this process's copy of the descriptor: another process owns the connection."""
