@@ -18,8 +18,9 @@ from stickyd.http1.proxy_protocol import (
 )
 from stickyd.master.frontend.admission import Admission
 from stickyd.master.frontend.listener import Listener
-from stickyd.master.frontend.pending import PendingHead, Reception
+from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import ProxyRule
+from stickyd.master.frontend.reception import Reception
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.net.timeouts import Sweeper
 from stickyd.settings import RoutingSettings, Settings

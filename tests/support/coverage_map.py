@@ -80,6 +80,7 @@ COVERED_BY: dict[str, Cover] = {
     "master.frontend.listen_sockets": Cover("integration/test_systemd.py", "Activated"),
     "master.frontend.listener": Cover("integration/test_proxy_protocol.py"),
     "master.frontend.pending": Cover("integration/test_proxy_protocol.py"),
+    "master.frontend.reception": Cover("integration/test_proxy_protocol.py"),
     "master.frontend.proxy_pending": Cover("integration/test_proxy_protocol.py"),
     "master.load_check": Cover("integration/test_load_failures.py", "--load"),
     "master.master": Cover("integration/test_lifecycle.py", "Daemon("),

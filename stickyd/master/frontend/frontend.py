@@ -17,8 +17,8 @@ from stickyd.master.frontend.hand_off import HandOff
 from stickyd.master.frontend.lane import LaneFactory
 from stickyd.master.frontend.listen_sockets import ends_with_us
 from stickyd.master.frontend.listener import Listener
-from stickyd.master.frontend.pending import Reception
 from stickyd.master.frontend.proxy_pending import ProxyRule
+from stickyd.master.frontend.reception import Reception
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Slot, unpack_message
 from stickyd.net.fd_budget import shed_under

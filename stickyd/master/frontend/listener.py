@@ -14,9 +14,9 @@ from stickyd.master.frontend.pending import (
     ListenerOfPending,
     PendingConnection,
     PendingHead,
-    Reception,
 )
 from stickyd.master.frontend.proxy_pending import PendingProxyHeader, ProxyRule
+from stickyd.master.frontend.reception import Reception
 from stickyd.net import deferred_accept
 from stickyd.net.address import Address, canonical
 
@@ -72,7 +72,7 @@ class Listener:
 
     def __init__(
         self,
-        reception: Reception,
+        reception: Reception[PendingHead],
         port: Any,
         index: int,
         proxy: ProxyRule | None = None,

@@ -1,45 +1,17 @@
 """A connection that the master owns: accepted, and its first head not complete yet."""
 
 import socket
-from collections.abc import Callable, Iterator
 from typing import Any, Protocol
-
-import attrs
 
 from stickyd.core.head_reader import read_head
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
-from stickyd.http1.limits import Limits
 from stickyd.ipc.exec_state import Packed, as_bytes, as_text, close_on_exec, keep_on_exec
-from stickyd.master.frontend.admission import Admission
+from stickyd.master.frontend.reception import Reception
 from stickyd.net.address import Address, canonical
 from stickyd.net.lingering_close import LingeringClose
-from stickyd.net.timeouts import Sweeper
-from stickyd.stats import MasterCounters
 
 PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
-
-Dispatch = Callable[["PendingHead", Head], None]
-
-
-@attrs.frozen(eq=False)
-class Reception:
-    """What the connections of all listeners share.
-
-    :ivar numbers: gives each connection its id.
-    :ivar dispatch: called with each connection whose head is complete.
-    :ivar head_timeout: seconds.
-    :ivar sweeper: calls ``expired`` of connections whose deadline is over.
-    """
-
-    reactor: Any
-    numbers: Iterator[int]
-    dispatch: Dispatch
-    limits: Limits
-    head_timeout: float
-    sweeper: Sweeper
-    counters: MasterCounters
-    admission: Admission
 
 
 class ListenerOfPending(Protocol):
@@ -52,7 +24,7 @@ class ListenerOfPending(Protocol):
     :ivar waiting: connections that wait for data.
     """
 
-    reception: Reception
+    reception: "Reception[PendingHead]"
     index: int
     own: Address | None
     silent_timeout: float
