@@ -147,7 +147,7 @@ class Pidfile(unittest.TestCase):
 
     def process(self, *arguments: str) -> int:
         """The PID of a process with these in its command line."""
-        code = "import sys; print(); sys.stdin.read()"
+        code = "import sys; print(flush=True); sys.stdin.read()"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             stdin=subprocess.PIPE,
