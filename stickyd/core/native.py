@@ -10,6 +10,7 @@ import attrs
 from stickyd.core import sources
 
 if TYPE_CHECKING:
+    from stickyd.core import _engine as compiled_engine
     from stickyd.core import _lane as compiled_lane
     from stickyd.core import _native as compiled
 
@@ -17,6 +18,7 @@ SWITCH = "STICKYD_NATIVE"
 """The environment variable that is 0 to run without the compiled core (and to build none)."""
 
 _MODULE, _LANE = "stickyd.core._native", "stickyd.core._lane"
+_ENGINE = "stickyd.core._engine"
 
 
 class Native(Protocol):
@@ -71,6 +73,22 @@ class Lanes(Protocol):
         """accept4(2) failed."""
 
 
+class Engines(Protocol):
+    """What the compiled module of the worker's engine offers."""
+
+    @property
+    def BUILT_FROM(self) -> str:
+        """The digest of its sources."""
+
+    @property
+    def Engine(self) -> "type[compiled_engine.Engine]":
+        """Serves the plain connections of a worker."""
+
+    @property
+    def Lane(self) -> "type[compiled_engine.Lane]":
+        """One of these."""
+
+
 @attrs.frozen
 class Core:
     """The core of this process.
@@ -78,11 +96,13 @@ class Core:
     :ivar native: the compiled module; None if Python runs instead.
     :ivar why_not: why Python runs; empty if it does not.
     :ivar lanes: the compiled module of the master's lane; None if Python runs instead.
+    :ivar engines: that of the worker's engine.
     """
 
     native: Native | None
     why_not: str
     lanes: Lanes | None = None
+    engines: Engines | None = None
 
     @property
     def name(self) -> str:
@@ -106,13 +126,14 @@ def load(switch: str | None, expected: str) -> Core:
     try:
         native = cast(Native, import_module(_MODULE))
         lanes = cast(Lanes, import_module(_LANE))
+        engines = cast(Engines, import_module(_ENGINE))
     except ModuleNotFoundError:
         return Core(None, "not built")
     except ImportError as error:
         return Core(None, f"not loadable: {error}")
-    if {expected} != {native.BUILT_FROM, lanes.BUILT_FROM}:
+    if {expected} != {native.BUILT_FROM, lanes.BUILT_FROM, engines.BUILT_FROM}:
         return Core(None, "built from other sources: build it again")
-    return Core(native, "", lanes)
+    return Core(native, "", lanes, engines)
 
 
 CORE = load(os.environ.get(SWITCH), sources.digest())

@@ -91,6 +91,10 @@ class InboxSender:
         if self._retry is None:
             self._retry = self._reactor.callLater(RETRY_AFTER, self._drain)
 
+    def free(self) -> int:
+        """The descriptor of the sending end; -1 while connections wait, whose turn is first."""
+        return -1 if self._waiting else self._sender.fileno()
+
     def waiting(self) -> int:
         """Number of connections that wait for room."""
         return len(self._waiting)

@@ -50,6 +50,13 @@ def send_parts(descriptor: int, parts: Parts, size: int) -> int:
     return sent
 
 
+def rest_of(parts: Parts, sent: int) -> Parts:
+    """What is left of ``parts`` when ``sent`` bytes of them are sent."""
+    rest = list(parts)
+    _take_off(rest, sent)
+    return rest
+
+
 def _first(parts: Parts, room: int) -> Parts:
     """The first ``room`` bytes of ``parts``."""
     first: Parts = []

@@ -78,6 +78,25 @@ class Entry:
         # Owner and state in one store: a death in between must not leave only one of them.
         words[number] = self._busy if carries else self.taken << 24 | self._idle
 
+    def resume(
+        self,
+        words: memoryview,
+        ended: memoryview,
+        number: int,
+        owner: int,
+        taken: int,
+        settled: bool,
+    ) -> None:
+        """Continue with an entry that the worker owns already; stores nothing."""
+        self._words = words
+        self._ended = ended
+        self._number = number
+        self._owner = owner
+        self._idle = word(IDLE, owner, 0)
+        self._busy = word(BUSY, owner, 0)
+        self._settled = settled
+        self.taken = taken
+
     def reading(self) -> None:
         """The worker is about to read from the socket."""
         self._words[self._number] = self._busy
@@ -196,6 +215,16 @@ class ConnectionTable:
         self._ids[number] = connection
         self.mark_in_transit(number, taken)
         return number
+
+    def cells(self) -> tuple[memoryview, memoryview, memoryview, int]:
+        """Words, ids and marks of closed ones, and this process's number: for the engine."""
+        return self._words, self._ids, self._ended, self._owner
+
+    def entry(self, number: int, taken: int, settled: bool) -> Entry:
+        """An entry that this process owns already, of which so much is known; stores nothing."""
+        entry = Entry.__new__(Entry)
+        entry.resume(self._words, self._ended, number, self._owner, taken, settled)
+        return entry
 
     def memory(self) -> tuple[memoryview, memoryview, list[int]]:
         """Words, ids and free entries, for code that allots entries instead of `allot`.

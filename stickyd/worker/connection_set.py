@@ -90,6 +90,11 @@ class ConnectionSet:
         self.leaving = False
         self.closing = False
 
+    @property
+    def members(self) -> set[Connection]:
+        """The connections themselves, for the engine, which adds its own."""
+        return self._members
+
     def __len__(self) -> int:
         return len(self._members)
 

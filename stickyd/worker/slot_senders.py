@@ -54,6 +54,11 @@ class SlotSenders:
     def _failed(self, error: OSError) -> None:
         self._own.failed(error, CONNECTION)
 
+    @property
+    def by_slot(self) -> dict[int, InboxSender]:
+        """The sender of each slot."""
+        return self._senders
+
     def own(self) -> InboxSender:
         """The sender for this worker's own slot."""
         return self._senders[self._slot]

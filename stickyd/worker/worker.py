@@ -9,7 +9,6 @@ import attrs
 from twisted.internet import defer
 from twisted.python.failure import Failure
 
-from stickyd.net.epoll import Poller
 from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.routing.policy import Policy
 from stickyd.settings import Settings
@@ -17,6 +16,7 @@ from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import WorkerCounters
+from stickyd.worker import lanes
 from stickyd.worker.accounting import Accounting, NoEvents, WorkerEvents
 from stickyd.worker.connection.access_log import AccessLog
 from stickyd.worker.connection.adoption import Adoption
@@ -61,6 +61,7 @@ class Worker:
     :param known: remembers the keys served, if draining or the app needs them.
     :param own: checks the descriptors that the process cannot do without.
     :ivar context: what its connections share.
+    :ivar engine: serves plain connections; None where Python channels serve all.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Worker:
         self.app = app
         self.slot = slot = resources.slot
         own = own or OwnDescriptors()
-        poller = Poller(reactor, own)
+        poller = lanes.make_poller(reactor, own)
         access = None
         log = settings.log
         if log.access_file:
@@ -111,7 +112,10 @@ class Worker:
             SlotRouting(policy, load, senders, known),
             access,
         )
-        self.adoption = Adoption(self.context, app, resources.inbox, resources.connections)
+        self.engine = lanes.make_engine(self.context, app, resources.connections)
+        self.adoption = Adoption(
+            self.context, app, resources.inbox, resources.connections, self.engine
+        )
 
     # ---- start, and hand-over from a predecessor
 
@@ -183,6 +187,8 @@ class Worker:
             # The app may be stopping: what is in the inbox now is for other workers.
             return connections.retired
         context.routing.release_keys()
+        if self.engine is not None:
+            self.engine.enabled = False
         self.adoption.stop(drain=self.slot not in heirs)
         context.routing.senders.heirs = list(heirs)
         connections.leaving, connections.closing = bool(heirs), not heirs

@@ -46,7 +46,8 @@ class OneConnection(unittest.TestCase):
             self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.client.connect(listening.getsockname())
             accepted, self.peer = listening.accept()
-        try_put(sender, Frame(Kind.PLACED, 1, self.peer, None).encode(), accepted.fileno())
+        frame = Frame(Kind.PLACED, 1, self.peer, accepted.getsockname())
+        try_put(sender, frame.encode(), accepted.fileno())
         accepted.close()
         for end in (sender, receiver):
             self.addCleanup(end.close)

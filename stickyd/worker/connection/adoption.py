@@ -4,6 +4,7 @@ import os
 import resource
 import socket
 from functools import partial
+from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
@@ -18,6 +19,9 @@ from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection_set import Connection
 from stickyd.worker.interfaces import App
 
+if TYPE_CHECKING:
+    from stickyd.core._engine import Engine, LaneInbox
+
 SHORT_AT, BRIM_AT = 16, 8
 """With fewer descriptors left than these a connection is refused, or refused and closed at once."""
 
@@ -30,6 +34,7 @@ class Adoption:
     :param app: answers the requests.
     :param inbox: the reading end of the slot's inbox.
     :param table: where the owner of each connection is written; None if the master guards none.
+    :param engine: serves plain connections; None without one.
     """
 
     def __init__(
@@ -38,17 +43,21 @@ class Adoption:
         app: App,
         inbox: socket.socket,
         table: ConnectionTable | None,
+        engine: "Engine | None" = None,
     ) -> None:
         self._context = context
         self._app = app
         self._table = table
+        self._engine = engine
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._inbox = self._reader("the inbox", inbox)
-        self._private: InboxReader | None = None
+        self._private: InboxReader | LaneInbox | None = None
 
-    def _reader(self, name: str, inbox: socket.socket) -> InboxReader:
+    def _reader(self, name: str, inbox: socket.socket) -> "InboxReader | LaneInbox":
         poller = self._context.poller
         poller.own.keep(name, inbox.fileno())
+        if self._engine is not None:
+            return self._engine.inbox(inbox, self._adopt, self._lost)
         adopt = self._adopt_counted if self._context.routing.load.bounded else self._adopt
         return InboxReader(poller, inbox, adopt, self._lost)
 

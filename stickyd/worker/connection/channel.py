@@ -27,7 +27,7 @@ READ_AHEAD = 32768
 """Bytes read behind the request that is being answered before reading stops."""
 
 _log = Logger("stickyd")
-_FAILED = Refusal(500, "the request could not be processed")
+FAILED = Refusal(500, "the request could not be processed")
 
 
 class Channel:
@@ -78,6 +78,10 @@ class Channel:
             failed = self.transport.doRead()
             if failed is not None:
                 self.transport.end(failed)
+        self.begun()
+
+    def begun(self) -> None:
+        """What came with the connection has been looked at: read on."""
         if self.state is State.HEAD and self.deadline is None:
             self.timer.restart(self)
         self._read_on()
@@ -141,11 +145,11 @@ class Channel:
         except Exception:
             # The file for the body cannot be made, or the app's request factory has failed.
             _log.failure("a request could not be taken up")
-            self.refuse(_FAILED)
+            self.refuse(FAILED)
             return
         context.routing.load.began()
         if reader is None:
-            self._deliver(exchange)
+            self.deliver(exchange)
             return
         if head.expects_continue and not self.buffer and not exchange.invites:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -170,9 +174,10 @@ class Channel:
             self.body = None
             if body.held:
                 self._read_on()
-            self._deliver(body.exchange)
+            self.deliver(body.exchange)
 
-    def _deliver(self, exchange: Exchange) -> None:
+    def deliver(self, exchange: Exchange) -> None:
+        """The request is complete: give it to the app."""
         self.state = State.ANSWER
         self.context.accounting.request()
         try:
@@ -180,7 +185,7 @@ class Channel:
         except Exception:
             _log.failure("the app failed on a request")
             if self.exchange is exchange:
-                self.refuse(_FAILED)
+                self.refuse(FAILED)
             return
         if self.state is State.ANSWER and not self.advancing:
             self.timer.restart(self)

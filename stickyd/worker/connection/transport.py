@@ -14,6 +14,7 @@ from zope.interface import implementer
 from stickyd.ipc.frame import Frame
 from stickyd.net.epoll import CONNECTION, READ, WRITE, Poller
 from stickyd.net.lingering_close import end_connection
+from stickyd.net.writev import Parts
 from stickyd.shm.connection_table import Entry
 from stickyd.worker.connection.addresses import TransportAddresses
 from stickyd.worker.connection.transport_writing import TransportOwner, WritingTransport
@@ -48,7 +49,7 @@ class _NoOwner:
         """See `TransportOwner`."""
 
 
-_NO_OWNER = _NoOwner()
+NO_OWNER = _NoOwner()
 
 
 @implementer(interfaces.ITCPTransport)
@@ -83,6 +84,18 @@ class ClientTransport(TransportAddresses, WritingTransport):
         self._fd = descriptor
         self.connected = 1
         self.disconnected = 0
+
+    def take_over(self, interest: int, parts: Parts, size: int, sent: int) -> None:
+        """Continue with a connection of the compiled engine.
+
+        :param interest: the events that the poller watches it for; 0 for none.
+        :param parts: written and not sent, ``size`` bytes; ``sent`` bytes were sent before.
+        """
+        self._tempDataBuffer, self._tempDataLen = parts, size
+        self._sent = sent
+        self._interest = interest
+        if interest:
+            self._poller.inherit(self._fd, self)
 
     # ---- events
 
@@ -204,7 +217,7 @@ class ClientTransport(TransportAddresses, WritingTransport):
         """
         self._tempDataBuffer, self._tempDataLen = [], 0
         self._left_over = False
-        self.channel = self.protocol = _NO_OWNER
+        self.channel = self.protocol = NO_OWNER
         self._stop_producer()
 
     def _stop_producer(self) -> None:

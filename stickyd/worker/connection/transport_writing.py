@@ -195,6 +195,11 @@ class WritingTransport(FileDescriptor):
         elif self._tempDataLen or self._interest & WRITE or self.producer is not None:
             self.startWriting()
 
+    def left_over(self) -> None:
+        """The kernel has not taken everything: the rest is sent when it can."""
+        self._left_over = True
+        self.startWriting()
+
     def written(self) -> int:
         """Bytes written since the connection was adopted, sent or not."""
         return self._sent + self._tempDataLen

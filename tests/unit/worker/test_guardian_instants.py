@@ -28,9 +28,11 @@ from stickyd.master.supervisor.guardian import Guardian
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
+from stickyd.worker import lanes
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.worker import Resources, Worker
+from tests.support.cores import NATIVE, python_core
 from tests.support.daemon import workers_in
 from tests.support.stepping import SteppingReactor
 from tests.unit.worker.test_ownership import ANSWER, CLIENTS, SETTINGS, Echo
@@ -56,6 +58,8 @@ class Fuse:
         self.instants = [instant, *then]
         self.ticks = 0
         self.running = 0
+        # Whose each descriptor of a connection is.
+        self.holders: dict[int, int] = {}
 
     @property
     def blown(self) -> bool:
@@ -68,6 +72,11 @@ class Fuse:
                 self.ticks = 0
                 del self.instants[0]
                 raise Killed
+
+    def took(self, descriptor: int) -> None:
+        """For the engine."""
+        if descriptor >= 0:
+            self.holders[descriptor] = self.running
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def ticking(*arguments: Any) -> Any:
@@ -118,7 +127,6 @@ class World:
         self.reactors: dict[int, SteppingReactor] = {}
         self.workers: dict[int, Worker] = {}
         self.owners: dict[int, int] = {}
-        self.holders: dict[int, int] = {}
         self.counters = MasterCounters()
         self.places = ConnectionLimit(1)
         self.slots = {}
@@ -140,7 +148,9 @@ class World:
     def start(self, slot: int) -> None:
         owner = self.owners[slot] = self.guardian.next_owner()
         ledger = ConnectionTable(os.dup(self.guardian.table.descriptor), owner)
-        for name in ("_words", "_ended"):
+        # An engine looks at the memory itself, and says each instant.
+        native = lanes.CORE.engines is not None
+        for name in () if native else ("_words", "_ended"):
             setattr(ledger, name, Cells(getattr(ledger, name), self.fuse))
         reactor = self.reactors[slot] = SteppingReactor()
         reactor.advance(self.master.seconds())
@@ -193,7 +203,7 @@ class World:
         """As `inbox._receive`; notes whose the descriptor is."""
         taken = RECEIVE(*arguments)
         if taken is not None:
-            self.holders[taken[1]] = self.fuse.running
+            self.fuse.took(taken[1])
         return taken
 
     def run(self) -> None:
@@ -221,7 +231,7 @@ class World:
         self.fuse.running = 0
         worker = self.workers[slot]
         self.end(worker)
-        for descriptor, holder in self.holders.items():
+        for descriptor, holder in self.fuse.holders.items():
             if holder == slot and self.is_connection(descriptor):
                 os.close(descriptor)
         heirs: list[Any] = [self.slots[slot]]
@@ -278,15 +288,20 @@ RECEIVE = inbox._receive
 
 
 class Instants(unittest.TestCase):
+    core: Callable[[], Any] = staticmethod(python_core)
+
     @contextlib.contextmanager
     def world(self, slot: int, *instants: int) -> Iterator[World]:
         fuse = Fuse(slot, *instants)
-        world = World(fuse)
+        with self.core(), mock.patch.object(lanes, "PROBE", fuse):
+            world = World(fuse)
         with (
             mock.patch.object(inbox, "try_put", fuse.around(inbox.try_put)),
             mock.patch.object(inbox, "_receive", fuse.around(world.received)),
             mock.patch.object(os, "read", fuse.around(os.read)),
             mock.patch.object(os, "write", fuse.around(os.write)),
+            mock.patch.object(lanes, "PROBE", fuse),
+            self.core(),
         ):
             try:
                 yield world
@@ -364,3 +379,10 @@ class Instants(unittest.TestCase):
                         lost += then == 2 and counters.rescued and counters.released
                         again += then == 4 and counters.rescued == 2 and not counters.released
             self.assertGreater(min(lost, again), 0)
+
+
+@unittest.skipIf(NATIVE is None, "the compiled core is not built")
+class InstantsOfTheEngine(Instants):
+    """The same in the compiled engine, at each of its stores and system calls."""
+
+    core = staticmethod(contextlib.nullcontext)

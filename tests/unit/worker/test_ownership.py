@@ -5,6 +5,7 @@ reactor that moves only when a rule says so. Workers may die at any moment,
 inboxes may be full, clients half-close and close.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -35,6 +36,7 @@ from stickyd.stats import MasterCounters
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.worker import Resources, Worker
+from tests.support.cores import python_core
 from tests.support.daemon import workers_in
 from tests.support.extent import SLOW
 from tests.support.stepping import SteppingReactor
@@ -105,6 +107,7 @@ class Ownership(RuleBasedStateMachine):
     clients = Bundle("clients")
     settings = SETTINGS
     guarded = False
+    in_python = frozenset({3})
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,12 +162,14 @@ class Ownership(RuleBasedStateMachine):
                 self.board.fold(self.rows[slot])
             self.rows[slot] = self.board.hand_out(slot)
             seat = self.board, self.rows[slot]
-        self.workers[slot] = Worker(
-            reactor,
-            self.settings,
-            WebApp(Site(Echo(slot), reactor=reactor)),
-            Resources(slot, self.inboxes[slot][1].dup(), ends, tally, seat, ledger),
-        )
+        # Of one slot in three the workers are Python's: they share connections with engines.
+        with python_core() if slot in self.in_python else contextlib.nullcontext():
+            self.workers[slot] = Worker(
+                reactor,
+                self.settings,
+                WebApp(Site(Echo(slot), reactor=reactor)),
+                Resources(slot, self.inboxes[slot][1].dup(), ends, tally, seat, ledger),
+            )
         self.workers[slot].context.poller._batch = 1
         self.workers[slot].start()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from stickyd.ipc.fd_queue import take_one
 from stickyd.ipc.frame import Kind
+from tests.support.cores import python_core
 from tests.support.daemon import request
 from tests.support.one_worker import KEEP_ALIVE, OneWorker
 
@@ -17,7 +18,9 @@ class Kept(OneWorker):
     theirs: socket.socket
 
     def setUp(self) -> None:
-        super().setUp()
+        # Lanes of the engine are not kept: making one costs less.
+        with python_core():
+            super().setUp()
         self.client, self.theirs = self.connection()
 
     def come(self, kind: Kind) -> Any:

@@ -1,0 +1,25 @@
+# Numbers of the engine: a part of _engine.pyx.
+
+cdef enum:
+    READ_MOST = 65536
+    READ_AHEAD = 32768  # as stickyd.worker.connection.body
+    MESSAGE_MOST = 163840  # as stickyd.ipc.fd_queue
+    SMALL = 16384  # as stickyd.net.writev
+    PARTS_MOST = 64
+    SEND_MOST = 2097152
+    BATCH_MOST = 256
+    ROUNDS = 8
+    INBOX_BATCH = 32
+    TAKEN_BITS = 24
+    STATE_FLYING = 1
+    STATE_IDLE = 2
+    STATE_BUSY = 3
+
+cdef uint64_t TAKEN_MASK = (<uint64_t>1 << 40) - 1
+
+cdef enum State:
+    HEAD
+    ANSWER
+    OVER
+
+cdef double NEVER = -1.0

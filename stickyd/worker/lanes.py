@@ -1,0 +1,165 @@
+"""The compiled engine of a worker, where it can stand for the Python channels; and the way between.
+
+A connection is either a lane of the engine or a `Channel`. The engine makes a channel of a lane
+with `Given` when anything unusual comes; docs/core.md says what that is.
+"""
+
+import resource
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import attrs
+from twisted.internet import interfaces, main
+from twisted.logger import Logger
+from zope.interface import classImplements
+
+from stickyd.core.native import CORE
+from stickyd.core.placer import placer
+from stickyd.http1.error_response import NOT_STORED
+from stickyd.http1.head_parser import Head, connection_options, read_head
+from stickyd.ipc.frame import Frame, Kind, decode
+from stickyd.net.epoll import CONNECTION, Member, Poller
+from stickyd.net.own_descriptors import NOT_IN_EPOLL, OwnDescriptors
+from stickyd.net.writev import rest_of
+from stickyd.shm.connection_table import ConnectionTable, Entry
+from stickyd.worker.connection import from_engine
+from stickyd.worker.connection.access_log import LoggedRequest
+from stickyd.worker.connection.addresses import as_twisted
+from stickyd.worker.connection.adoption import SHORT_AT
+from stickyd.worker.connection.channel import FAILED
+from stickyd.worker.connection.context import WorkerContext
+from stickyd.worker.connection.given import Given
+from stickyd.worker.connection.lingering import LingeringConnection
+from stickyd.worker.connection.next_step import State
+from stickyd.worker.connection.transport import NO_OWNER, ClientTransport
+from stickyd.worker.interfaces import App
+
+if TYPE_CHECKING:
+    from stickyd.core._engine import Engine
+    from stickyd.core._native import HeadReader
+
+_log = Logger("stickyd")
+
+
+class Probe(Protocol):
+    """Told by an engine under test what it does."""
+
+    def tick(self) -> None:
+        """Before and after each store that others see, and each system call that moves bytes."""
+
+    def took(self, descriptor: int) -> None:
+        """A descriptor has been taken out of an inbox; -1 if none has."""
+
+
+PROBE: Probe | None = None
+"""Of the engines that are made next; for tests."""
+
+
+class LanePoller(Poller):
+    """A poller whose events an engine takes, and tells its members of theirs."""
+
+    engine: "Engine | None" = None
+
+    @property
+    def members(self) -> dict[int, Member]:
+        """By descriptor."""
+        return self._members
+
+    def doRead(self) -> None:
+        """For the reactor: tell a batch of lanes and members."""
+        if self.engine is None:
+            super().doRead()
+        else:
+            self.engine.turn()
+
+    def close(self) -> None:
+        """Watch nobody any more."""
+        if self.engine is not None:
+            self.engine.close()
+        super().close()
+
+
+@attrs.frozen
+class Parts:
+    """What an engine is made of, and whom it asks (see `stickyd.core._engine`).
+
+    :ivar table: None if the master guards no connections.
+    """
+
+    context: WorkerContext
+    app: App
+    poller: LanePoller
+    table: ConnectionTable | None
+    reader: "HeadReader"
+    probe: Probe | None
+
+    log = _log
+    states = (State.HEAD, State.ANSWER, State.OVER)
+    kinds = (None, *Kind)
+    frame, given, logged, part = Frame, Given, LoggedRequest, LingeringConnection
+    connection_lost: ClassVar[BaseException] = main.CONNECTION_LOST
+    not_stored, failed_refusal = NOT_STORED, FAILED
+    decode = staticmethod(decode)
+    placer = staticmethod(placer)
+    rest_of = staticmethod(rest_of)
+    as_twisted = staticmethod(as_twisted)
+    channel = staticmethod(from_engine.taken_over)
+    advance = staticmethod(from_engine.advance)
+    deliver = staticmethod(from_engine.deliver)
+    app_failed = staticmethod(from_engine.failed)
+    wait = staticmethod(from_engine.wait)
+
+    @property
+    def descriptors_most(self) -> int:
+        """The descriptor from which on a connection is refused."""
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SHORT_AT
+
+    def entry(self, number: int, taken: int, settled: bool) -> Entry | None:
+        """The entry of a connection for a channel."""
+        return self.table.entry(number, taken, settled) if self.table is not None else None
+
+    def failed(self, error: OSError) -> None:
+        """A system call on a connection has failed."""
+        self.poller.own.failed(error, CONNECTION)
+
+    def not_in_epoll(self, error: OSError) -> None:
+        """The same of epoll_ctl(2)."""
+        self.poller.own.failed(error, CONNECTION, NOT_IN_EPOLL)
+
+    @staticmethod
+    def ended_transport(context: WorkerContext, frame: Frame) -> ClientTransport:
+        """The transport of a connection that has moved or ended, for an app that still asks it."""
+        transport = ClientTransport(context.reactor, context.poller, -1, frame, NO_OWNER)
+        transport.detach()
+        return transport
+
+
+def make_poller(reactor: Any, own: OwnDescriptors) -> Poller:
+    """The poller of a worker, which may get an engine."""
+    return Poller(reactor, own) if CORE.engines is None else LanePoller(reactor, own)
+
+
+def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None) -> "Engine | None":
+    """The engine of a worker; None where Python channels serve all connections.
+
+    :param table: None if the master guards no connections.
+    """
+    poller = context.poller
+    native, engines = CORE.native, CORE.engines
+    if native is None or engines is None or not isinstance(poller, LanePoller):
+        return None
+    if context.routing.known is not None or context.routing.load.bounded:
+        return None
+    lane: Any = engines.Lane
+    if not interfaces.ITCPTransport.implementedBy(lane):
+        classImplements(engines.Lane, interfaces.ITCPTransport)  # type: ignore[misc]
+    poller.engine = engine = engines.Engine(
+        Parts(
+            context,
+            app,
+            poller,
+            table,
+            native.HeadReader(Head, connection_options, read_head),
+            PROBE,
+        )
+    )
+    return engine

@@ -1,0 +1,213 @@
+"""Lanes of the compiled engine, and how Python channels take them over."""
+
+import contextlib
+import socket
+import unittest
+from typing import Any
+
+from twisted.internet import interfaces
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from stickyd.worker.connection.channel import Channel
+from tests.support.cores import NATIVE, python_core
+from tests.support.one_connection import OneConnection
+
+HEAD = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
+BIG = b"b" * 4_000_000
+
+
+class Pages(Resource):
+    """An answer for each way that one can be given."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: list[Any] = []
+        self.transports: list[Any] = []
+
+    def render(self, request: Any) -> Any:
+        self.transports.append(request.transport)
+        if request.path == b"/later":
+            self.later.append(request)
+            return NOT_DONE_YET
+        if request.path == b"/aborts":
+            request.transport.abortConnection()
+            return NOT_DONE_YET
+        if request.path == b"/big":
+            return BIG
+        return b"body %b of %b" % (request.content.read(), request.path)
+
+
+@unittest.skipIf(NATIVE is None, "the compiled core is not built")
+class Lanes(OneConnection):
+    core: Any = staticmethod(contextlib.nullcontext)
+
+    def resource(self) -> Resource:
+        self.pages = Pages()
+        return self.pages
+
+    def setUp(self) -> None:
+        with self.core():
+            super().setUp()
+
+    def check_lane(self, expected: bool) -> None:
+        """Whether the engine has the connection, or a Python channel."""
+        (connection,) = self.worker.context.connections
+        self.assertEqual(isinstance(connection, Channel), not expected)
+
+    def ask(self, target: bytes) -> bytes:
+        self.client.sendall(HEAD % target)
+        return self.answer(b"of " + target)
+
+    def answer(self, end: bytes) -> bytes:
+        """What has come when ``end`` has."""
+        self.got = b""
+        while end not in self.got:
+            self.assertTrue(self.take(1), self.got)
+        return self.got
+
+    def test_a_plain_connection_is_a_lane(self) -> None:
+        for target in (b"/a", b"/b", b"/c?d"):
+            self.assertIn(b"200 OK", self.ask(target.partition(b"?")[0]))
+            self.check_lane(True)
+        self.assertEqual(self.worker.context.accounting.counters.requests, 3)
+        self.assertEqual(len({id(each) for each in self.pages.transports}), 1)
+
+    def test_addresses_and_interface_of_the_transport(self) -> None:
+        self.ask(b"/a")
+        (transport,) = self.pages.transports
+        self.assertTrue(interfaces.ITCPTransport.providedBy(transport))
+        self.assertEqual((transport.getPeer().host, transport.getPeer().port), self.peer)
+        self.check_lane(True)
+        self.assertTrue(transport.getTcpNoDelay() in (False, True))
+        self.check_lane(False)
+        self.ask(b"/b")
+
+    def test_pipelined_requests_are_answered_in_order(self) -> None:
+        self.begin(b"".join(HEAD % b"/%d" % n for n in range(5)))
+        got = self.answer(b"of /4")
+        self.assertEqual([got.count(b"of /%d" % n) for n in range(5)], [1] * 5)
+        self.check_lane(True)
+
+    def test_a_head_that_comes_byte_by_byte(self) -> None:
+        for byte in HEAD % b"/a":
+            self.client.sendall(bytes([byte]))
+            self.reactor.settle()
+        self.answer(b"of /a")
+        self.check_lane(True)
+
+    def test_a_body_that_is_here_and_one_that_is_not(self) -> None:
+        head = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+        self.client.sendall(head + b"1234")
+        self.assertIn(b"body 1234 ", self.answer(b"of /p"))
+        self.check_lane(True)
+        self.client.sendall(head + b"12")
+        self.reactor.settle()
+        self.check_lane(False)
+        self.client.sendall(b"34")
+        self.assertIn(b"body 1234 ", self.answer(b"of /p"))
+
+    def test_an_answer_in_parts_and_later(self) -> None:
+        self.begin(HEAD % b"/later" + HEAD % b"/a")
+        (request,) = self.pages.later
+        request.write(b"one")
+        self.answer(b"one")
+        request.write(b"two")
+        request.finish()
+        self.answer(b"of /a")
+        self.check_lane(True)
+
+    def test_an_answer_that_the_kernel_does_not_take_at_once(self) -> None:
+        self.begin(HEAD % b"/big" + HEAD % b"/a")
+        self.check_lane(False)
+        got = self.answer_of_many(b"of /a")
+        self.assertEqual(got.count(b"b" * 1000), len(BIG) // 1000)
+
+    def answer_of_many(self, end: bytes) -> bytes:
+        self.got = b""
+        while not self.got.endswith(end):
+            self.assertTrue(self.take(1))
+            self.take(65536)
+        return self.got
+
+    def test_a_producer(self) -> None:
+        self.begin(HEAD % b"/later")
+        (request,) = self.pages.later
+        told: list[str] = []
+
+        class Producer:
+            def resumeProducing(self) -> None:
+                told.append("more")
+                request.write(b"x")
+                if len(told) == 3:
+                    request.unregisterProducer()
+                    request.finish()
+
+            def stopProducing(self) -> None:
+                told.append("stop")
+
+        request.registerProducer(Producer(), False)
+        self.answer(b"0\r\n\r\n")
+        self.assertEqual(told, ["more"] * 3)
+
+    def test_refused(self) -> None:
+        self.begin(b"GET / HTTP/1.1\r\n\r\n")
+        self.take(1000)
+        self.assertIn(b" 400 ", self.got)
+        self.assertEqual(self.worker.context.accounting.counters.refused, {400: 1})
+
+    def test_abort(self) -> None:
+        self.begin(HEAD % b"/aborts")
+        with self.assertRaises(ConnectionResetError):
+            self.take(1)
+        self.assertFalse(self.open())
+
+    def test_last_answer(self) -> None:
+        self.begin(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.answer(b"of /a")
+        self.assertFalse(self.take(1))
+        self.assertFalse(self.open())
+
+    def test_the_client_half_closes_while_the_app_works(self) -> None:
+        self.begin(HEAD % b"/later")
+        self.client.shutdown(socket.SHUT_WR)
+        self.reactor.settle()
+        self.check_lane(False)
+        (request,) = self.pages.later
+        request.write(b"here")
+        request.finish()
+        self.answer(b"here")
+
+    def test_keep_alive_is_over(self) -> None:
+        self.ask(b"/a")
+        self.pass_time(self.settings.timeouts.keep_alive + 1)
+        self.assertFalse(self.open())
+
+    def test_a_head_that_stays_unfinished(self) -> None:
+        self.begin(HEAD[:10])
+        self.pass_time(self.settings.timeouts.head + 1)
+        self.take(1000)
+        self.assertIn(b" 408 ", self.got)
+
+    def test_the_transport_of_a_connection_that_has_ended(self) -> None:
+        self.ask(b"/a")
+        (transport,) = self.pages.transports
+        self.client.close()
+        self.reactor.settle()
+        self.assertFalse(self.open())
+        self.assertEqual(transport.getPeer().port, self.peer[1])
+        for call in (transport.loseConnection, transport.abortConnection):
+            call()
+        transport.write(b"nobody reads it")
+        self.assertEqual(transport.fileno(), -1)
+
+
+class Channels(Lanes):
+    """The same of Python channels, as far as it is seen from outside."""
+
+    core = staticmethod(python_core)
+
+    def check_lane(self, expected: bool) -> None:
+        super().check_lane(False)
