@@ -50,6 +50,9 @@ class Probe(Protocol):
         """A descriptor has been taken out of an inbox; -1 if none has."""
 
 
+ENABLED = True
+"""Whether engines are made; a worker process makes none unless ``STICKYD_ENGINE=1``."""
+
 PROBE: Probe | None = None
 """Of the engines that are made next; for tests."""
 
@@ -145,7 +148,7 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
     """
     poller = context.poller
     native, engines = CORE.native, CORE.engines
-    if native is None or engines is None or not isinstance(poller, LanePoller):
+    if native is None or engines is None or not isinstance(poller, LanePoller) or not ENABLED:
         return None
     if context.routing.known is not None or context.routing.load.bounded:
         return None

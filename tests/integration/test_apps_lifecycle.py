@@ -234,6 +234,8 @@ class Bounds(Life):
                 websocket.recv()
                 wait_for(lambda: sum(loads()) == 2, what="a load of each")
                 with daemon.connect() as refused:
+                    # A client that sends nothing is accepted late (TCP_DEFER_ACCEPT).
+                    refused.sendall(request(ONE))
                     self.assertEqual(Reader(refused).response().status, 503)
                 self.assertEqual(daemon.report()["connections"]["open"], 3)
             late.reader.response()
