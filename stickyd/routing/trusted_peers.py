@@ -82,6 +82,9 @@ class TrustedPeers:
         for member in members:
             if member in ("*", UNIX):
                 continue
+            if "%" in member:
+                # A peer's address is compared without its zone, so it would never match.
+                raise TrustError(f"{member!r}: give a link-local address without its zone")
             try:
                 network = _unmapped(ipaddress.ip_network(member))
             except ValueError as error:

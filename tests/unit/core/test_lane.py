@@ -23,6 +23,7 @@ from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Slots
+from stickyd.net.address import Address
 from stickyd.net.deferred_accept import deferred_for, period_within, silent_clients
 from stickyd.settings import Limits, RoutingSettings, Settings, Timeouts
 from stickyd.shm.connection_states import IN_TRANSIT
@@ -53,6 +54,25 @@ UNUSUAL = [
 ]
 
 
+def _link_local() -> str | None:
+    """A link-local address of this machine with its zone; None if it has none."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().split("\n")
+    except OSError:
+        return None
+    for packed, _, _, scope, _, interface in map(str.split, filter(None, lines)):
+        if scope == "20":
+            return f"{socket.inet_ntop(socket.AF_INET6, bytes.fromhex(packed))}%{interface}"
+    return None
+
+
+LINK_LOCAL = _link_local()
+
+
+def _without_zone(name: tuple[Any, ...]) -> Address:
+    return name[0].partition("%")[0], name[1]
+
+
 def request(client: str) -> bytes:
     return f"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {client}\r\n\r\n".encode()
 
@@ -81,11 +101,9 @@ class Side:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.bind(where)
         else:
-            self.socket = socket.create_server(
-                (where, 0),
-                family=socket.AF_INET6 if ":" in where else socket.AF_INET,
-                dualstack_ipv6=where == "::",
-            )
+            # A zone stands in the third and fourth part of a name.
+            family, _, _, _, name = socket.getaddrinfo(where, 0, type=socket.SOCK_STREAM)[0]
+            self.socket = socket.create_server(name, family=family, dualstack_ipv6=where == "::")
         self.socket.setblocking(False)
         stop = self.socket.close
         port = SimpleNamespace(socket=self.socket, stopReading=lambda: None, stopListening=stop)
@@ -96,7 +114,7 @@ class Side:
         self.listener: Listener = self.front._listeners[0]
         self.front.start()
         self.clients: list[socket.socket] = []
-        self.numbers: dict[Any, int] = {}
+        self.numbers: dict[Address, int] = {}
         case.addCleanup(self.close)
 
     def close(self) -> None:
@@ -125,9 +143,11 @@ class Side:
         client = socket.socket(self.socket.family)
         name = self.socket.getsockname()
         if not self.unix:
-            name = (host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0]), name[1])
+            host = host or {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0])
+            name = (host, *name[1:])
         client.connect(name)
-        self.numbers[client.getsockname() or len(self.clients)] = len(self.clients)
+        if not self.unix:
+            self.numbers[_without_zone(client.getsockname())] = len(self.clients)
         self.clients.append(client)
         client.sendall(data)
         return client
@@ -177,8 +197,7 @@ class Side:
     def _plain(self, frame: Frame) -> Frame:
         peer, local = frame.peer, frame.local
         if peer is not None:
-            keys = [peer, (peer[0], peer[1], 0, 0)]
-            peer = (peer[0], next(self.numbers[key] for key in keys if key in self.numbers))
+            peer = (peer[0], self.numbers[peer])
         if local is not None:
             assert local[1] == self.socket.getsockname()[1]
             local = (local[0], 0)
@@ -262,6 +281,25 @@ class Traffic(Beside):
                 self.assertEqual(
                     (frame.peer, frame.local), (client.getsockname(), client.getpeername())
                 )
+
+    @unittest.skipIf(LINK_LOCAL is None, "no interface has a link-local address")
+    def test_a_link_local_address(self) -> None:
+        """Its zone is of this machine only: frames, keys and logs have the address without it."""
+        assert LINK_LOCAL is not None
+        address = LINK_LOCAL.partition("%")[0]
+        sides = self.sides(where=LINK_LOCAL, trusted=address)
+        sent = [*PLAIN, *UNUSUAL, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]
+        for data in sent:
+            for side in sides:
+                side.arrives(side.connect(data))
+        told = self.same(*sides)
+        frames = [frame for frames in told["placed"].values() for frame in frames]
+        self.assertGreater(len(frames), len(PLAIN))
+        ends = {(frame.peer[0], frame.local[0]) for frame in frames}
+        self.assertEqual(ends, {(address, address)})
+        self.assertEqual(
+            [side.listener.own[0] for side in sides if side.listener.own], [address] * 2
+        )
 
     def test_every_chain(self) -> None:
         keys = [

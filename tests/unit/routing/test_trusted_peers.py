@@ -388,6 +388,7 @@ class Trust(unittest.TestCase):
             *("localhost", "10.0.0.0/33", "::/129", "10.0.0.1/8", "10.0.0.1:80", "[::1]", "**"),
             *("UNIX", "unix:", "unix:/run/http", "/run/http"),
             *("10.0.0.0/8;::1", "10.0.0.1-10.0.0.9", "10.*", "-1", "1.2.3", "01.2.3.4"),
+            *("fe80::1%eth0", "fe80::%eth0/64"),
         ):
             with self.assertRaises(TrustError, msg=spec) as caught:
                 TrustedPeers.parse(f"127.0.0.1,{spec}")
