@@ -16,6 +16,9 @@ FAILED: int
 class Outbox(Protocol):
     def waiting(self) -> int: ...
 
+class Probe(Protocol):
+    def tick(self) -> None: ...
+
 class Route:
     def __init__(
         self,
@@ -41,6 +44,7 @@ class MasterLane:
         limits: Limits,
         table: tuple[memoryview, memoryview, list[int]] | None,
         brim: int,
+        probe: Probe | None = None,
     ) -> None: ...
     def accept(self, listening: int, route: Route, most: int, numbers: Iterator[int]) -> int: ...
 
@@ -50,4 +54,5 @@ def drop_ended(
     unused: list[int],
     ended: memoryview,
     copies: dict[int, tuple[int, bytes]],
+    probe: Probe | None = None,
 ) -> int: ...

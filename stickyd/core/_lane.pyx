@@ -41,6 +41,13 @@ cdef enum:
     C_FAILED
 
 
+cdef inline int instant(object probe) except -1:
+    """For tests: an instant at which the process may be killed."""
+    if probe is not None:
+        probe.tick()
+    return 0
+
+
 include "lane_route.pxi"
 
 
@@ -54,6 +61,8 @@ cdef class MasterLane:
     :param table: words and numbers of the connection table, and its list of unused entries; None
         if connections are not guarded.
     :param brim: descriptors from this one on are not guarded.
+    :param probe: for tests: has ``tick()``, called around each system call that moves a connection,
+        and each store that others see.
 
     What a call of `accept` has done is in these until the next call:
 
@@ -84,6 +93,7 @@ cdef class MasterLane:
     cdef uint64_t *_ids
     cdef Py_ssize_t _entries
     cdef int _brim
+    cdef object _probe
     cdef uint64_t _held  # number that has been drawn, and not used; 0 for none
     # Of this call: slot, source + 1 (0 for none) and count of what has been placed.
     cdef uint16_t _hit_slots[BATCH_MOST]
@@ -98,6 +108,7 @@ cdef class MasterLane:
         object limits,
         tuple table,
         int brim,
+        object probe=None,
     ):
         self._index = index
         self._has_own = own is not None
@@ -119,6 +130,7 @@ cdef class MasterLane:
         if table is not None:
             self._words_view, self._ids_view, self._unused = table
         self._brim = brim
+        self._probe = probe
         self._clear()
 
     def __dealloc__(self):
@@ -167,6 +179,7 @@ cdef class MasterLane:
         cdef sd_end peer
         cdef int descriptor, number
         for number in range(most):
+            instant(self._probe)
             descriptor = sd_accept(listening, &peer)
             if descriptor < 0:
                 if errno == EAGAIN:
@@ -175,11 +188,13 @@ cdef class MasterLane:
                 return C_FAILED
             # From here on it is either placed or the caller's, whatever is raised.
             self.descriptor = descriptor
+            instant(self._probe)
             if not self._place(route, descriptor, &peer, numbers):
                 self.peer = _host_and_port(&peer)
                 return C_UNUSUAL
             self.descriptor = -1
             self.accepted += 1
+            instant(self._probe)
         return C_MORE_MAY_WAIT
 
     cdef bint _place(self, Route route, int descriptor, sd_end *peer, object numbers) except -1:
@@ -194,6 +209,7 @@ cdef class MasterLane:
         cdef Py_ssize_t got = sd_peek(descriptor, self._data, self._most)
         cdef uint32_t slot, entry = 0
         cdef uint64_t connection
+        cdef int error
         if got <= 0:
             return False
         if sd_read_head(self._data, got, 0, &self._limits, &head) != SD_HEAD:
@@ -222,7 +238,10 @@ cdef class MasterLane:
             entry = self._unused[-1]
             if <Py_ssize_t>entry >= self._entries:
                 return False
-            sd_allot(self._ids, self._words, entry, connection)
+            sd_set_cell(&self._ids[entry], connection)
+            instant(self._probe)
+            sd_set_cell(&self._words[entry], SD_IN_TRANSIT)
+            instant(self._probe)
         frame.kind = SD_PLACED_KIND
         frame.connection = connection
         frame.table = route._version
@@ -232,9 +251,11 @@ cdef class MasterLane:
         frame.listener = self._index
         sd_set_ends(&frame, peer, local)
         size = sd_write_frame(message, &frame)
-        if sd_put(route._inboxes[slot], message, size, descriptor):
+        error = sd_put(route._inboxes[slot], message, size, descriptor)
+        instant(self._probe)
+        if error:
             if entry:
-                sd_disallot(self._ids, self._words, entry)
+                free_entry(self._ids, self._words, entry, self._probe)
             return False
         self._held = 0
         self._count(slot, placement.source + 1 if placement.where == SD_PLACED else 0)

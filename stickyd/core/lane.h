@@ -112,18 +112,14 @@ static inline int sd_put(int inbox, const uint8_t *frame, size_t size, int descr
     return sendmsg(inbox, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-/* An entry of the connection table: the master is about to put the connection into an inbox, and
- * nothing has been taken out of its socket. The number first, as readers of the word expect. */
-static inline void sd_allot(uint64_t *ids, uint64_t *words, uint32_t entry, uint64_t connection) {
-    enum { IN_TRANSIT = 1 };
-    __atomic_store_n(&ids[entry], connection, __ATOMIC_RELEASE);
-    __atomic_store_n(&words[entry], (uint64_t)IN_TRANSIT, __ATOMIC_RELEASE);
-}
+/* Word and number of an entry of the connection table. A connection that is about to be put into an
+ * inbox, and of which nothing has been taken out of its socket, has the word SD_IN_TRANSIT; the
+ * number is stored first, as readers of the word expect. Freed in the opposite order. */
+enum { SD_FREE = 0, SD_IN_TRANSIT = 1 };
 
-/* An entry that nobody else writes is free again. */
-static inline void sd_disallot(uint64_t *ids, uint64_t *words, uint32_t entry) {
-    __atomic_store_n(&words[entry], (uint64_t)0, __ATOMIC_RELEASE);
-    __atomic_store_n(&ids[entry], (uint64_t)0, __ATOMIC_RELEASE);
+/* One aligned store that no later store passes. */
+static inline void sd_set_cell(uint64_t *cell, uint64_t value) {
+    __atomic_store_n(cell, value, __ATOMIC_RELEASE);
 }
 
 #endif

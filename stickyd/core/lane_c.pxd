@@ -32,5 +32,8 @@ cdef extern from "lane.h" nogil:
     Py_ssize_t sd_peek(int descriptor, uint8_t *data, size_t most)
     void sd_set_ends(sd_frame_head *frame, const sd_end *peer, const sd_end *local)
     int sd_put(int inbox, const uint8_t *message, size_t size, int descriptor)
-    void sd_allot(uint64_t *ids, uint64_t *words, uint32_t entry, uint64_t connection)
-    void sd_disallot(uint64_t *ids, uint64_t *words, uint32_t entry)
+    enum:
+        SD_FREE
+        SD_IN_TRANSIT
+
+    void sd_set_cell(uint64_t *cell, uint64_t value)
