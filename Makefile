@@ -61,16 +61,17 @@ core: $(STAMP)
 
 # Heap buffers of exact size, so that a read behind an end is found. FUZZ: how many inputs.
 FUZZ := 200000
-FUZZER := build/fuzz_core
+FUZZERS := build/fuzz_core build/fuzz_sockets
 HEADERS := stickyd/core
 sanitize:
 	@if ! echo 'int main(void) { return 0; }' | $(CC) $(SANITIZERS) -x c -o /dev/null - 2>/dev/null; then \
 	  echo "make sanitize: skipped, $(CC) cannot build with sanitizers here"; \
 	else \
-	  mkdir -p $(dir $(FUZZER)) && \
-	  $(CC) $(SANITIZERS) -std=c11 -O1 -g -Wall -Wextra -Werror -I$(HEADERS) \
-	    tests/sanitize/fuzz_core.c -o $(FUZZER) && \
-	  $(FUZZER) $(FUZZ); \
+	  mkdir -p build && for fuzzer in $(FUZZERS); do \
+	    $(CC) $(SANITIZERS) -std=c11 -O1 -g -Wall -Wextra -Werror -I$(HEADERS) \
+	      tests/sanitize/$${fuzzer##*/}.c -o $$fuzzer && \
+	    $$fuzzer $(FUZZ) || exit 1; \
+	  done; \
 	fi
 
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -81,15 +81,20 @@ static inline ssize_t sd_take(int inbox, uint8_t *message, size_t room, int *des
     } while (size < 0 && errno == EINTR);
     *descriptor = -1;
     if (size < 0) return size;
-    /* There is room for one: the kernel closes others, and says MSG_CTRUNC. */
-    for (struct cmsghdr *at = CMSG_FIRSTHDR(&header); at != NULL; at = CMSG_NXTHDR(&header, at))
-        if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_RIGHTS &&
-            at->cmsg_len == CMSG_LEN(sizeof(int)))
-            memcpy(descriptor, CMSG_DATA(at), sizeof(int));
-    if (*descriptor >= 0 && header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
-        close(*descriptor);
-        *descriptor = -1;
+    /* Alignment leaves room for two: a message that is not ours may have both installed. */
+    int found[sizeof control.space / sizeof(int)];
+    size_t count = 0;
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(&header); at != NULL; at = CMSG_NXTHDR(&header, at)) {
+        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+        size_t more = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (more > sizeof found / sizeof *found - count) more = sizeof found / sizeof *found - count;
+        memcpy(found + count, CMSG_DATA(at), more * sizeof(int));
+        count += more;
     }
+    if (count == 1 && !(header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
+        *descriptor = found[0];
+    else
+        while (count > 0) close(found[--count]);
     return size;
 }
 

@@ -1,4 +1,5 @@
-/* Fuzzes the C headers of the compiled core alone; built with sanitizers by `make sanitize`.
+/* Fuzzes the head reader and the placer of the compiled core, the C headers alone; built with
+ * sanitizers by `make sanitize`.
  *
  *     fuzz_core COUNT [SEED]
  *
@@ -9,18 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "chance.h"
 #include "placer.h"
-
-static uint64_t state;
-
-static uint64_t chance(void) { /* splitmix64 */
-    uint64_t word = state += 0x9e3779b97f4a7c15u;
-    word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9u;
-    word = (word ^ word >> 27) * 0x94d049bb133111ebu;
-    return word ^ word >> 31;
-}
-
-static size_t below(size_t bound) { return (size_t)(chance() % bound); }
 
 #define TEXT(text) {text, sizeof text - 1}
 typedef struct {
@@ -54,7 +45,6 @@ static const piece tokens[] = {
     TEXT("/123/abc/websocket"), TEXT("sid=AAMAAQIDBAUGBwgJCgs64NZFN4jy"),
 };
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define MOST 16384
 
 static uint8_t input[MOST];
@@ -98,12 +88,7 @@ static void fail(const char *what) {
     abort();
 }
 
-static uint8_t *exact(size_t size) {
-    uint8_t *copy = malloc(size ? size : 1);
-    if (copy == NULL) abort();
-    memcpy(copy, input, size);
-    return copy;
-}
+static uint8_t *exact(size_t size) { return exact_copy(input, size); }
 
 static void check_head(const uint8_t *data, const sd_head *head) {
     if (head->size > input_size || memcmp(data + head->size - 4, "\r\n\r\n", 4) != 0)

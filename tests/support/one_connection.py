@@ -31,6 +31,7 @@ class OneConnection(unittest.TestCase):
     def setUp(self) -> None:
         self.reactor = reactor = SteppingReactor()
         sender, receiver = make_inbox()
+        self.sender = sender
         site = WebApp(Site(self.resource(), reactor=reactor))
         tally = WorkerStats()
         self.addCleanup(tally.close)

@@ -1,6 +1,7 @@
 """Lanes of the compiled engine, and how Python channels take them over."""
 
 import contextlib
+import os
 import socket
 import unittest
 from typing import Any
@@ -9,6 +10,7 @@ from twisted.internet import interfaces
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from stickyd.ipc.frame import Frame, Kind
 from stickyd.worker.connection.channel import Channel
 from tests.support.cores import NATIVE, python_core
 from tests.support.one_connection import OneConnection
@@ -67,6 +69,18 @@ class Lanes(OneConnection):
         while end not in self.got:
             self.assertTrue(self.take(1), self.got)
         return self.got
+
+    def test_a_second_descriptor_in_a_message_is_not_kept(self) -> None:
+        """As `stickyd.ipc.fd_queue` has it: such a message is none of ours."""
+        self.begin(HEAD % b"/a")
+        before = len(os.listdir("/proc/self/fd"))
+        frame = Frame(Kind.PLACED, 2, None, None).encode()
+        for count in (2, 3):
+            passed = [self.client.fileno()] * count
+            socket.send_fds(self.sender, [frame], passed)
+            self.reactor.settle()
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        self.assertEqual(self.worker.context.accounting.counters.adopted, 1)
 
     def test_a_plain_connection_is_a_lane(self) -> None:
         for target in (b"/a", b"/b", b"/c?d"):

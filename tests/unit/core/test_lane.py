@@ -424,17 +424,23 @@ class Bounds(Beside):
         self.assertEqual(state_of(guardian.table.word(1)), IN_TRANSIT)
 
     def test_descriptors_that_are_not_guarded(self) -> None:
-        sides = self.sides()
-        for side in sides:
-            guardian = side.guardian
-            assert guardian is not None
-            guardian.highest = 0
-            side.listener.lane = None
-        # The lane has taken the brim when it was made.
-        sides[0].front._lanes.equip(sides[0].listener)
-        for side in sides:
-            side.arrives(side.connect(request("10.0.0.1")))
-        self.assertEqual(self.same(*sides)["guarded"], {})
+        for more, guarded in ((0, 0), (1, 1)):
+            sides = self.sides()
+            for side in sides:
+                guardian = side.guardian
+                assert guardian is not None
+                client = side.connect(request("10.0.0.1"))
+                # The number that accept4(2) gives next.
+                lowest = os.dup(client.fileno())
+                os.close(lowest)
+                guardian.highest = lowest + more
+                if side.listener.lane is not None:
+                    # It has taken the brim when it was made.
+                    side.front._lanes.equip(side.listener)
+                side.arrives(client)
+            self.assertEqual(len(self.same(*sides)["guarded"]), guarded)
+            for side in sides:
+                side.close()
 
     def test_full_inboxes(self) -> None:
         sides = self.sides()
@@ -558,6 +564,8 @@ class Which(Beside):
         for data in PLAIN:
             side.arrives(side.connect(data))
         self.assertEqual(self.lane_accepted(side), len(PLAIN))
+        lane: Any = side.listener.lane
+        self.assertEqual((lane._lane.descriptor, lane._lane.peer, lane._lane.error), (-1, None, 0))
 
 
 class Deferred(Beside):
