@@ -127,7 +127,7 @@ trial: core
 check-slow: $(SLOW_STAMP) trial
 	STICKYD_SLOW=1 $(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory sanitize FUZZ=10000000
-	$(BIN)/python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --seed 1
+	$(BIN)/python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --frames 1000000 --seed 1
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
 	$(BIN)/python -m tests.slow.smuggling

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from stickyd.core._native import Placer
 from stickyd.http1.limits import Limits
+from stickyd.net.address import Address
 
 BUILT_FROM: str
 
@@ -56,3 +57,17 @@ def drop_ended(
     copies: dict[int, tuple[int, bytes]],
     probe: Probe | None = None,
 ) -> int: ...
+def read_frame(
+    message: bytes,
+) -> tuple[int, int, Address | None, Address | None, int, int, int, int, bytes, int] | None: ...
+def write_frame(
+    kind: int,
+    connection: int,
+    peer: tuple[bytes, int] | None,
+    local: tuple[bytes, int] | None,
+    listener: int,
+    head_left: int,
+    table: int,
+    hops: int,
+    entry: int,
+) -> bytes: ...

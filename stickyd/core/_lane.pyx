@@ -112,13 +112,7 @@ cdef class MasterLane:
     ):
         self._index = index
         self._has_own = own is not None
-        if own is not None:
-            packed, self._own.port = own
-            if type(packed) is not bytes or len(packed) not in (4, 16):
-                raise ValueError("an address has 4 or 16 bytes")
-            sd_address_of(
-                &self._own.address, <const uint8_t *>PyBytes_AS_STRING(packed), len(packed)
-            )
+        _take_end(&self._own, own)
         self._limits.request_line = min(limits.request_line, SD_SIZE_MOST)
         self._limits.fields = min(limits.fields, SD_SIZE_MOST)
         self._limits.field_size = min(limits.field_size, SD_SIZE_MOST)
@@ -299,3 +293,4 @@ cdef object _host_and_port(const sd_end *end):
 
 
 include "lane_sweep.pxi"
+include "lane_frame.pxi"

@@ -19,7 +19,11 @@ cdef extern from "frame.h" nogil:
         uint16_t hops
         uint16_t listener
         uint8_t kind
+        uint8_t address_size
+        uint8_t addresses[36]
 
+    uint64_t sd_get_be(const uint8_t *at, int size)
+    size_t sd_read_frame(const uint8_t *message, size_t size, sd_frame_head *frame)
     size_t sd_write_frame(uint8_t *message, const sd_frame_head *frame)
 
 cdef extern from "lane.h" nogil:

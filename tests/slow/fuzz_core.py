@@ -1,10 +1,11 @@
 """Fuzzes the compiled core: its answers must be Python's, or it must ask Python.
 
-``python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --seed 1``
+``python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --frames 1000000 --seed 1``
 
 Heads are mutated requests of the corpus and plain heads, whole and arriving in pieces, under
 several limits. Placements are of every affinity source, from generated and mutated requests, over
-several sets of slots, trusted peers and seeds. Ends with status 1 at the first difference.
+several sets of slots, trusted peers and seeds. Frames are written by both, and read by both as
+they are and changed by a hostile sender. Ends with status 1 at the first difference.
 """
 
 import argparse
@@ -18,9 +19,13 @@ from tests.corpus.reading import load
 from tests.slow.fuzz_heads import DEFAULT, LONGEST, PROCESSES, TIGHT, mutate
 from tests.support.core_agreement import NATIVE, PEERS, PLAIN, Heads, Placements
 
+if NATIVE is not None:
+    from tests.support import frame_agreement
+
 HEADS_A_BLOCK = 5000
 PLACEMENTS_A_BLOCK = 2000
 PLACEMENTS_A_POLICY = 50
+FRAMES_A_BLOCK = 10_000
 PLAIN_SHARE = 0.6
 
 Result = tuple[Counter[str], str | None]
@@ -65,10 +70,32 @@ def placements(seed: str, count: int) -> Result:
     return Counter({**both.own, "asked": both.asked}), None
 
 
+def frames(seed: str, count: int) -> Result:
+    """So many frames, and as many hostile messages; how many of these are frames."""
+    chance = random.Random(seed)
+    still = 0
+    for _ in range(count):
+        frame = frame_agreement.any_frame(chance)
+        message = frame.encode()
+        changed = frame_agreement.mutate(message, chance)
+        difference = (
+            frame_agreement.write_difference(frame)
+            or frame_agreement.read_difference(message)
+            or frame_agreement.read_difference(changed)
+        )
+        if difference is not None:
+            return Counter(), f"seed {seed}: {difference}"
+        still += frame_agreement.lane.read_frame(changed) is not None
+    return Counter({"written": count, "changed": count, "changed and still frames": still}), None
+
+
+KINDS = {"heads": heads, "placements": placements, "frames": frames}
+
+
 def block(arguments: tuple[str, str, int]) -> Result:
-    """One block of either kind."""
+    """One block of any kind."""
     kind, seed, count = arguments
-    return (heads if kind == "heads" else placements)(seed, count)
+    return KINDS[kind](seed, count)
 
 
 def main() -> int:
@@ -76,6 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--count", type=int, default=10_000_000, help="heads")
     parser.add_argument("--placements", type=int, default=1_000_000)
+    parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if NATIVE is None:
@@ -84,6 +112,7 @@ def main() -> int:
     for kind, count, size in (
         ("heads", options.count, HEADS_A_BLOCK),
         ("placements", options.placements, PLACEMENTS_A_BLOCK),
+        ("frames", options.frames, FRAMES_A_BLOCK),
     ):
         started = time.monotonic()
         blocks = [

@@ -271,6 +271,17 @@ class Traffic(Beside):
                     for side in sides:
                         side.close()
 
+    def test_a_frame_names_the_listener(self) -> None:
+        sides = self.sides()
+        for side in sides:
+            side.listener.index = 3
+            if side.listener.lane is not None:
+                side.front._lanes.equip(side.listener)
+                side.undeferred()
+            side.arrives(side.connect(request("10.0.0.1")))
+        told = self.same(*sides)
+        self.assertEqual([f.listener for frames in told["placed"].values() for f in frames], [3])
+
     def test_v4_clients_of_a_v6_socket(self) -> None:
         for native in (BUILT, PYTHON):
             side = self.side(native, where="::")

@@ -25,7 +25,8 @@ from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
-from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.connection_states import IDLE
+from stickyd.shm.connection_table import ConnectionTable, state_of
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker import lanes
@@ -49,13 +50,13 @@ class Killed(BaseException):
 class Fuse:
     """Counts the instants of one slot's workers, and ends the first one at one of them.
 
-    :param then: the instant at which the next one is ended, and so on.
+    :param instants: that of the first one, that of the next one, and so on.
     :ivar running: the slot whose worker runs now, 0 for the master.
     """
 
-    def __init__(self, slot: int, instant: int, *then: int) -> None:
+    def __init__(self, slot: int, *instants: int) -> None:
         self.slot = slot
-        self.instants = [instant, *then]
+        self.instants = [*instants]
         self.ticks = 0
         self.running = 0
         # Whose each descriptor of a connection is.
@@ -86,6 +87,34 @@ class Fuse:
             return result
 
         return ticking
+
+
+class Thief(Fuse):
+    """Reads what has come for the worker, at one of its instants.
+
+    :ivar took_all: whether there was something.
+    """
+
+    def __init__(self, slot: int, instant: int) -> None:
+        super().__init__(slot, instant)
+        self.took_all = False
+        self.world: World | None = None
+
+    def begin(self, world: "World") -> None:
+        self.world = world
+        self.ticks = 0
+
+    def tick(self) -> None:
+        if self.world is None or self.running != self.slot:
+            return
+        self.ticks += 1
+        if self.ticks == self.instants[0]:
+            ((copy, _),) = self.world.guardian._copies.values()
+            with (
+                contextlib.suppress(BlockingIOError),
+                socket.socket(fileno=os.dup(copy)) as theirs,
+            ):
+                self.took_all = bool(theirs.recv(9999, socket.MSG_DONTWAIT))
 
 
 class Cells:
@@ -290,9 +319,11 @@ RECEIVE = inbox._receive
 class Instants(unittest.TestCase):
     core: Callable[[], Any] = staticmethod(python_core)
 
+    def world(self, slot: int, *instants: int) -> "contextlib.AbstractContextManager[World]":
+        return self.world_of(Fuse(slot, *instants))
+
     @contextlib.contextmanager
-    def world(self, slot: int, *instants: int) -> Iterator[World]:
-        fuse = Fuse(slot, *instants)
+    def world_of(self, fuse: Fuse) -> Iterator[World]:
         with self.core(), mock.patch.object(lanes, "PROBE", fuse):
             world = World(fuse)
         with (
@@ -361,6 +392,23 @@ class Instants(unittest.TestCase):
             self.assertGreater(instant, 20)
             self.assertGreater(min(whole, rescued, released), 0)
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+
+    def test_nothing_is_there_after_all(self) -> None:
+        """As epoll(7) and recv(2) have it: what is readable may be gone when it is read."""
+        stolen = 0
+        for instant in range(1, 9):
+            thief = Thief(WAY[0], instant)
+            with self.subTest(instant=instant), self.world_of(thief) as world:
+                world.connect(True)
+                world.run()
+                self.assertEqual(world.client.recv(9999)[:12], b"HTTP/1.1 200")
+                thief.begin(world)
+                world.ask(0)
+                world.run()
+                stolen += thief.took_all
+                self.assertTrue(thief.took_all or world.client.recv(9999))
+                self.assertEqual(state_of(world.guardian.table.word(1)), IDLE)
+        self.assertGreater(stolen, 0)
 
     def test_the_next_worker_dies_as_it_takes_the_connection(self) -> None:
         """Out of the inbox, and not noted yet: lost. Noted, with nothing read: put back again."""
