@@ -211,7 +211,7 @@ cdef class Engine:
                         continue
                 try:
                     if type(member) is Lane:
-                        (<Lane>member).ready(events)
+                        lane_ready(<Lane>member, events)
                     else:
                         member.ready(events)
                 except Exception:
@@ -246,7 +246,7 @@ cdef class Engine:
         lane.fd = descriptor
         lane.frame_head = frame
         lane.came_with = frame.kind != SD_RETURNED_KIND
-        lane.sign(size > begin)
+        lane_sign(lane, size > begin)
         if frame.kind == SD_PLACED_KIND:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
             sd_make_nonblocking(descriptor)
@@ -255,7 +255,7 @@ cdef class Engine:
             self.counters.arrived += 1
         self.put(lane)
         try:
-            lane.begin(self.message + begin, size - begin)
+            lane_begin(lane, self.message + begin, size - begin)
         except Exception:
             # One connection's fault must not cost the others their inbox.
             self.log.failure("a connection failed at its adoption")

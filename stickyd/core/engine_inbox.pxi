@@ -83,12 +83,12 @@ cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data
     frame.head_left = 0
     frame.hops += frame.hops < 0xFFFF
     # Whoever has a copy of the descriptor keeps what it is registered with (epoll(7), Q6).
-    lane.watch(0)
-    lane.departs()
+    lane_watch(lane, 0)
+    lane_departs(lane)
     engine.instant()
     error = sd_give(inbox, head, sd_write_frame(head, &frame), data, size, lane.fd)
     engine.instant()
     if error:
-        lane.stays()
+        lane_stays(lane)
         return 0
     return 1

@@ -1,0 +1,69 @@
+# A request, and the end of its answer: a part of _engine.pyx.
+
+
+cdef int lane_deliver(Lane lane, made, bytes body) except -1:
+    cdef Engine engine = lane.engine
+    lane.scanned = 0
+    lane.came_with = False
+    lane.head_until = NEVER
+    try:
+        exchange = engine.app.exchange(lane, made)
+    except Exception:
+        # A file for the body cannot be made, or a request factory of the app's has failed.
+        engine.log.failure("a request could not be taken up")
+        lane.give_up().refuse(engine.parts.failed_refusal)
+        return 0
+    if lane.channel is None:
+        lane.exchange = exchange
+    if body is not None:
+        try:
+            exchange.bodyReceived(body)
+        except OSError as error:
+            engine.log.error("a request body cannot be stored: {why}", why=error)
+            lane.give_up().refuse(engine.parts.not_stored)
+            return 0
+    if lane.channel is not None:
+        engine.parts.deliver(lane.channel, exchange)
+        return 0
+    lane.at = ANSWER
+    lane.deadline_at = NEVER
+    engine.accounting.request()
+    try:
+        exchange.requestReceived()
+    except Exception:
+        engine.log.failure("the app failed on a request")
+        if lane.channel is not None:
+            engine.parts.app_failed(lane.channel, exchange)
+        elif lane.exchange is exchange:
+            lane.give_up().refuse(engine.parts.failed_refusal)
+        return 0
+    return 1
+
+
+cdef int lane_end_after_answer(Lane lane) except -1:
+    """The last answer is given: it has all the time that any answer has, then we part."""
+    cdef Engine engine = lane.engine
+    cdef int descriptor
+    if not lane.advancing:
+        # As in `serve`, should the channel take over.
+        lane.advancing = True
+        try:
+            lane_flush(lane)
+        finally:
+            lane.advancing = False
+        if lane.channel is not None:
+            lane.engine.parts.advance(lane.channel)
+            return 0
+    else:
+        lane_flush(lane)
+        if lane.channel is not None:
+            return 0
+    lane_watch(lane, EPOLLIN)
+    descriptor = lane.fd
+    entry = lane_as_entry(lane)
+    lane_over(lane)
+    engine.lanes[descriptor] = None
+    lane.fd = -1
+    engine.parts.part(lane.context, descriptor, [], entry)
+    engine.drop(lane, True)
+    return 0
