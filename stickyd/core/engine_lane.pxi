@@ -220,6 +220,8 @@ cdef class Lane:
         """What is written has been given to the kernel, as far as it takes it."""
         if self.channel is not None:
             self.channel.bytesSent(flushed)
+        elif self.at == ANSWER and self.parts is None:
+            lane_arm(self)
 
     def getPeer(self):
         """The peer's address."""

@@ -134,6 +134,9 @@ cdef int lane_arm(Lane lane) except -1:
     cdef double now
     if lane.at == ANSWER:
         lane.deadline_at = NEVER
+        if lane.guarded and lane.buffer is None and lane.exchange.whole:
+            # The app goes on behind its answer.
+            lane_settle(lane)
         return 0
     now = engine.seconds()
     if lane.buffer is None and not lane.came_with:

@@ -15,7 +15,8 @@ A word is written by one aligned store, and therefore never torn::
     bits 24-63   bytes read from the socket by any process so far, modulo 2**40
 
 A worker stores *busy* before it reads from the socket. It stores *idle* when every
-response is in the kernel and every byte read is answered, and when it receives a
+response is in the kernel and every byte read is answered (though an app may not have
+returned that has written all of its Content-Length), and when it receives a
 connection without unread bytes. *In transit* is stored before sendmsg. So an idle
 connection loses nothing with its worker. Entry 0 is never read.
 """

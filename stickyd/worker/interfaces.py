@@ -34,6 +34,14 @@ class Exchange(Protocol):
     def to_head(self) -> bool:
         """Whether the request's method is HEAD."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether the client will have all of the answer when what is written is sent.
+
+        The app may still be busy with it: Content-Length ends an answer (RFC 9112, 6.3). False for
+        the last answer of a connection.
+        """
+
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body.
 

@@ -112,6 +112,13 @@ class Pages:
         await asyncio.sleep(float(self.asked.get("s", 0.2)))
         await answer(self.send, f"From worker {SLOT} late ".encode())
 
+    async def whole(self):
+        """Sends as much as it promises, and never says that this was all."""
+        body = f"From worker {SLOT} whole ".encode()
+        await begin(self.send, [(b"content-length", b"%d" % len(body))])
+        await self.send({"type": "http.response.body", "body": body, "more_body": True})
+        await asyncio.Event().wait()
+
     async def nothing(self):
         await self.send({"type": "http.response.start", "status": 204, "headers": []})
         await self.send({"type": "http.response.body"})

@@ -114,6 +114,13 @@ class Page(Resource):
         request.finish()
         return NOT_DONE_YET
 
+    def whole(self, request):
+        """Writes as much as it promises, and never says that this was all."""
+        body = b"From worker %b whole " % SLOT
+        request.setHeader("Content-Length", b"%d" % len(body))
+        request.write(body)
+        return NOT_DONE_YET
+
     def nothing(self, request):
         request.setResponseCode(204)
         return b""

@@ -114,6 +114,16 @@ class Pages:
         thread.join()
         return self.ok(key[0].encode())
 
+    def whole(self):
+        """Yields as much as it promises, and is never closed."""
+        (body,) = self.ok(f"From worker {SLOT} whole ".encode())
+
+        def blocks():
+            yield body
+            threading.Event().wait()
+
+        return blocks()
+
     def nothing(self):
         self.start_response("204 No Content", [])
         return []

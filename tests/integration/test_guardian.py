@@ -196,6 +196,21 @@ class Death(GuardianTest):
             self.close_all()
             wait_for(lambda: daemon.descriptors()[daemon.process.pid] == before, what="no leak")
 
+    def test_the_answer_is_whole_and_the_app_goes_on(self) -> None:
+        """Nothing of the answer is lost with the worker: so the connection idles for its client."""
+        wsgi, asgi = ("--wsgi", "stickyd_wsgi_apps:app"), ("--asgi", "stickyd_asgi_apps:app")
+        for app in (APP, wsgi, asgi):
+            with self.subTest(app[0]), Daemon(*app) as daemon:
+                idle, asked = self.keep(daemon, 1), self.keep(daemon, 1)
+                for each in (idle, asked):
+                    self.assertEqual(each.ask("/whole"), 1)
+                asked.sock.sendall(request(ONE, "/hello"))
+                wait_for(lambda: not any(_unread_of(daemon.port)), what="all read")
+                self.kill(daemon, 1)
+                self.ends_within([asked.sock], RELEASED_WITHIN)
+                self.assertEqual(idle.ask(), 1)
+                self.counted(daemon, 1, 1)
+
     def test_an_upgraded_connection_ends_with_its_worker(self) -> None:
         with Daemon("--class", "stickyd_test_apps:Upgrading") as daemon:
             with daemon.connect() as sock:

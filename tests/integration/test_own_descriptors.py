@@ -27,9 +27,11 @@ KINDS = {
 }
 
 
-class Closing(unittest.TestCase):
+class CloseCase(unittest.TestCase):
+    options = OPTIONS
+
     def daemon(self, app: str, *options: str) -> Daemon:
-        return self.enterContext(Daemon(*KINDS[app], *OPTIONS, *options))
+        return self.enterContext(Daemon(*KINDS[app], *self.options, *options))
 
     def tell(self, daemon: Daemon, what: str, method: str = "POST") -> None:
         """Have it closed by worker 1; the answer may be lost."""
@@ -71,6 +73,8 @@ class Closing(unittest.TestCase):
         wait_for(lambda: daemon.report()["connections"]["open"] == 0, what="no connection")
         self.assertEqual([slot["spawned"] for slot in report["slots"]], [2, 1])
 
+
+class Closing(CloseCase):
     def test_the_inbox(self) -> None:
         self.check("inbox")
 
@@ -127,6 +131,34 @@ class Closing(unittest.TestCase):
 
     def test_connections_of_clients(self) -> None:
         self.check("clients")
+
+
+class ClosingUnbounded(CloseCase):
+    """Where a compiled engine may serve the connections."""
+
+    options = ("--affinity-scope", "request", "--timeout", "0")
+
+    def test_the_inbox(self) -> None:
+        self.check("inbox")
+
+    def test_the_epoll_of_the_clients(self) -> None:
+        self.check("epoll")
+
+    def test_the_ways_into_inboxes(self) -> None:
+        self.check("senders")
+
+    def test_connections_of_clients(self) -> None:
+        self.check("clients")
+
+    def test_numbers_that_are_other_files_by_now(self) -> None:
+        for what in ("inbox", "epoll", "clients"):
+            with self.subTest(what):
+                self.check(what, method="PUT")
+
+    def test_all(self) -> None:
+        for app in KINDS:
+            with self.subTest(app):
+                self.check("all", app)
 
 
 class OfOneProcess(unittest.TestCase):

@@ -72,6 +72,19 @@ class AsgiExchange(HeadReader):
 
     # ---- for the channel
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the answer is written; see `stickyd.worker.interfaces.Exchange`."""
+        cycle = self._protocol.cycle
+        return (
+            self.begun
+            and not (self._response.last or self._upgrades or self._unsent)
+            and cycle is not None
+            # uvicorn's count of what is to come.
+            and not cycle.chunked_encoding
+            and cycle.expected_content_length == 0
+        )
+
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""
         self._protocol.on_body(data)

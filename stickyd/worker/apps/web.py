@@ -103,6 +103,11 @@ class WebExchange:
         """Whether the request's method is HEAD."""
         return self._head.method == b"HEAD"
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of the answer is written; see `stickyd.worker.interfaces.Exchange`."""
+        return self.begun and not self._last and self._left is not None and self._left <= 0
+
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body; OSError if it cannot be stored."""
         try:

@@ -39,6 +39,8 @@ class ConnectionTimer:
             connection.deadline = self._seconds() + self._timeouts.keep_alive
             self._pace = None
             return
+        if state is State.ANSWER and flushed:
+            self._settle(connection)
         body = connection.body
         seconds = timeout(
             state,
@@ -66,6 +68,12 @@ class ConnectionTimer:
         else:
             connection.deadline = now + seconds
         self._pace = None
+
+    def _settle(self, connection: Connection) -> None:
+        """While the app goes on behind its answer, a crash may lose nothing already."""
+        entry, exchange = connection.transport.entry, connection.exchange
+        if entry is not None and not connection.buffer and exchange is not None and exchange.whole:
+            entry.settle()
 
     def begin_transfer(self) -> None:
         """A transfer begins: the next deadline is a whole timeout away."""

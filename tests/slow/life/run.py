@@ -159,7 +159,8 @@ class Run:
         wait_for(lambda: len(self.daemon.family()) == len(before), 60, "the end of old workers")
         after = self.daemon.settled_descriptors()
         master = self.daemon.process.pid
-        same = before[master] == after[master]
+        # Twisted reserves a descriptor when it listens; a program that takes sockets over has none.
+        same = 0 <= before[master] - after[master] <= bool(upgrades(self.daemon.report()))
         if workers:
             same = same and sorted(before.values()) == sorted(after.values())
         self.check(
