@@ -28,7 +28,6 @@ from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
 from stickyd.process import drop_saved_ids, unblock_signals
-from stickyd.worker import lanes
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.output import as_lines, tell_levels
@@ -79,8 +78,6 @@ def main() -> None:
     # As `python -m` does: apps are imported from the directory the daemon was started in.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    # Not held against soak, kills and real peers yet.
-    lanes.ENABLED = os.environ.get("STICKYD_ENGINE") == "1"
     # A worker that hangs gets SIGABRT, to print its stack, before it is killed.
     faulthandler.enable()
     for descriptor in _reactors:

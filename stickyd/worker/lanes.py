@@ -50,9 +50,6 @@ class Probe(Protocol):
         """A descriptor has been taken out of an inbox; -1 if none has."""
 
 
-ENABLED = True
-"""Whether engines are made; a worker process makes none unless ``STICKYD_ENGINE=1``."""
-
 PROBE: Probe | None = None
 """Of the engines that are made next; for tests."""
 
@@ -148,7 +145,7 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
     """
     poller = context.poller
     native, engines = CORE.native, CORE.engines
-    if native is None or engines is None or not isinstance(poller, LanePoller) or not ENABLED:
+    if native is None or engines is None or not isinstance(poller, LanePoller):
         return None
     if context.routing.known is not None or context.routing.load.bounded:
         return None
