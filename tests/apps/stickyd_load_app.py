@@ -1,7 +1,9 @@
 """An app for checks under load: every answer says what was asked, by whom, and who answers."""
 
+import contextlib
 import hashlib
 import os
+import socket
 import time
 
 from stickyd_life_app import LIFE, SLOT, App
@@ -10,6 +12,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from stickyd.ipc.fd_queue import InboxReader
 from stickyd.ipc.frame import decode
+from stickyd.worker import lanes
 
 NOTES = os.environ.get("LIFE_NOTES")
 """Set: every worker writes down which connections it takes and which requests it begins, so that
@@ -43,8 +46,25 @@ def _notes_what_it_takes(init):
     return noting_init
 
 
+class _Probe:
+    """The same of what a compiled engine takes."""
+
+    def tick(self):
+        pass
+
+    def took(self, descriptor):
+        if descriptor < 0:
+            return
+        sock = socket.socket(fileno=descriptor)
+        # The client may have gone.
+        with contextlib.suppress(OSError):
+            _note("taken", sock.getpeername()[1])
+        sock.detach()
+
+
 if NOTES:
     InboxReader.__init__ = _notes_what_it_takes(InboxReader.__init__)
+    lanes.PROBE = _Probe()
 
 
 class Load(App):

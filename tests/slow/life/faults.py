@@ -6,6 +6,7 @@ import socket
 import time
 from random import Random
 from typing import Any
+from unittest import mock
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.web.resource import Resource
@@ -17,6 +18,7 @@ from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import WorkerStats
+from stickyd.worker import lanes
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.worker import Resources, Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge
@@ -149,7 +151,8 @@ class Family:
         for sender, _ in self._inboxes.values():
             # Small, so that it is full now and then without our help.
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
-        self.workers = [self._worker(slot) for slot in self._inboxes]
+        with mock.patch.object(lanes, "PROBE", self.faults):
+            self.workers = [self._worker(slot) for slot in self._inboxes]
         self._master = {
             slot: InboxSender(self.reactor, self._sender(slot)) for slot in self._inboxes
         }
@@ -167,7 +170,9 @@ class Family:
         self.places.watch(tally)
         ends = {number: self._sender(number) for number in self._inboxes}
         site = WebApp(Site(Sum(slot), reactor=self.reactor))
-        return Worker(self.reactor, SETTINGS, site, Resources(slot, inbox, ends, tally))
+        worker = Worker(self.reactor, SETTINGS, site, Resources(slot, inbox, ends, tally))
+        inbox.by_engine = worker.engine is not None
+        return worker
 
     def next(self) -> int:
         """Number of the next request."""
@@ -248,6 +253,7 @@ class Family:
             client.sock.close()
         for faulty in self._ends:
             faulty.close()
+        self.faults.close()
         for ends in self._inboxes.values():
             for end in ends:
                 end.close()

@@ -67,12 +67,17 @@ class Notes:
 def judged(
     losses: list[Loss], notes: Notes, killed: Mapping[int, int]
 ) -> tuple[Counter[Fate], list[str]]:
-    """How many of each fate; a line for each connection that had something in flight.
+    """How many of each fate; a line for each that had something in flight or idled.
 
     :param killed: pids, and when (time.monotonic_ns), 0 if that is not known.
     """
     fates = [(loss, notes.fate(loss, killed)) for loss in losses]
-    lines = [f"{loss}: {fate.value}" for loss, fate in fates if loss.due or fate is Fate.ON_ITS_WAY]
     # What must not be comes first.
-    lines.sort(key=lambda line: not line.endswith(Fate.ON_ITS_WAY.value))
+    worst = (Fate.ON_ITS_WAY, Fate.IDLE)
+    ordered = sorted(fates, key=lambda each: each[1] not in worst)
+    lines = [
+        f"{loss}: {fate.value}; last answer {(loss.ended - loss.answered) / 1e6:.1f} ms before"
+        for loss, fate in ordered
+        if loss.due or fate in worst
+    ]
     return Counter(fate for _, fate in fates), lines
