@@ -241,7 +241,9 @@ def main() -> int:
                 events[number]()
         day.judge()
         after = daemon.settled_descriptors()
-        same = list(after.values()) == list(before.values())
+        (master, *workers), (master_after, *workers_after) = before.values(), after.values()
+        # Twisted reserves a descriptor when it listens; a program that takes sockets over has none.
+        same = workers == workers_after and 0 <= master - master_after <= 1
         day.check(same, f"descriptors: {list(before.values())}, then {list(after.values())}")
     for line in day.failed[:20]:
         print(f"WRONG: {line}")

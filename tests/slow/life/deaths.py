@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 
 from tests.slow.life.load import Load, random_names
-from tests.slow.life.losses import Fate, Notes, judged
+from tests.slow.life.losses import Death, Fate, Notes, judged
 from tests.slow.life.run import PATIENCE, Arguments, Results, Run, cpu_seconds, daemon_for_load
 from tests.slow.life.wrk import Wrk
 from tests.support.daemon import wait_for
@@ -21,7 +21,7 @@ _SILENT = re.compile(r"worker \d+ \(pid (\d+)\) has been silent")
 @contextlib.contextmanager
 def with_losses(
     results: Results, scope: str, arguments: Arguments, *options: str
-) -> Iterator[tuple[Run, dict[int, int]]]:
+) -> Iterator[tuple[Run, dict[int, Death]]]:
     """Four workers under load, by clients that come back after a loss.
 
     The body notes the pids that it killed, or had killed, as `judged` wants them.
@@ -30,7 +30,7 @@ def with_losses(
     more = ("--slot-failover", "0", "--notes", *options)
     with daemon_for_load(results, scope, arguments, *more, workers=4) as run:
         before = run.daemon.settled_descriptors()
-        killed: dict[int, int] = {}
+        killed: dict[int, Death] = {}
         load = Load(run.daemon.port, run.policy(4), scope, reconnect=True, seed=arguments.seed)
         wrk = Wrk(run.daemon.port, arguments.delay, arguments.seed)
         try:
@@ -47,7 +47,7 @@ def with_losses(
         run.check_descriptors(before)
 
 
-def check_losses(run: Run, load: Load, killed: Mapping[int, int], guardian: bool) -> None:
+def check_losses(run: Run, load: Load, killed: Mapping[int, Death], guardian: bool) -> None:
     """Only what a killed worker had in its hands may be lost."""
     counts = load.counts
     run.check(
@@ -79,8 +79,7 @@ def kill(results: Results, scope: str, arguments: Arguments) -> None:
                 lambda: set(run.daemon.pids().values()) - killed.keys(), PATIENCE, "a ready worker"
             )
             pid = chance.choice(sorted(alive))
-            killed[pid] = time.monotonic_ns()
-            os.kill(pid, signal.SIGKILL)
+            killed[pid] = Death.by_kill(pid)
             # The pace of the scenario.
             time.sleep(1.0)
         wait_for(
@@ -111,7 +110,7 @@ def stop(results: Results, scope: str, arguments: Arguments) -> None:
             run.said(f"worker {slot} is ready")
             replaced.append(time.monotonic() - started)
         silent = {int(m[1]) for line in run.daemon.log if (m := _SILENT.search(line))}
-        killed |= dict.fromkeys(silent, 0)
+        killed |= dict.fromkeys(silent, Death())
         run.check(
             stopped <= silent,
             f"{rounds} stopped; detected after {max(detected):.1f} s at most,"
@@ -138,7 +137,7 @@ def crashloop(results: Results, scope: str, arguments: Arguments, seconds: float
         load.start()
         first.start()
         healthy, crashing = [], []
-        killed: dict[int, int] = {}
+        killed: dict[int, Death] = {}
         cpu = failed = lines = 0.0
         for _ in range(rounds):
             healthy.append(_phase(seconds))
@@ -146,8 +145,7 @@ def crashloop(results: Results, scope: str, arguments: Arguments, seconds: float
             pid = run.daemon.pids()[1]
             own, children = cpu_seconds(run.daemon.process.pid)
             run.mark()
-            killed[pid] = time.monotonic_ns()
-            os.kill(pid, signal.SIGKILL)
+            killed[pid] = Death.by_kill(pid)
             began = len(run.daemon.log)
             crashing.append(_phase(seconds))
             lines += len(run.daemon.log) - began

@@ -1,6 +1,9 @@
 """What a killed worker had in its hands, from its own notes, and so what may be lost."""
 
 import enum
+import os
+import signal
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +12,10 @@ import attrs
 
 from tests.slow.life.load import Loss
 
-INSTANT = 5_000_000
+INSTANT, WITHOUT_PROCESSOR = 5_000_000, 100_000_000
 """Nanoseconds before a kill in which the client has read an answer whose sender may not have gone
-on since: the answer is in the kernel, and the note that the connection idles is the next step."""
+on since: the answer is in the kernel, and the note that the connection idles is the next step. A
+worker that did not sleep may have lost its processor in between, to the client that it woke up."""
 
 
 class Fate(enum.Enum):
@@ -22,6 +26,32 @@ class Fate(enum.Enum):
     BEGUN = "a request was being answered by a killed worker"
     HELD = "in a killed worker, its request not given to the app yet"
     ON_ITS_WAY = "new, waiting in an inbox, or with a worker that lives"
+
+
+@attrs.frozen
+class Death:
+    """A kill.
+
+    :ivar at: time.monotonic_ns; 0 if that is not known.
+    :ivar asleep: the process waited for events then.
+    """
+
+    at: int = 0
+    asleep: bool = True
+
+    @classmethod
+    def by_kill(cls, pid: int) -> "Death":
+        """Kill it."""
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        death = cls(time.monotonic_ns(), state == "S")
+        os.kill(pid, signal.SIGKILL)
+        return death
+
+    def just_after(self, answered: int) -> bool:
+        """Whether what the client had read then may not have been noted."""
+        return bool(self.at) and answered > self.at - (
+            INSTANT if self.asleep else WITHOUT_PROCESSOR
+        )
 
 
 @attrs.frozen
@@ -50,26 +80,25 @@ class Notes:
                     begun.add(int(number))
         return cls(taken, begun)
 
-    def fate(self, loss: Loss, killed: Mapping[int, int]) -> Fate:
+    def fate(self, loss: Loss, killed: Mapping[int, Death]) -> Fate:
         """What became of a lost connection; ``killed`` as for `judged`."""
         notes = self.taken.get(loss.port, ())
         takers = [(when, pid) for when, pid in notes if loss.opened < when < loss.ended]
         if not takers or max(takers)[1] not in killed or loss.how.startswith("no answer"):
             return Fate.ON_ITS_WAY
         if not loss.due:
-            killed_at = killed[max(takers)[1]]
-            just = killed_at and loss.answered > killed_at - INSTANT
+            just = killed[max(takers)[1]].just_after(loss.answered)
             return Fate.JUST_ANSWERED if just else Fate.IDLE
         begun = any(asked.number in self.begun for asked in loss.due)
         return Fate.BEGUN if begun else Fate.HELD
 
 
 def judged(
-    losses: list[Loss], notes: Notes, killed: Mapping[int, int]
+    losses: list[Loss], notes: Notes, killed: Mapping[int, Death]
 ) -> tuple[Counter[Fate], list[str]]:
     """How many of each fate; a line for each that had something in flight or idled.
 
-    :param killed: pids, and when (time.monotonic_ns), 0 if that is not known.
+    :param killed: by pid.
     """
     fates = [(loss, notes.fate(loss, killed)) for loss in losses]
     # What must not be comes first.
