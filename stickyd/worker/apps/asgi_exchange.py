@@ -75,15 +75,8 @@ class AsgiExchange(HeadReader):
     @property
     def whole(self) -> bool:
         """Whether all of the answer is written; see `stickyd.worker.interfaces.Exchange`."""
-        cycle = self._protocol.cycle
-        return (
-            self.begun
-            and not (self._response.last or self._upgrades or self._unsent)
-            and cycle is not None
-            # uvicorn's count of what is to come.
-            and not cycle.chunked_encoding
-            and cycle.expected_content_length == 0
-        )
+        begun = self.begun and not (self._upgrades or self._unsent)
+        return begun and self._response.is_whole(self._protocol.cycle)
 
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""

@@ -44,6 +44,16 @@ class AsgiResponse:
             self._unchunk = ChunkedReader()
         return data
 
+    def is_whole(self, cycle: Any) -> bool:
+        """Whether nothing is missing, and another answer may follow.
+
+        :param cycle: uvicorn's of this request; None once it has ended.
+        """
+        if self.last or cycle is None or cycle.chunked_encoding:
+            return False
+        # uvicorn's count of what is to come.
+        return bool(cycle.expected_content_length == 0)
+
     def body(self, data: bytes) -> bytes:
         """Part of the body: HTTP/1.0 has no chunks."""
         if self._unchunk is None:

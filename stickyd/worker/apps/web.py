@@ -1,10 +1,8 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IPullProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,6 +18,7 @@ from stickyd.http1.websocket_frames import FrameMeter
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.worker.apps.lean_request import LeanRequest
 from stickyd.worker.apps.websocket_buffers import gather_linearly
+from stickyd.worker.connection.addresses import address_of
 from stickyd.worker.connection.upgraded import Upgraded
 from stickyd.worker.interfaces import ClientChannel
 
@@ -27,11 +26,6 @@ _log = Logger("stickyd")
 
 _JOINED_MOST = 8192
 """Bytes of content that are copied behind their head, which is cheaper than another write."""
-
-
-@lru_cache(maxsize=4096)
-def _address(host: str, port: int) -> IPv4Address | IPv6Address:
-    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
 
 
 @implementer(IPullProducer)
@@ -145,7 +139,7 @@ class WebExchange:
         """The client's address: the peer's, unless trusted peers name another."""
         policy = self._channel.context.routing.policy
         client = true_client(self._head, self._peer, policy.trusted, policy.forwarded_first)
-        return self.transport.getPeer() if client is None else _address(*client)
+        return self.transport.getPeer() if client is None else address_of(*client)
 
     def read_headers(self) -> Headers:
         """The fields of the head, as apps read them."""

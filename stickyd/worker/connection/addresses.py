@@ -1,6 +1,7 @@
 """The addresses and socket options of a client's connection, as apps read them."""
 
 import socket
+from functools import lru_cache
 from typing import cast
 
 from twisted.internet import address
@@ -16,8 +17,17 @@ def as_twisted(end: Address | None) -> TwistedAddress:
     """The `IAddress` of one end of a connection."""
     if end is None:
         return cast(TwistedAddress, address.UNIXAddress(None))
-    kind = address.IPv6Address if ":" in end[0] else address.IPv4Address
-    return kind("TCP", end[0], end[1])
+    return _made(*end)
+
+
+def _made(host: str, port: int) -> TwistedAddress:
+    return (address.IPv6Address if ":" in host else address.IPv4Address)("TCP", host, port)
+
+
+@lru_cache(maxsize=4096)
+def address_of(host: str, port: int) -> TwistedAddress:
+    """The `IAddress` of a client that a trusted peer names; clients come again."""
+    return _made(host, port)
 
 
 class TransportAddresses:
