@@ -9,6 +9,7 @@ import socket
 import tempfile
 import unittest
 import unittest.mock
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -341,6 +342,17 @@ class Traffic(Beside):
                 side.arrives(side.clients[-1])
             self.same(*sides)
 
+    def test_a_batch_of_one_key(self) -> None:
+        """Those of one slot and one reason are counted together."""
+        sides = self.sides(workers=3)
+        for side in sides:
+            for number in (1, 2, 1, 1, 3, 2):
+                side.connect(request(f"10.0.0.{number}"))
+            side.connect(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            side.arrives(side.clients[-1])
+        self.same(*sides)
+        self.assertEqual([self.lane_accepted(side) for side in sides], [7, 7])
+
     def test_what_is_placed_stays_in_the_socket(self) -> None:
         side = self.side(BUILT)
         client = side.connect(BROWSER + b"more")
@@ -426,6 +438,25 @@ class Bounds(Beside):
                 worker.close()
                 guardian.sweep()
             self.same(*sides)
+
+    def test_an_entry_that_the_table_does_not_have(self) -> None:
+        """Nothing is written beside the table, whatever the list of unused entries says."""
+        side = self.side(BUILT)
+        lane: Any = side.listener.lane
+        lanes = BUILT.lanes
+        assert lanes is not None
+        for entries in (0, 1, 5):
+            words, ids = (memoryview(bytearray(8 * 6)).cast("Q") for _ in range(2))
+            table = (words[:entries], ids[:5], [5])
+            limits = side.listener.reception.limits
+            master = lanes.MasterLane(0, None, limits, table, 1 << 20)
+            side.connect(request("10.0.0.1"))
+            select.select([side.socket], [], [], UNTIL)
+            route = lane._routes.current()
+            verdict = master.accept(side.socket.fileno(), route, 1, count(1))
+            self.assertEqual(verdict, lanes.UNUSUAL)
+            os.close(master.descriptor)
+            self.assertEqual((words.tolist(), ids.tolist()), ([0] * 6, [0] * 6))
 
     def test_words_say_in_transit(self) -> None:
         side = self.side(BUILT)
