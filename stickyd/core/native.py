@@ -61,6 +61,10 @@ class Lanes(Protocol):
         """Closes the copies of connections that have ended, and frees their entries."""
 
     @property
+    def NOTHING_WAITS(self) -> int:
+        """The backlog is empty."""
+
+    @property
     def MORE_MAY_WAIT(self) -> int:
         """As many as asked for have been accepted."""
 

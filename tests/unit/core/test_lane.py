@@ -458,6 +458,24 @@ class Bounds(Beside):
             os.close(master.descriptor)
             self.assertEqual((words.tolist(), ids.tolist()), ([0] * 6, [0] * 6))
 
+    def test_one_call_accepts_no_more_than_a_batch(self) -> None:
+        side = self.side(BUILT, workers=5)
+        lane: Any = side.listener.lane
+        guardian, lanes = side.guardian, BUILT.lanes
+        assert guardian is not None
+        assert lanes is not None
+        guardian.table.stock(100)
+        for number in range(66):
+            side.connect(request(f"10.0.0.{number}"))
+        select.select([side.socket], [], [], UNTIL)
+        route, descriptor = lane._routes.current(), side.socket.fileno()
+        for accepted, end in ((64, lanes.MORE_MAY_WAIT), (2, lanes.NOTHING_WAITS)):
+            self.assertEqual(lane._lane.accept(descriptor, route, 1000, count(1)), end)
+            self.assertEqual(lane._lane.accepted, accepted)
+            self.assertEqual(sum(each[2] for each in lane._lane.placed), accepted)
+            guardian.guard_all(lane._lane.copies)
+        self.assertEqual(sum(map(len, side.inboxes().values())), 66)
+
     def test_words_say_in_transit(self) -> None:
         side = self.side(BUILT)
         side.arrives(side.connect(request("10.0.0.1")))

@@ -25,7 +25,7 @@ from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
-from stickyd.shm.connection_states import IDLE
+from stickyd.shm.connection_states import BUSY, IDLE, IN_TRANSIT
 from stickyd.shm.connection_table import ConnectionTable, state_of
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
@@ -434,3 +434,32 @@ class InstantsOfTheEngine(Instants):
     """The same in the compiled engine, at each of its stores and system calls."""
 
     core = staticmethod(contextlib.nullcontext)
+
+    def test_an_inbox_that_takes_nothing(self) -> None:
+        """A connection that could not be put in is its worker's again, at once."""
+        recorder = Recorder(WAY[0])
+        with self.world_of(recorder) as world:
+            world.connect(True)
+            world.run()
+            recorder.world = world
+            world.slots[WAY[1]].receiver.shutdown(socket.SHUT_RDWR)
+            world.ask(1)
+            world.run()
+        self.assertIn(IN_TRANSIT, recorder.states)
+        self.assertEqual(recorder.states[-1], BUSY)
+
+
+class Recorder(Fuse):
+    """Notes the state of the connection at each instant of the engine."""
+
+    def __init__(self, slot: int) -> None:
+        super().__init__(slot)
+        self.states: list[int] = []
+        self.world: World | None = None
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        return call
+
+    def tick(self) -> None:
+        if self.world is not None and self.running == self.slot:
+            self.states.append(state_of(self.world.guardian.table.word(1)))
