@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -5,14 +7,15 @@ import signal
 import subprocess
 import sys
 import unittest
+import unittest.mock
 from collections import Counter
 from pathlib import Path
 
 import attrs
 
-from benchmarks import report
+from benchmarks import many, report
 from benchmarks.__main__ import arguments, chosen
-from benchmarks.contest import Ground, Unavailable, cpu, tree
+from benchmarks.contest import Contestant, Ground, Unavailable, cpu, tree
 from benchmarks.correctness import check, clients_of, judged, slots, worker_of
 from benchmarks.load import Load, Said, read
 from benchmarks.result import Result, Target, from_json, ratio, to_json
@@ -234,3 +237,53 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+class Many(unittest.TestCase):
+    def test_each_client_comes_once_before_any_comes_again(self):
+        for clients in (1000, 1_000_000, 77):
+            drawn = {number * many.STRIDE % clients for number in range(clients)}
+            self.assertEqual(len(drawn), clients)
+        self.assertEqual(len({many.client_of(n) for n in range(100_000)}), 100_000)
+
+    def test_the_table_has_a_column_for_each_case(self):
+        runs = []
+        for case in (many.Case("small", 10, 7), many.Case("large", 100, 9000)):
+            run = many.Run(case, Contestant(case.name, 1, []))
+            run.idle, run.met, run.asked = (100.4, 250.0), many.Weight(1 << 20, 3 << 19), 8000
+            run.cost, run.p50, run.p99 = [30.0, 20.0, 25.0], [1.0], [2.0]
+            runs.append(run)
+        table = many.table(runs)
+        self.assertIn("| | small | large |", table)
+        self.assertIn("| distinct clients that have asked | 7 | 8,000 |", table)
+        self.assertIn("| MiB added by the clients: workers | 1.5 | 1.5 |", table)
+        self.assertIn("| CPU µs a request | 25.0 (20.0–30.0) | 25.0 (20.0–30.0) |", table)
+
+    def test_fewer_where_the_limit_has_no_room(self):
+        with (
+            unittest.mock.patch.object(many.resource, "getrlimit", return_value=(1024, 20_000)),
+            unittest.mock.patch.object(many.resource, "setrlimit") as setting,
+            contextlib.redirect_stderr(io.StringIO()) as told,
+        ):
+            self.assertEqual(many.affordable(10_000), 10_000)
+            self.assertEqual(told.getvalue(), "")
+            setting.side_effect = ValueError, None
+            self.assertEqual(many.affordable(100_000), 17_000)
+        self.assertIn("room for 17,000 connections only", told.getvalue())
+
+    @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two cores")
+    @unittest.skipUnless(shutil.which("wrk"), "needs wrk")
+    def test_a_small_run(self):
+        command = [sys.executable, "-m", "benchmarks.many", "--idle", "200", "--clients", "2000"]
+        done = subprocess.run(
+            [*command, "--rounds", "1", "--seconds", "1"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        # So few connections say nothing about what one takes.
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        self.assertIn("| idle connections | 20 | 200 |", done.stdout)
+        self.assertIn("| distinct clients that have asked | 2 | 2,000 |", done.stdout)
+        self.assertIn("| failed | 0 | 0 |", done.stdout)
