@@ -123,7 +123,7 @@ def stickyd(ground: Ground, case: Case) -> Contestant:
     command += ["--forwarded-allow-ips", "127.0.0.0/8", "--keep-alive", "86400"]
     command += ["--max-connections", str(case.idle + 2 * CONNECTIONS)]
     command += ["--listen", f"tcp:{port}:interface=127.0.0.1"]
-    process = ground.spawn(*command, STICKYD_ENGINE="1")
+    process = ground.spawn(*command)
     return Contestant(case.name, port, [process], lambda: " is ready: " in ground.log(process))
 
 

@@ -108,6 +108,8 @@ cdef class Lane:
         """For the sweeper, in the reactor's seconds."""
         if self.channel is not None:
             return self.channel.deadline
+        # One that idles until a sweep is likely to idle for long: half of its memory is this.
+        self._frame = None
         return self.deadline_at if self.deadline_at >= 0 else None
 
     def expired(self):

@@ -1,6 +1,7 @@
 """Lanes of the compiled engine, and how Python channels take them over."""
 
 import contextlib
+import gc
 import os
 import socket
 import unittest
@@ -11,6 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.net.timeouts import SWEEP_EVERY
 from stickyd.worker.connection.channel import Channel
 from tests.support.cores import NATIVE, python_core
 from tests.support.one_connection import OneConnection
@@ -81,6 +83,17 @@ class Lanes(OneConnection):
             self.reactor.settle()
             self.assertEqual(len(os.listdir("/proc/self/fd")), before)
         self.assertEqual(self.worker.context.accounting.counters.adopted, 1)
+
+    def test_an_idle_connection_has_no_frame(self) -> None:
+        """Of the many that idle, each has what it cannot do without; the rest is made again."""
+        for target in (b"/a", b"/b"):
+            self.ask(target)
+            (lane,) = self.worker.context.connections
+            self.reactor.advance(SWEEP_EVERY)
+            kept = [each for each in gc.get_referents(lane) if isinstance(each, (Frame, bytes))]
+            self.assertEqual(kept, [])
+            self.assertEqual(lane.frame.peer, self.peer)
+        self.check_lane(True)
 
     def test_a_plain_connection_is_a_lane(self) -> None:
         for target in (b"/a", b"/b", b"/c?d"):
@@ -225,3 +238,9 @@ class Channels(Lanes):
 
     def check_lane(self, expected: bool) -> None:
         super().check_lane(False)
+
+    def test_an_idle_connection_has_no_frame(self) -> None:
+        """A channel has one as long as it lives."""
+        self.ask(b"/a")
+        self.reactor.advance(SWEEP_EVERY)
+        self.assertEqual(self.channel.frame.peer, self.peer)
