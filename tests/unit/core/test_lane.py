@@ -364,6 +364,14 @@ class Traffic(Beside):
             ours.sendall(b"answer")
         self.assertEqual(client.recv(99), b"answer")
 
+    def test_the_copy_goes_to_no_other_program_and_blocks_nobody(self) -> None:
+        side = self.side(BUILT)
+        side.arrives(side.connect(BROWSER))
+        guardian = side.guardian
+        assert guardian is not None
+        ((copy, _),) = guardian._copies.values()
+        self.assertEqual((os.get_inheritable(copy), os.get_blocking(copy)), (False, False))
+
     def test_a_client_that_is_gone(self) -> None:
         sides = self.sides()
         for side in sides:
