@@ -34,7 +34,7 @@ class Route:
 class MasterLane:
     accepted: int
     placed: list[tuple[int, str, int]]
-    copies: dict[int, tuple[int, bytes]]
+    copies: dict[int, bytes]
     descriptor: int
     peer: tuple[str, int] | None
     error: int
@@ -54,7 +54,7 @@ def drop_ended(
     ids: memoryview,
     unused: list[int],
     ended: memoryview,
-    copies: dict[int, tuple[int, bytes]],
+    copies: dict[int, bytes],
     probe: Probe | None = None,
 ) -> int: ...
 def read_frame(

@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memset
+from libc.string cimport memchr, memcpy, memset
 from posix.unistd cimport close
 
 from stickyd.core._native cimport Placer
@@ -68,7 +68,8 @@ cdef class MasterLane:
 
     :ivar accepted: how many have been placed.
     :ivar placed: slot, reason and count of those.
-    :ivar copies: by entry: descriptor, and the message that puts the connection in again.
+    :ivar copies: by entry: descriptor, and the message that puts the connection in again
+        (`stickyd.shm.copies`).
     :ivar descriptor: of the unusual connection, which is the caller's; otherwise -1.
     :ivar peer: its host and port; None on a Unix socket.
     :ivar error: errno of accept4(2), or 0.
@@ -255,9 +256,8 @@ cdef class MasterLane:
         self._count(slot, placement.source + 1 if placement.where == SD_PLACED else 0)
         if entry:
             frame.kind = SD_RETURNED_KIND
-            sd_write_frame(message, &frame)
             self._unused.pop()
-            self.copies[entry] = (descriptor, PyBytes_FromStringAndSize(<char *>message, size))
+            self.copies[entry] = copy_of(descriptor, &frame)
         else:
             close(descriptor)
         return True

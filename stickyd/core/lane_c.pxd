@@ -39,5 +39,6 @@ cdef extern from "lane.h" nogil:
     enum:
         SD_FREE
         SD_IN_TRANSIT
+        COPY_MOST "(sizeof(int) + SD_FRAME_HEAD_MOST)"
 
     void sd_set_cell(uint64_t *cell, uint64_t value)

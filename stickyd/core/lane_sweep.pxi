@@ -10,6 +10,22 @@ cdef int free_entry(uint64_t *ids, uint64_t *words, uint32_t entry, object probe
     return 0
 
 
+cdef object copy_of(int descriptor, const sd_frame_head *frame):
+    cdef uint8_t copy[COPY_MOST]
+    memcpy(copy, &descriptor, sizeof(int))
+    return PyBytes_FromStringAndSize(
+        <char *>copy, sizeof(int) + sd_write_frame(copy + sizeof(int), frame)
+    )
+
+
+cdef int copied_descriptor(bytes copy) except -1:
+    cdef int descriptor
+    if copy is None or PyBytes_GET_SIZE(copy) < <Py_ssize_t>sizeof(int):
+        raise ValueError("not a copy")
+    memcpy(&descriptor, PyBytes_AS_STRING(copy), sizeof(int))
+    return descriptor
+
+
 def drop_ended(
     object words not None, object ids not None, list unused not None, object ended not None,
     dict copies not None, object probe=None,
@@ -18,7 +34,7 @@ def drop_ended(
 
     :param words, ids, unused: of the connection table.
     :param ended: its marks, of the entries that have been in use.
-    :param copies: by entry: descriptor and message.
+    :param copies: by entry (`stickyd.shm.copies`).
     :param probe: for tests, as that of `MasterLane`.
     :return: how many copies have been closed.
     """
@@ -44,7 +60,7 @@ def drop_ended(
             copy = copies.pop(at, None)
             if copy is not None:
                 instant(probe)
-                close(<int>(<tuple>copy)[0])
+                close(copied_descriptor(copy))
                 closed += 1
             instant(probe)
             free_entry(<uint64_t *>views[1].buf, <uint64_t *>views[0].buf, at, probe)

@@ -55,9 +55,7 @@ class Lanes(Protocol):
     @property
     def drop_ended(
         self,
-    ) -> Callable[
-        [memoryview, memoryview, list[int], memoryview, dict[int, tuple[int, bytes]]], int
-    ]:
+    ) -> Callable[[memoryview, memoryview, list[int], memoryview, dict[int, bytes]], int]:
         """Closes the copies of connections that have ended, and frees their entries."""
 
     @property

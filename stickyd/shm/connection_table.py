@@ -25,6 +25,7 @@ import mmap
 import os
 
 from stickyd.shm.connection_states import BUSY, IDLE, IN_TRANSIT
+from stickyd.shm.copies import descriptor_of
 from stickyd.shm.memory import create_memory
 
 OWNERS = 1 << 22
@@ -267,17 +268,17 @@ class ConnectionTable:
         """The end marks of all entries that have been used: 1 if the connection has ended."""
         return self._ended[: self._high]
 
-    def drop_ended(self, copies: dict[int, tuple[int, bytes]]) -> int:
+    def drop_ended(self, copies: dict[int, bytes]) -> int:
         """Free the entries of connections that have ended, and close their copies.
 
-        :param copies: by entry; the first item of each is the descriptor.
+        :param copies: by entry (`stickyd.shm.copies`).
         :return: how many copies were closed.
         """
         before = len(copies)
         for number in self.ended():
             copy = copies.pop(number, None)
             if copy is not None:
-                os.close(copy[0])
+                os.close(descriptor_of(copy))
             self.free(number)
         return before - len(copies)
 

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from stickyd.core.native import Core
+from stickyd.shm.copies import descriptor_of
 from stickyd.worker.connection.lingering import LingeringConnection
 from tests.support.core_agreement import BUILT
 from tests.unit.core.test_lane import Side, request
@@ -102,7 +103,7 @@ class Daemon(World):
 
     def note_inodes(self) -> None:
         if self.alive:
-            for descriptor in {each[0] for each in self.lane.copies.values()} | {
+            for descriptor in set(map(descriptor_of, self.lane.copies.values())) | {
                 self.lane.descriptor
             }:
                 # Those of copies of an earlier call may be closed.
@@ -114,7 +115,7 @@ class Daemon(World):
         if not self.alive:
             return set()
         copies = (*self.guardian._copies.values(), *self.lane.copies.values())
-        return {copy[0] for copy in copies} | {self.lane.descriptor}
+        return set(map(descriptor_of, copies)) | {self.lane.descriptor}
 
     def workers_have(self) -> Iterator[int]:
         """Descriptors of connections that workers have."""

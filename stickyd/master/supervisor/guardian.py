@@ -29,6 +29,7 @@ from stickyd.net.lingering_close import end_connection
 from stickyd.net.tcp_info import read_tcp_info
 from stickyd.shm.connection_states import IN_TRANSIT
 from stickyd.shm.connection_table import OWNERS, ConnectionTable, owner_of, state_of, taken_of
+from stickyd.shm.copies import descriptor_of, message_of, pack_copy
 from stickyd.stats import MasterCounters
 
 SWEEP_EVERY = 0.25
@@ -73,8 +74,8 @@ class Guardian:
         self._patience = patience
         self._lanes = core.lanes
         limit.look = self.sweep
-        # By entry: the descriptor, and the frame that requeues the connection.
-        self._copies: dict[int, tuple[int, bytes]] = {}
+        # By entry; see `stickyd.shm.copies`.
+        self._copies: dict[int, bytes] = {}
         self._in_transit: dict[int, _InTransit] = {}
         self._sweeping: Any = None
         self._owners = 0
@@ -108,12 +109,12 @@ class Guardian:
 
     def guard(self, number: int, descriptor: int, message: bytes) -> None:
         """Keep ``descriptor`` as the copy of a connection that was placed by ``message``."""
-        self.guard_all({number: (descriptor, as_returned(message))})
+        self.guard_all({number: pack_copy(descriptor, as_returned(message))})
 
-    def guard_all(self, copies: dict[int, tuple[int, bytes]]) -> None:
+    def guard_all(self, copies: dict[int, bytes]) -> None:
         """Keep copies of connections that were placed.
 
-        :param copies: by entry: descriptor, and the frame that requeues the connection.
+        :param copies: by entry: descriptor and frame (`stickyd.shm.copies`).
         """
         self._copies.update(copies)
         if self._sweeping is None:
@@ -132,7 +133,7 @@ class Guardian:
         if copy is not None:
             self._counters.released += 1
             self._limit.give_back()
-            end_connection(copy[0], copied=True)
+            end_connection(descriptor_of(copy), copied=True)
 
     def stays_in_transit(self, number: int) -> None:
         """The master has put the connection of an entry into another inbox."""
@@ -206,7 +207,7 @@ class Guardian:
                 self.give_up(number)
         returning: list[tuple[bool, int]] = []
         for number in idle:
-            word, kernel = words[number], read_tcp_info(self._copies[number][0])
+            word, kernel = words[number], read_tcp_info(descriptor_of(self._copies[number]))
             if orphan_action(state_of(word), taken_of(word), kernel) is OrphanAction.RETURN:
                 returning.append((kernel is None or not kernel.unread, number))
             else:
@@ -215,7 +216,8 @@ class Guardian:
         for _, number in sorted(returning):
             self.table.mark_in_transit(number, taken_of(words[number]))
             self._counters.rescued += 1
-            descriptor, message = self._copies[number]
+            copy = self._copies[number]
+            descriptor, message = descriptor_of(copy), message_of(copy)
             heir = heirs[connection_of(message) % len(heirs)]
             heir.outbox.put(message, descriptor, self._patience, self._after_put(number))
 
@@ -246,7 +248,10 @@ class Guardian:
         """
         if self._sweeping is not None:
             self._sweeping.cancel()
-        copies = [(keep_on_exec(copy), as_text(message)) for copy, message in self._copies.values()]
+        copies = [
+            (keep_on_exec(descriptor_of(copy)), as_text(message_of(copy)))
+            for copy in self._copies.values()
+        ]
         table = keep_on_exec(self.table.descriptor)
         return {"ledger": table, "owners": self._owners, "copies": copies}
 
@@ -274,7 +279,7 @@ class Guardian:
         copy = self._copies.get(number)
         if copy is None:
             return False
-        if copy[0] == sock.fileno():
+        if descriptor_of(copy) == sock.fileno():
             slot.outbox.put(message, sock.detach(), left, self._after_put(number))
         else:
             slot.outbox.put(message, sock.fileno(), left, self._after_put(number, sock))
@@ -288,7 +293,7 @@ class Guardian:
             self._sweeping.cancel()
             self._sweeping = None
         self._limit.look = lambda: None
-        for descriptor, _ in self._copies.values():
+        for descriptor in map(descriptor_of, self._copies.values()):
             os.close(descriptor)
         self._copies.clear()
         self.table.close()

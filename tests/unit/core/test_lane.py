@@ -29,6 +29,7 @@ from stickyd.net.deferred_accept import deferred_for, period_within, silent_clie
 from stickyd.settings import Limits, RoutingSettings, Settings, Timeouts
 from stickyd.shm.connection_states import IN_TRANSIT
 from stickyd.shm.connection_table import ConnectionTable, state_of
+from stickyd.shm.copies import descriptor_of, message_of
 from tests.slow.fuzz_heads import mutate
 from tests.support.core_agreement import BROWSER, BUILT, PLAIN
 from tests.support.extent import examples
@@ -184,7 +185,7 @@ class Side:
                 c.unread if isinstance(c, PendingHead) else b"" for c in self.listener.waiting
             ),
             "guarded": (
-                {n: self._plain(decode(copy[1])) for n, copy in guardian._copies.items()}
+                {n: self._plain(decode(message_of(copy))) for n, copy in guardian._copies.items()}
                 if guardian is not None
                 else None
             ),
@@ -369,7 +370,7 @@ class Traffic(Beside):
         side.arrives(side.connect(BROWSER))
         guardian = side.guardian
         assert guardian is not None
-        ((copy, _),) = guardian._copies.values()
+        (copy,) = map(descriptor_of, guardian._copies.values())
         self.assertEqual((os.get_inheritable(copy), os.get_blocking(copy)), (False, False))
 
     def test_a_client_that_is_gone(self) -> None:

@@ -14,6 +14,7 @@ from stickyd.ipc.fd_queue import try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.shm.connection_states import BUSY, IDLE, IN_TRANSIT
 from stickyd.shm.connection_table import state_of
+from stickyd.shm.copies import descriptor_of
 from tests.support.cores import NATIVE
 from tests.unit.worker.test_guardian_instants import WAY, Fuse, World, Worlds
 from tests.unit.worker.test_ownership import ANSWER
@@ -39,7 +40,7 @@ class Thief(Fuse):
             return
         self.ticks += 1
         if self.ticks == self.instants[0]:
-            ((copy, _),) = self.world.guardian._copies.values()
+            (copy,) = map(descriptor_of, self.world.guardian._copies.values())
             with (
                 contextlib.suppress(BlockingIOError),
                 socket.socket(fileno=os.dup(copy)) as theirs,
@@ -118,14 +119,17 @@ class Words(Worlds):
                 world.client, ours = socket.socketpair()
                 world.client.settimeout(5)
                 entry = world.guardian.allot(7, ours.fileno(), 0)
-                before = world.guardian.table.words()
+                table = world.guardian.table
+                # What stands behind the last number reads as that of the connection.
+                table._ended[0] = 1
+                before = table._words[1:].tolist(), table._ids.tolist()
                 frame = Frame(Kind.PLACED, 1, None, None, entry=number)
                 with ours:
                     world.ask(0)
                     try_put(world.slots[WAY[0]].sender, frame.encode(), ours.fileno())
                 world.run()
                 self.assertEqual(len(ANSWER.findall(world.client.recv(9999))), 1)
-                self.assertEqual(world.guardian.table.words()[1:], before[1:])
+                self.assertEqual((table._words[1:].tolist(), table._ids.tolist()), before)
                 world.guardian.give_up(entry)
 
 

@@ -26,6 +26,7 @@ from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.copies import descriptor_of
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker import lanes
@@ -241,7 +242,7 @@ class World:
         self.start(slot)
 
     def is_connection(self, descriptor: int) -> bool:
-        copies = [copy for copy, _ in self.guardian._copies.values()]
+        copies = list(map(descriptor_of, self.guardian._copies.values()))
         if descriptor in copies:
             return False
         try:
