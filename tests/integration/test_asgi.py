@@ -417,7 +417,7 @@ class Lifes(unittest.TestCase):
     def test_startup_before_the_first_request_and_shutdown_behind_the_last(self) -> None:
         with Daemon("--asgi", "stickyd_asgi_apps:made", "--factory", workers=1) as daemon:
             with daemon.connect() as sock, daemon.connect() as behind:
-                sock.sendall(request(ONE, "/late?s=0.5"))
+                sock.sendall(request(ONE, "/late?s=2"))
                 behind.sendall(request(ONE, "/behind"))
                 Reader(behind).response()
                 wait_for(lambda: daemon.report()["workers"]["requests"] == 2)
