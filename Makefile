@@ -144,6 +144,7 @@ check-slow: $(SLOW_STAMP) trial
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)
 	benchmarks/setup.sh $(BIN)/python
+	-$(BIN)/python -m benchmarks.profile --keep
 	$(BIN)/python -m benchmarks --keep --document
 
 bench-quick: $(STAMP)

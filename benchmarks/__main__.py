@@ -1,7 +1,7 @@
-"""How fast stickyd is, beside real peers: ``python -m benchmarks p1``.
+"""Measure stickyd and its peers, print tables and targets: ``python -m benchmarks p1``.
 
-Runs workloads, prints their tables and targets, and with --keep writes them down for
-``python -m benchmarks --document``, which fills docs/benchmarks.md and draws its picture.
+With --keep the results are also written down for ``python -m benchmarks --document``, which fills
+docs/benchmarks.md and draws its pictures.
 """
 
 import argparse
@@ -13,14 +13,16 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.contest import PEERS, Ground, Unavailable, keep_to_load_core
 from benchmarks.plan import Plan
+from benchmarks.profile import KEPT_PROFILE, read_kept
 from benchmarks.result import Result, from_json, to_json
-from benchmarks.workloads import DAILY, WORKLOADS
+from benchmarks.workloads import DAILY, TITLES, WORKLOADS, contestants_of
 from tests.support.daemon import ROOT
 
 KEPT = ROOT / "benchmarks" / ".results"
@@ -39,21 +41,64 @@ def chosen(given: argparse.Namespace) -> Sequence[str]:
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line asks for."""
     names = " ".join(WORKLOADS)
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"{names} [all]")
-    parser.add_argument("--rounds", type=int, help="measurements of each contestant [5]")
-    parser.add_argument("--seconds", type=int, help="of each measurement [4]")
-    parser.add_argument("--only", default="", help="parts of contestants' names, with commas")
-    parser.add_argument("--quick", action="store_true", help="p1 to p3, few and short")
-    parser.add_argument("--keep", action="store_true", help=f"write to {KEPT.relative_to(ROOT)}")
-    parser.add_argument("--document", action="store_true", help="fill docs/benchmarks.md")
+    kept = KEPT.relative_to(ROOT)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__.split("\n")[0].split(":")[0] + ".",
+        epilog=overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    say = parser.add_argument
+    say("workloads", nargs="*", metavar="WORKLOAD", help="what to run, see below; default: all")
+    say(
+        "--only",
+        default="",
+        metavar="NAMES",
+        help="contestants whose names contain one of NAMES (comma-separated); default: all",
+    )
+    say(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="measurements of each contestant, 1 to 600 [5; with --quick 3]",
+    )
+    say(
+        "--seconds",
+        type=int,
+        metavar="N",
+        help="length of a measurement, 1 to 600 [3; with --quick 2]",
+    )
+    say("--quick", action="store_true", help=f"{' '.join(DAILY)} with few contestants, shortly")
+    say("--keep", action="store_true", help=f"write the results to {kept}")
+    say(
+        "--document",
+        action="store_true",
+        help="write kept results and profiles to"
+        " docs/benchmarks.md and draw its pictures; runs nothing without --keep or WORKLOAD",
+    )
     given = parser.parse_args(words)
     if unknown := [name for name in given.workloads if name not in WORKLOADS]:
         parser.error(f"{unknown[0]!r} is none of {names}")
+    parts = [part for part in given.only.split(",") if part]
+    names_of = {each for name in given.workloads or WORKLOADS for each in contestants_of(name)}
+    for part in parts:
+        if not any(part in name for name in names_of):
+            parser.error(f"--only: no contestant's name contains {part!r}; see --help")
     for name in ("rounds", "seconds"):
         if getattr(given, name) is not None and not 1 <= getattr(given, name) <= 600:
             parser.error(f"--{name} is not within 1 to 600")
     return given
+
+
+def overview() -> str:
+    """The workloads and who takes part, for --help."""
+    lines = ["workloads and contestants:"]
+    for name in WORKLOADS:
+        lines += [f"  {name:8}{TITLES[name]}"]
+        lines += textwrap.wrap(
+            "; ".join(contestants_of(name)), 76, initial_indent=" " * 12, subsequent_indent=" " * 12
+        )
+    return "\n".join(lines)
 
 
 def run(names: Sequence[str], plan: Plan) -> Iterator[Result]:
@@ -70,27 +115,30 @@ def keep(result: Result) -> None:
     (KEPT / f"{result.name}.json").write_text(json.dumps(to_json(result)))
 
 
+def place(name: str) -> tuple[int, str]:
+    """For sorting results by workload; ``p6-mix`` is a part of ``p6``."""
+    workload = name if name in WORKLOADS else name.split("-")[0]
+    return [*WORKLOADS].index(workload), name
+
+
 def document() -> None:
     """Fill in the docs from what was kept."""
-    order = {name: at for at, name in enumerate(WORKLOADS)}
-    found = sorted(
-        KEPT.glob("*.json"), key=lambda path: (order[path.stem.split("-")[0]], path.stem)
-    )
+    found = sorted(KEPT.glob("*.json"), key=lambda path: place(path.stem))
     if not found:
         raise Unavailable("nothing was kept: run `python -m benchmarks --keep` first")
     documents = [json.loads(path.read_text()) for path in found]
     taken = max(datetime.date.fromtimestamp(path.stat().st_mtime) for path in found).isoformat()
-    text = report.section([from_json(each) for each in documents], taken, machine())
+    profiles = read_kept(KEPT_PROFILE)
+    text = report.section([from_json(each) for each in documents], profiles, taken, machine())
     DOCUMENT.write_text(report.between_markers(DOCUMENT.read_text(), text))
-    picture = DOCUMENT.with_name(report.PLOT)
     python = PEERS / "venv" / "bin" / "python"
     if not python.exists():
-        raise Unavailable("no picture without matplotlib: run benchmarks/setup.sh")
+        raise Unavailable("no pictures without matplotlib: run benchmarks/setup.sh")
     together = KEPT / "all.list"
     together.write_text(json.dumps(documents))
-    plot = [str(python), "-m", "benchmarks.plot", str(together), str(picture)]
+    plot = [str(python), "-m", "benchmarks.plot", str(together), str(DOCUMENT.parent)]
     subprocess.run(plot, cwd=ROOT, check=True)
-    print(f"{DOCUMENT.relative_to(ROOT)} and {picture.relative_to(ROOT)} are written")
+    print(f"{DOCUMENT.relative_to(ROOT)} and its pictures are written")
 
 
 def machine() -> str:

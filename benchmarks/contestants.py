@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.contest import PEERS, Contestant, Ground, Maker, Unavailable, tool
+from stickyd.core.native import CORE
 from tests.support.daemon import ROOT, free_port
 
 TWISTED, ASGI = "benchmarks.site:Page", "benchmarks.asgi_site:hello"
@@ -50,25 +51,35 @@ backend app
 Backends = Callable[[Ground, int], tuple[list[int], list["subprocess.Popen[bytes]"]]]
 
 
-def stickyd(scope: str, workers: int, app: Sequence[str] = ("--class", TWISTED)) -> Maker:
-    """stickyd itself, seed 1."""
+def stickyd(
+    scope: str, workers: int, app: Sequence[str] = ("--class", TWISTED), native: bool = True
+) -> Maker:
+    """stickyd itself, seed 1.
+
+    :param native: with the compiled core; otherwise without it (``STICKYD_NATIVE=0``).
+    :raise Unavailable: when it is started, if there is no compiled core to run.
+    """
+    # The engine has to be asked for.
+    environment = {"STICKYD_ENGINE": "1"} if native else {"STICKYD_NATIVE": "0"}
 
     def make(ground: Ground) -> Contestant:
+        if native and CORE.native is None:
+            raise Unavailable(f"it runs on the {CORE}; see docs/core.md")
         port = free_port()
         command = [sys.executable, "-m", "stickyd", "run", *app, "--seed", "1"]
         command += ["--workers", str(workers), "--affinity-scope", scope]
         # Clients of P7 come from several addresses of the loopback network.
         command += ["--forwarded-allow-ips", "127.0.0.0/8"]
         command += ["--listen", f"tcp:{port}:interface=127.0.0.1"]
-        process = ground.spawn(*command)
+        process = ground.spawn(*command, **environment)
         return Contestant("stickyd", port, [process], lambda: " is ready: " in ground.log(process))
 
     return make
 
 
-def stickyd_asgi(scope: str, workers: int) -> Maker:
+def stickyd_asgi(scope: str, workers: int, native: bool = True) -> Maker:
     """stickyd with the ASGI application."""
-    return stickyd(scope, workers, ("--asgi", ASGI))
+    return stickyd(scope, workers, ("--asgi", ASGI), native)
 
 
 def _stock(ground: Ground, count: int) -> tuple[list[int], list["subprocess.Popen[bytes]"]]:
@@ -89,6 +100,19 @@ def _uvicorns(ground: Ground, count: int) -> tuple[list[int], list["subprocess.P
     ]
 
 
+def _granians(ground: Ground, count: int) -> tuple[list[int], list["subprocess.Popen[bytes]"]]:
+    program = PEERS / "venv" / "bin" / "granian"
+    if not program.exists():
+        raise Unavailable("run benchmarks/setup.sh")
+    ports = [free_port() for _ in range(count)]
+    command = [str(program), "--interface", "asginl", "--http", "1", "--no-ws", "--workers", "1"]
+    command += ["--loop", "uvloop", "--log-level", "warning", "--host", "127.0.0.1"]
+    return ports, [
+        ground.spawn(*command, "--port", str(port), ASGI, STICKYD_SLOT=str(number))
+        for number, port in enumerate(ports, 1)
+    ]
+
+
 def stock(ground: Ground) -> Contestant:
     """One bare twisted.web process: what a request costs without any placing."""
     ports, started = _stock(ground, 1)
@@ -99,6 +123,12 @@ def uvicorn(ground: Ground) -> Contestant:
     """One bare uvicorn process, on uvloop and httptools."""
     ports, started = _uvicorns(ground, 1)
     return Contestant("uvicorn", ports[0], started)
+
+
+def granian(ground: Ground) -> Contestant:
+    """Granian with one worker, on uvloop."""
+    ports, started = _granians(ground, 1)
+    return Contestant("granian", ports[0], started)
 
 
 def daphne(ground: Ground) -> Contestant:
@@ -137,6 +167,11 @@ def nginx(workers: int, backends: Backends = _stock) -> Maker:
 def nginx_uvicorn(workers: int) -> Maker:
     """nginx in front of uvicorn processes."""
     return nginx(workers, _uvicorns)
+
+
+def nginx_granian(workers: int) -> Maker:
+    """nginx in front of Granian processes, one worker each."""
+    return nginx(workers, _granians)
 
 
 def haproxy(workers: int) -> Maker:

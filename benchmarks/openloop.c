@@ -1,12 +1,13 @@
 /* Requests at a fixed rate, however long the answers take ("open loop").
  *
- *     openloop PORT RATE SECONDS CONNECTIONS
+ *     openloop PORT RATE SECONDS CONNECTIONS [mixed]
  *
  * Requests are due at random times (exponential gaps, fixed seed), on connections in turn. One
  * that finds its connection busy waits there, and its wait counts: a stall of the server costs
- * every request it delays, not one. Each connection is one client (X-Forwarded-For). It spins
- * between requests, so give it a core of its own; as root it goes before others there, since its
- * own waiting for the core is no latency. Prints one JSON object; times in microseconds.
+ * every request it delays, not one. Each connection is one client (X-Forwarded-For); with `mixed`
+ * every request is from another one. It spins between requests, so give it a core of its own; as
+ * root it goes before others there, since its own waiting for the core is no latency. Prints one
+ * JSON object; times in microseconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -39,7 +40,8 @@ struct connection {
 
 static struct connection connections[MOST_CONNECTIONS];
 static double *latencies;
-static long answered, wrong, late;
+static long answered, wrong, late, sent;
+static int mixed;
 
 static void die(const char *what) {
     perror(what);
@@ -60,7 +62,15 @@ static double gap(double rate) {
     return -log(((double)(state >> 11) + 1.0) / 9007199254740993.0) / rate;
 }
 
+static void write_request(struct connection *c, int a, int b, int d) {
+    c->request_size = snprintf(c->request, sizeof c->request,
+                               "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                               "X-Forwarded-For: 10.%d.%d.%d\r\n\r\n", a, b, d);
+}
+
 static void ask(struct connection *c) {
+    sent++;
+    if (mixed) write_request(c, (int)(sent % 7), (int)(sent % 239), (int)(sent % 251));
     if (send(c->fd, c->request, (size_t)c->request_size, MSG_NOSIGNAL) != c->request_size)
         die("send");
     c->busy = 1;
@@ -78,9 +88,7 @@ static void open_one(struct connection *c, int number, uint16_t port, int poll) 
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0)
         die("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    c->request_size = snprintf(c->request, sizeof c->request,
-                               "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                               "X-Forwarded-For: 10.9.%d.%d\r\n\r\n", number / 200, number % 200);
+    write_request(c, 9, number / 200, number % 200);
     event.events = EPOLLIN;
     event.data.ptr = c;
     if (epoll_ctl(poll, EPOLL_CTL_ADD, c->fd, &event) < 0) die("epoll_ctl");
@@ -118,8 +126,9 @@ static double quantile(double share) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) {
-        fprintf(stderr, "usage: openloop PORT RATE SECONDS CONNECTIONS\n");
+    mixed = argc == 6 && strcmp(argv[5], "mixed") == 0;
+    if (argc != 5 && !mixed) {
+        fprintf(stderr, "usage: openloop PORT RATE SECONDS CONNECTIONS [mixed]\n");
         return 2;
     }
     double rate = atof(argv[2]), seconds = atof(argv[3]);

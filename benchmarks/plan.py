@@ -14,7 +14,7 @@ class Plan:
     """
 
     rounds: int = 5
-    seconds: int = 4
+    seconds: int = 3
     only: tuple[str, ...] = ()
     quick: bool = False
 

@@ -2,11 +2,20 @@
 
 from collections.abc import Sequence
 
+from benchmarks.perf import Profile
 from benchmarks.result import QUANTITIES, Result, Verdict, middle, ratio
 
 BEGIN = "<!-- results: written by make bench -->"
 END = "<!-- end of results -->"
-PLOT = "benchmarks.png"
+PICTURES = """<picture>
+  <source media="(prefers-color-scheme: dark)" srcset="benchmarks-dark.svg">
+  <img alt="CPU time per request by workload, compared with nginx" src="benchmarks-light.svg">
+</picture>"""
+
+PROFILE = """Samples of all processes of stickyd while the load runs
+(`python -m benchmarks.profile`). Kernel time is named by its system call; what the kernel does for
+no system call (interrupts, packets that others send, page faults) is a row of its own. CPU µs: the
+share of what a request costs in the same run. Below 1 %: the last row."""
 
 Table = list[list[str]]
 
@@ -40,7 +49,7 @@ def contestants(result: Result) -> Table:
 
 def targets(results: Sequence[Result]) -> Table:
     """A row for each target."""
-    rows = [["workload", "ratio", "target", "measured (least–most)", "reached"]]
+    rows = [["workload", "ratio", "target", "reached (least–most)", ""]]
     for result in results:
         rows += [_row(result, verdict) for verdict in result.verdicts()]
         exact = [result.checks[name] for name in result.exact if name in result.checks]
@@ -48,18 +57,25 @@ def targets(results: Sequence[Result]) -> Table:
             wrong = sum(check["misrouted"] + check["wrong"] for check in exact)
             asked = f"{wrong} of {sum(check['asked'] for check in exact):,}"
             what = "stickyd's wrong or misrouted answers"
-            rows.append([result.name, what, "0", asked, "no" if wrong else "yes"])
+            rows.append([result.name, what, "0", asked, "missed" if wrong else "met"])
     return rows
 
 
 def _row(result: Result, verdict: Verdict) -> list[str]:
     target = verdict.target
-    pair = (target.other, target.subject)
-    if target.at_least is None:
-        pair = (target.subject, target.other)
-    reached = {None: "not measured", True: "yes", False: "no"}[verdict.reached]
-    ratio = str(verdict.ratio) if verdict.ratio else "–"
-    return [result.name, f"{pair[0]} : {pair[1]}", target.says(), ratio, reached]
+    became = {None: "not measured", True: "met", False: "missed"}[verdict.reached]
+    reached = str(verdict.ratio) if verdict.ratio else "–"
+    about = target.about() if target.other else f"{target.subject}: {QUANTITIES[result.quantity]}"
+    return [result.name, about, target.says(), reached, became]
+
+
+def profile(found: Profile) -> Table:
+    """A row for each part of the time of a contestant's processes, the largest first."""
+    rows = [["part", "share", "of that the master", "CPU µs a request"]]
+    for part in found.parts:
+        micro = number(part.share * found.cost)
+        rows.append([part.name, f"{part.share:.1%}", f"{part.master:.1%}", micro])
+    return rows
 
 
 def plain(table: Table) -> str:
@@ -92,15 +108,21 @@ def terminal(result: Result) -> str:
     return "\n".join(parts) + "\n"
 
 
-def section(results: Sequence[Result], taken: str, machine: str) -> str:
+def section(
+    results: Sequence[Result], profiles: Sequence[Profile], taken: str, machine: str
+) -> str:
     """What stands between the markers of docs/benchmarks.md."""
     rounds = max(len(rounds) for result in results for rounds in result.figures.values())
     parts = [
         f"Taken {taken} on {machine}; medians of up to {rounds} rounds.",
-        f"![CPU time beside stickyd's, by workload]({PLOT})",
+        PICTURES,
         "### Targets",
         markdown(targets(results)),
     ]
+    if profiles:
+        parts += ["### Profile of what is left", PROFILE]
+        for each in profiles:
+            parts += [f"**{each.title}**, {each.samples:,} samples:", markdown(profile(each))]
     for result in results:
         parts += [f"### {result.title}", markdown(contestants(result))]
         how = f"{result.seconds} s a round." if result.seconds else ""

@@ -25,13 +25,14 @@ class Target:
     """A bound on a ratio of two contestants, by the quantity of the contest.
 
     :ivar subject: whose figure it is about.
+    :ivar other: who it is compared with; empty if the bound is on the figure itself.
     :ivar at_least: how many times the subject's figure the other's should be, or more; None if
         there is only an upper bound.
     :ivar at_most: how many times the other's figure the subject's may be.
     """
 
     subject: str
-    other: str
+    other: str = ""
     at_least: float | None = None
     at_most: float | None = None
 
@@ -41,17 +42,29 @@ class Target:
             return f"at least {self.at_least:g}"
         return f"at most {self.at_most:g}"
 
+    def about(self) -> str:
+        """Whose figures, in the order in which they are divided."""
+        if not self.other:
+            return self.subject
+        pair = (self.subject, self.other) if self.at_least is None else (self.other, self.subject)
+        return f"{pair[0]} : {pair[1]}"
+
 
 @attrs.frozen
 class Ratio:
-    """A ratio over rounds: each round's two figures were taken one after the other."""
+    """A ratio over rounds: each round's two figures were taken one after the other.
+
+    Of a target without a second contestant, the figure itself.
+    """
 
     middle: float
     least: float
     most: float
 
     def __str__(self) -> str:
-        return f"{self.middle:.2f} ({self.least:.2f}–{self.most:.2f})"
+        digits = 0 if self.middle >= 100 else 2
+        shown = (f"{each:,.{digits}f}" for each in (self.middle, self.least, self.most))
+        return "{} ({}–{})".format(*shown)
 
 
 @attrs.frozen
@@ -94,6 +107,9 @@ class Result:
 
     def _verdict(self, target: Target) -> Verdict:
         subject, other = self.figures.get(target.subject), self.figures.get(target.other)
+        if not target.other and subject and target.at_most is not None:
+            found = Ratio(*middle(subject, self.quantity))
+            return Verdict(target, found, found.middle <= target.at_most)
         if not subject or not other:
             return Verdict(target, None, None)
         if target.at_least is not None:

@@ -15,6 +15,8 @@ for pair in wrk:wrk nginx:nginx haproxy:haproxy gcc:gcc node:nodejs npm:npm \
   PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+# Only benchmarks/profile.py needs perf, and says so: no reason to stop where it cannot be installed.
+[ "$(id -u)" != 0 ] || command -v perf >/dev/null || missing+=(linux-perf)
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" != 0 ]; then
     echo "benchmarks need: apt-get install ${missing[*]}" >&2

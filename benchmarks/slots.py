@@ -18,20 +18,35 @@ from benchmarks.plan import Plan
 from benchmarks.result import Result, Target
 
 SIZES = (2, 4, 8, 16, 32, 64)
+PYTHON_SIZES = (2, 16)
+"""Without the compiled core; few, because their workers are in addition to the others'."""
+
 CLIENTS = 64
 FLAT = 1.1
 IDLE_SECONDS = 3
 
 
-def name_of(slots: int) -> str:
+def name_of(slots: int, native: bool = True) -> str:
     """Of the contestant."""
-    return f"{slots} slots"
+    return f"{slots} slots" if native else f"{slots} slots, Python core"
+
+
+NAMES: dict[str, tuple[int, bool]] = {
+    name_of(slots, native): (slots, native)
+    for native, sizes in ((True, SIZES), (False, PYTHON_SIZES))
+    for slots in sizes
+}
+"""Slots of each contestant, and whether it has the compiled core."""
 
 
 def run(ground: Ground, plan: Plan) -> list[Result]:
     """All sizes, interleaved, under P1's load and then under P2's."""
-    sizes = {name_of(slots): slots for slots in SIZES if plan.wants(name_of(slots))}
-    makers = {name: who.stickyd("request", slots) for name, slots in sizes.items()}
+    chosen = {name: each for name, each in NAMES.items() if plan.wants(name)}
+    sizes = {name: slots for name, (slots, _) in chosen.items()}
+    makers = {
+        name: who.stickyd("request", slots, native=native)
+        for name, (slots, native) in chosen.items()
+    }
     started = start(ground, makers, lambda port: answers(port, Load(mixed=True)))
     idle = idling(started)
     return [_under(ground, plan, started, sizes, idle, mixed) for mixed in (False, True)]
