@@ -8,7 +8,7 @@
 # make check-slow   what takes minutes, or real nginx, HAProxy, Redis, Node, Chromium
 # make install      into PREFIX (/usr/local), with systemd units; DESTDIR is respected
 # make uninstall    all of that but the configuration
-# make bench        every workload beside its peers, into docs/benchmarks.md; some 25 minutes
+# make bench        every workload beside its peers, into docs/benchmarks.md; 25 to 30 minutes
 # make bench-quick  three of them, shortly: under two minutes once their tools are installed
 # make sanitize     the C headers of the compiled core, fuzzed under ASan and UBSan
 # make options     the documents that are made of the option tables

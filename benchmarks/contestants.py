@@ -1,5 +1,6 @@
 """Who takes part. Each maker starts real processes on the servers' core."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -59,8 +60,7 @@ def stickyd(
     :param native: with the compiled core; otherwise without it (``STICKYD_NATIVE=0``).
     :raise Unavailable: when it is started, if there is no compiled core to run.
     """
-    # The engine has to be asked for.
-    environment = {"STICKYD_ENGINE": "1"} if native else {"STICKYD_NATIVE": "0"}
+    environment = {} if native else {"STICKYD_NATIVE": "0"}
 
     def make(ground: Ground) -> Contestant:
         if native and CORE.native is None:
@@ -149,6 +149,16 @@ def _configured(ground: Ground, name: str, text: str) -> str:
     return str(path)
 
 
+def _listening(ports: Sequence[int]) -> bool:
+    """Whether all accept connections; a proxy leaves out for a while the one that does not."""
+    try:
+        for port in ports:
+            socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
+
+
 def nginx(workers: int, backends: Backends = _stock) -> Maker:
     """nginx, which hashes X-Forwarded-For, in front of so many processes."""
 
@@ -159,7 +169,7 @@ def nginx(workers: int, backends: Backends = _stock) -> Maker:
         servers = " ".join(f"server 127.0.0.1:{each};" for each in ports)
         text = NGINX.format(directory="{directory}", port=port, servers=servers)
         proxy = ground.spawn(program, "-c", _configured(ground, "nginx", text))
-        return Contestant("nginx", port, [proxy, *started])
+        return Contestant("nginx", port, [proxy, *started], lambda: _listening(ports))
 
     return make
 
@@ -184,7 +194,7 @@ def haproxy(workers: int) -> Maker:
         servers = "\n".join(f"  server s{each} 127.0.0.1:{each}" for each in ports)
         text = HAPROXY.format(port=port, servers=servers)
         proxy = ground.spawn(program, "-db", "-f", _configured(ground, "haproxy", text))
-        return Contestant("HAProxy", port, [proxy, *started])
+        return Contestant("HAProxy", port, [proxy, *started], lambda: _listening(ports))
 
     return make
 

@@ -80,6 +80,15 @@ class Ratios(unittest.TestCase):
         self.assertTrue(self.verdict(at_most=0.34).reached)
         self.assertFalse(self.verdict(at_most=0.33).reached)
 
+    def test_a_bound_on_the_figure_itself(self):
+        for bound, reached, said in ((110, True, "met"), (109, False, "missed")):
+            found = result([Target("stickyd", at_most=bound)])
+            self.assertIs(found.verdicts()[0].reached, reached)
+            row = f"| p1 | stickyd: CPU µs a request | at most {bound} | 110 (100–120) | {said} |"
+            self.assertIn(row, report.section([found], [], "today", "a machine"))
+        absent = attrs.evolve(found, figures={"nginx": rounds(1)})
+        self.assertIsNone(absent.verdicts()[0].reached)
+
     def test_a_contestant_that_did_not_take_part(self):
         found = result([Target("stickyd", "HAProxy", at_least=2)])
         self.assertIsNone(found.verdicts()[0].reached)
@@ -155,9 +164,9 @@ class Reports(unittest.TestCase):
 
     def test_tables(self):
         kept = result([Target("stickyd", "nginx", at_least=3)])
-        text = report.section([kept], "today", "a machine")
+        text = report.section([kept], [], "today", "a machine")
         self.assertIn("| nginx | 300 | 240–330 | 3.00 (2.00–3.00) | 1,000 |", text)
-        self.assertIn("| p1 | nginx : stickyd | at least 3 | 3.00 (2.00–3.00) | yes |", text)
+        self.assertIn("| p1 | nginx : stickyd | at least 3 | 3.00 (2.00–3.00) | met |", text)
 
     def test_the_section_is_replaced_and_nothing_else(self):
         document = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
@@ -173,7 +182,7 @@ class Reports(unittest.TestCase):
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two cores")
 class Chosen(unittest.TestCase):
     def test_what_runs(self):
-        every = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p99")
+        every = ("p1", "p2", "p2-low", "p3", "p4", "p5", "p6", "p7", "p8", "p99")
         for line, expected in (
             ("", every),
             ("--keep --document", every),
