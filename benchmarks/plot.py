@@ -8,6 +8,7 @@ the Python of benchmarks/.peers, which has matplotlib but not the project.
 import json
 import statistics
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,9 +85,8 @@ def panel(axes: Any, result: dict[str, Any], theme: Theme) -> None:
     reference = REFERENCES[result["name"]]
     low, high = min(row[2] for row in rows), max(row[3] for row in rows)
     axes.set_xscale("log")
-    # Room for the figures at the right.
-    span = max(high / low, 4)
-    axes.set_xlim(low / span**0.06, low * span ** (1 + 0.45))
+    low, high = min(low, 0.45), max(high, 2.2)
+    axes.set_xlim(low / 1.12, high * 1.12)
     axes.axvline(1, color=theme.reference, linewidth=1.2, zorder=1)
     for at, (name, ratio, least, most, middle) in enumerate(rows):
         own = name.startswith("stickyd")
@@ -106,17 +106,19 @@ def panel(axes: Any, result: dict[str, Any], theme: Theme) -> None:
             zorder=3,
         )
         weight = "bold" if name == result["subject"] else "normal"
-        label = f"{ratio:.2f} · {micro(middle)}"
-        axes.annotate(
-            label,
-            (most, at),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=theme.mine if own else theme.ink,
-            weight=weight,
-        )
+        # In a column beside the axes, where neither lines nor other marks cross them.
+        for place, text in ((1.12, f"{ratio:.2f}"), (1.30, micro(middle))):
+            axes.text(
+                place,
+                at,
+                text,
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontsize=8.5,
+                color=theme.mine if own else theme.ink,
+                weight=weight,
+            )
     axes.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=9)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         own = row[0].startswith("stickyd")
@@ -133,7 +135,7 @@ def panel(axes: Any, result: dict[str, Any], theme: Theme) -> None:
     what = "the master's CPU time" if result["quantity"] == "master" else "CPU time a request"
     axes.set_xlabel(f"{what}, {reference} = 1", fontsize=8.5, color=theme.quiet, loc="left")
     axes.set_title(
-        result["title"].replace("kept-alive connections", "kept alive"),
+        textwrap.fill(result["title"].replace("kept-alive connections", "kept alive"), 64),
         fontsize=9.5,
         loc="left",
         weight="bold",
@@ -161,13 +163,14 @@ def draw(results: list[dict[str, Any]], theme: Theme, path: Path) -> None:
         layout="constrained",
         facecolor=theme.ground,
     )
-    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.1)
+    figure.get_layout_engine().set(w_pad=0.22, h_pad=0.1)
     for axes, result in zip(grid.flat, results, strict=False):
         panel(axes, result, theme)
     for axes in list(grid.flat)[len(results) :]:
         axes.set_visible(False)
     figure.suptitle(
-        "Lower is better. Marks: median of the rounds' ratios; lines: least to most.",
+        "Lower is better. Marks and the first figure: median of the rounds' ratios; lines: least to"
+        " most. The second figure: median.",
         fontsize=9.5,
         color=theme.quiet,
         x=0.01,

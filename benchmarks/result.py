@@ -143,7 +143,12 @@ class Result:
 
 
 def ratio(above: Rounds | Any, below: Any, quantity: str) -> Ratio:
-    """The median of the rounds' ratios, and their range."""
+    """The median of the rounds' ratios, and their range.
+
+    :raise ValueError: a figure is 0, of which there is no multiple.
+    """
+    if not all(each[quantity] for each in below):
+        raise ValueError(f"{QUANTITIES[quantity]}: 0 in a round, which was too short (--seconds)")
     ratios = [a[quantity] / b[quantity] for a, b in zip(above, below, strict=True)]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 

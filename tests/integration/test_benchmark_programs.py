@@ -325,7 +325,8 @@ class Pictures(unittest.TestCase):
             for theme in ("light", "dark"):
                 tree = ElementTree.parse(Path(directory) / f"benchmarks-{theme}.svg")
                 text = "\n".join("".join(each.itertext()) for each in tree.iter())
-                self.assertIn("0.21 · 11.0 µs", text)
+                self.assertIn("0.21", text)
+                self.assertIn("11.0 µs", text)
                 self.assertIn("nginx + twisted.web = 1", text)
                 self.assertNotIn("not drawn", text)
 

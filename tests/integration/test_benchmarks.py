@@ -15,7 +15,7 @@ import attrs
 
 from benchmarks import many, report
 from benchmarks.__main__ import arguments, chosen
-from benchmarks.contest import Contestant, Ground, Unavailable, cpu, tree
+from benchmarks.contest import TICKS, Contestant, Ground, Unavailable, cpu, tree
 from benchmarks.correctness import check, clients_of, judged, slots, worker_of
 from benchmarks.load import Load, Said, read
 from benchmarks.result import Result, Target, from_json, ratio, to_json
@@ -59,6 +59,8 @@ class Reading(unittest.TestCase):
             try:
                 process.stdout.readline()
                 wait_for(lambda: cpu(process.pid) > 0.05, what="CPU time is counted")
+                # Finer than the ticks of /proc/PID/stat.
+                self.assertGreater(cpu(process.pid) * TICKS % 1, 0)
             finally:
                 process.kill()
         self.assertEqual(cpu(process.pid), 0.0)
@@ -68,6 +70,10 @@ class Ratios(unittest.TestCase):
     def test_rounds_are_compared_one_by_one(self):
         found = ratio(rounds(300, 240, 330), rounds(100, 120, 110), "cost")
         self.assertEqual((found.least, found.middle, found.most), (2.0, 3.0, 3.0))
+
+    def test_no_multiple_of_nothing(self):
+        with self.assertRaisesRegex(ValueError, "too short"):
+            ratio(rounds(1, 1), rounds(1, 0), "cost")
 
     def verdict(self, **bound):
         return result([Target("stickyd", "nginx", **bound)]).verdicts()[0]
