@@ -16,6 +16,18 @@ class LaneInbox:
     def stop(self) -> None: ...
     def take(self) -> bool: ...
 
+class WebExchange:
+    """One request of a lane; a base of `stickyd.worker.apps.web.WebExchange`'s class for lanes."""
+
+class WebSite:
+    """What such exchanges of one site share."""
+
+    def __init__(self, parts: Any) -> None: ...
+
+def answer_head(
+    asked: bytes, code: int, reason: Any, fields: Any, last: bool, extra: bytes
+) -> tuple[bytes, int | None, bool] | None: ...
+
 class Engine:
     enabled: bool
     def __init__(self, parts: Any) -> None: ...

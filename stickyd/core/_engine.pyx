@@ -17,7 +17,11 @@ from cpython.tuple cimport PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.errno cimport errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdio cimport snprintf
+from libc.time cimport time, time_t
+from libc.string cimport memcmp, memcpy
+
+from types import MethodType
 
 from stickyd.core._native cimport HeadReader, Placer
 from stickyd.core.engine_c cimport *
@@ -26,6 +30,9 @@ from stickyd.core.headers cimport *
 cdef extern from "Python.h":
     ctypedef struct TupleType "PyTypeObject":
         object (*tp_alloc)(TupleType *, Py_ssize_t)
+    ctypedef struct HeapType "PyTypeObject":
+        object (*tp_new)(HeapType *, object, void *)
+    void *PyMethod_GET_FUNCTION(object)
     unsigned long PyThread_get_thread_ident()
 
 cdef extern from *:
@@ -41,6 +48,8 @@ BUILT_FROM = STICKYD_SOURCES.decode("ascii")
 
 include "engine_defs.pxi"
 include "engine_lane.pxi"
+include "engine_answer.pxi"
+include "engine_web.pxi"
 include "engine_inbox.pxi"
 
 
@@ -63,6 +72,7 @@ cdef class Engine:
     cdef HeadReader reader
     cdef object policy
     cdef Placer placer
+    cdef WebSite web
     cdef uint32_t version
     cdef uint32_t slot
     cdef bint moves
@@ -103,6 +113,7 @@ cdef class Engine:
         self.parts = parts
         self.context = context
         self.app = parts.app
+        self.web = parts.web
         self.poller = context.poller
         self.members = context.poller.members
         self.own = context.poller.own

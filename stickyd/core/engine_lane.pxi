@@ -70,18 +70,8 @@ cdef class Lane:
             if data:
                 raise TypeError(f"data must be bytes, not {type(data).__name__}")
             return
-        if not PyBytes_GET_SIZE(data):
-            return
-        if self.parts is None:
-            self.parts = [data]
-        else:
-            self.parts.append(data)
-        self.parts_size += PyBytes_GET_SIZE(data)
-        if not self.advancing and not self.interest & EPOLLOUT:
-            # It goes out when the poller finds the socket writable, unless the answer ends first.
-            lane_watch(self, self.interest | EPOLLOUT)
-            if self.deadline_at < 0:
-                self.deadline_at = <double>self.engine.seconds() + self.engine.send_timeout
+        if PyBytes_GET_SIZE(data):
+            lane_put(self, data)
 
     def writeSequence(self, iovec):
         """Write several parts."""

@@ -1,13 +1,26 @@
 # A request, and the end of its answer: a part of _engine.pyx.
 
 
-cdef int lane_deliver(Lane lane, made, bytes body) except -1:
+cdef int lane_deliver(
+    Lane lane, made, const uint8_t *data, const sd_head *head, bytes body
+) except -1:
+    """Give a request to the app.
+
+    :param made: the head as Python has it, None if it does not yet.
+    :param data: with the head at its start; not to be read once the app is called.
+    """
     cdef Engine engine = lane.engine
+    cdef object exchange = None
     lane.scanned = 0
     lane.came_with = False
     lane.head_until = NEVER
     try:
-        exchange = engine.app.exchange(lane, made)
+        if engine.web is not None:
+            if made is None and engine.web.site.requestFactory is not engine.web.request_factory:
+                made = engine.reader.make(data, head)
+            exchange = web_exchange(engine.web, lane, made, data, head)
+        if exchange is None:
+            exchange = engine.app.exchange(lane, made)
     except Exception:
         # A file for the body cannot be made, or a request factory of the app's has failed.
         engine.log.failure("a request could not be taken up")

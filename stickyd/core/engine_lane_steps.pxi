@@ -107,18 +107,17 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         else:
             # Placed among the slots of now: it stays put again.
             lane.frame_head.table = engine.version
-    if made is None:
+    if made is None and (engine.web is None or engine.access is not None):
         made = engine.reader.make(data, head)
     if head.length:
         body = PyBytes_FromStringAndSize(<const char *>data + head.size, head.length)
     if end < size:
         lane.buffer = PyBytes_FromStringAndSize(<const char *>data + end, size - end)
-    # From here on ``data`` is not to be read: an app is called.
     if engine.access is not None:
         lane.logged = engine.parts.logged(
             engine.access, lane_as_frame(lane), made, policy, placed, engine.slot, lane.written()
         )
-    return lane_deliver(lane, made, body)
+    return lane_deliver(lane, made, data, head, body)
 
 
 cdef int lane_move(Lane lane, uint32_t slot, const uint8_t *data, size_t size, bytes whole) except -1:

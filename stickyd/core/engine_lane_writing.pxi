@@ -1,6 +1,21 @@
 # What is written goes out: a part of _engine.pyx.
 
 
+cdef int lane_put(Lane lane, bytes data) except -1:
+    """Write what is not empty, on a lane that no channel has replaced."""
+    if lane.parts is None:
+        lane.parts = [data]
+    else:
+        lane.parts.append(data)
+    lane.parts_size += PyBytes_GET_SIZE(data)
+    if not lane.advancing and not lane.interest & EPOLLOUT:
+        # It goes out when the poller finds the socket writable, unless the answer ends first.
+        lane_watch(lane, lane.interest | EPOLLOUT)
+        if lane.deadline_at < 0:
+            lane.deadline_at = <double>lane.engine.seconds() + lane.engine.send_timeout
+    return 0
+
+
 cdef int lane_flush(Lane lane) except -1:
     """Send what is written. If the kernel does not take all of it, the channel goes on."""
     cdef ssize_t sent

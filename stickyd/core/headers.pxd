@@ -61,7 +61,12 @@ cdef extern from "head.h" nogil:
         int64_t length
         sd_field fields[SD_FIELDS_MOST]
 
+    enum:
+        SD_TCHAR
+
+    const uint8_t sd_bytes[256]
     uint8_t sd_lower(uint8_t byte)
+    bint sd_same_name(const uint8_t *bytes, const char *lower, size_t size)
     sd_verdict sd_read_head(
         const uint8_t *data, size_t size, size_t scanned, const sd_limits *limits, sd_head *head
     )

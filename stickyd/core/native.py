@@ -90,6 +90,14 @@ class Engines(Protocol):
     def Lane(self) -> "type[compiled_engine.Lane]":
         """One of these."""
 
+    @property
+    def WebExchange(self) -> "type[compiled_engine.WebExchange]":
+        """One request of these, to a twisted.web site."""
+
+    @property
+    def WebSite(self) -> "type[compiled_engine.WebSite]":
+        """What makes them."""
+
 
 @attrs.frozen
 class Core:

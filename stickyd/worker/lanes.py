@@ -83,6 +83,7 @@ class Parts:
     """What an engine is made of, and whom it asks (see `stickyd.core._engine`).
 
     :ivar table: None if the master guards no connections.
+    :ivar web: makes exchanges in the engine; None where only the app does.
     """
 
     context: WorkerContext
@@ -90,6 +91,7 @@ class Parts:
     poller: LanePoller
     table: ConnectionTable | None
     reader: "HeadReader"
+    web: Any
     probe: Probe | None
 
     log = _log
@@ -149,6 +151,7 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
         return None
     if context.routing.known is not None or context.routing.load.bounded:
         return None
+    compiled = getattr(app, "compiled", None)
     lane: Any = engines.Lane
     if not interfaces.ITCPTransport.implementedBy(lane):
         classImplements(engines.Lane, interfaces.ITCPTransport)  # type: ignore[misc]
@@ -159,6 +162,7 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
             poller,
             table,
             native.HeadReader(Head, connection_options, read_head),
+            None if compiled is None else compiled(context.config.header_line),
             PROBE,
         )
     )

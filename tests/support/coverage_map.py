@@ -139,6 +139,7 @@ COVERED_BY: dict[str, Cover] = {
     "worker.apps.asgi_tracebacks": Cover("integration/test_asgi.py", "--display-tracebacks"),
     "worker.apps.asgi_websocket": Cover("unit/http1/test_websocket_frames.py"),
     "worker.apps.demo": Cover("integration/test_verification.py", "worker"),
+    "worker.apps.compiled_web": Cover("unit/core/test_answer.py"),
     "worker.apps.httptools_adapter": Cover("integration/test_asgi.py", "--asgi"),
     "worker.apps.lean_request": Cover("integration/test_apps.py", "--class"),
     "worker.apps.lifespan": Cover("integration/test_asgi.py", "lifespan"),

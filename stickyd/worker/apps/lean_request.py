@@ -28,7 +28,7 @@ from zope.interface import implementedBy
 _NO_BODY = frozenset(NO_BODY_CODES)
 _COPIED_MOST = 8192
 # Twisted gives this interface no public name, but everyone can see who implements it.
-(_ENCODING,) = (i for i in implementedBy(EncodingResourceWrapper) if "getEncoder" in i)
+(ENCODING,) = (i for i in implementedBy(EncodingResourceWrapper) if "getEncoder" in i)
 
 
 class _Lazily:
@@ -61,7 +61,7 @@ class _Date:
         return self._text
 
 
-_date = _Date()
+date = _Date()
 
 
 def _request_headers(request: Any) -> Headers:
@@ -74,40 +74,44 @@ def _cookies(request: Any) -> dict[bytes, bytes]:
     return request.__dict__["received_cookies"]  # type: ignore[no-any-return]
 
 
-class _AnswerHeaders(Headers):
+def _parses_forms(request: Any) -> bool:
+    return request._exchange.site._parsePOSTFormSubmission  # type: ignore[no-any-return]
+
+
+class AnswerHeaders(Headers):
     """The headers that an answer has unless the app takes them away."""
 
     def __init__(self) -> None:
         # As two times `setRawHeaders`, which knows neither of the values.
-        self._rawHeaders = {b"Server": [server.version], b"Date": [_date.now()]}
+        self._rawHeaders = {b"Server": [server.version], b"Date": [date.now()]}
 
 
 class LeanRequest(server.Request):
     """A request whose `stickyd.worker.apps.web.WebExchange` is its channel."""
 
+    queued = False
     client = _Lazily(lambda request: request._exchange.client_address())
     host = _Lazily(lambda request: request._exchange.getHost())
     requestHeaders = _Lazily(_request_headers)
     received_cookies = _Lazily(_cookies)
+    responseHeaders = _Lazily(lambda request: AnswerHeaders())
+    notifications = _Lazily(lambda request: [])
+    cookies = _Lazily(lambda request: [])
+    # Once it is answered, a request has no content; see `http.Request`.
+    content = _Lazily(lambda request: None if request.finished else BytesIO())
+    _adapterCache = _Lazily(lambda request: {})
+    _parsePOSTFormSubmission = _Lazily(_parses_forms)
 
     def __init__(self, channel: Any) -> None:
         # What the parents' constructors set, but for what is made lazily.
-        self.notifications = []
         self.channel: Any = channel
         # `channel` goes when the answer is whole; what is made lazily may be asked for later.
         self._exchange = channel
-        self.responseHeaders = _AnswerHeaders()
-        self.cookies = []
         self.transport = channel.transport
-        self.queued = False
-        self._parsePOSTFormSubmission = channel.site._parsePOSTFormSubmission
-        self._adapterCache = {}
 
     def gotLength(self, length: int | None) -> None:
-        """Make the file for a body of ``length`` bytes."""
-        if length == 0 and not hasattr(self.channel.site, "getContentFile"):
-            self.content = BytesIO()
-        else:
+        """Make the file for a body of ``length`` bytes; one of none is made when it is read."""
+        if length != 0 or hasattr(self.channel.site, "getContentFile"):
             super().gotLength(length)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -129,12 +133,15 @@ class LeanRequest(server.Request):
         segments = self.path[1:].split(b"/")
         self.postpath = [*map(unquote_to_bytes, segments)] if b"%" in self.path else segments
         try:
-            resource = site.getResourceFor(self)
-            if _ENCODING.providedBy(resource):
-                self._encoder = resource.getEncoder(self) or self._encoder
-            self.render(resource)
+            self.render_found(site.getResourceFor(self))
         except BaseException:
             self.processingFailed(Failure())
+
+    def render_found(self, resource: Any) -> None:
+        """Render the resource of the request."""
+        if ENCODING.providedBy(resource):
+            self._encoder = resource.getEncoder(self) or self._encoder
+        self.render(resource)
 
     def write(self, data: bytes) -> None:
         """Write part of the answer's body; its head goes before the first one."""

@@ -1,7 +1,7 @@
 """Load the app that the workers run."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import defer
 from twisted.web.resource import IResource
@@ -10,12 +10,16 @@ from twisted.web.server import Site
 from stickyd.errors import CannotLoad
 from stickyd.http1.head_parser import Head
 from stickyd.settings import Settings
+from stickyd.worker.apps.compiled_web import web_site
 from stickyd.worker.apps.demo import Demo
 from stickyd.worker.apps.sessions import KeyedSite
 from stickyd.worker.apps.web import WebExchange
 from stickyd.worker.apps.wsgi import WsgiResource
 from stickyd.worker.importer import cannot_load, load_named, one_line
 from stickyd.worker.interfaces import App, ClientChannel
+
+if TYPE_CHECKING:
+    from stickyd.core._engine import WebSite
 
 
 class WebApp:
@@ -31,6 +35,13 @@ class WebApp:
     def exchange(self, channel: ClientChannel, head: Head) -> WebExchange:
         """An exchange for a new request."""
         return WebExchange(channel, head, self.site)
+
+    def compiled(self, header_line: bytes) -> "WebSite | None":
+        """What makes exchanges for the compiled engine.
+
+        :param header_line: that every answer gets.
+        """
+        return web_site(self.site, header_line)
 
     def close(self) -> None:
         """Exchanges look at the connection set."""
