@@ -24,6 +24,14 @@ class WebSite:
 
     def __init__(self, parts: Any) -> None: ...
 
+class AsgiExchange:
+    """One request of a lane; a base of `stickyd.worker.apps.compiled_asgi`'s class for lanes."""
+
+class AsgiSite:
+    """What such exchanges of one app share."""
+
+    def __init__(self, parts: Any) -> None: ...
+
 def answer_head(
     asked: bytes, code: int, reason: Any, fields: Any, last: bool, extra: bytes
 ) -> tuple[bytes, int | None, bool] | None: ...

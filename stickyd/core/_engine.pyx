@@ -27,14 +27,6 @@ from stickyd.core._native cimport HeadReader, Placer
 from stickyd.core.engine_c cimport *
 from stickyd.core.headers cimport *
 
-cdef extern from "Python.h":
-    ctypedef struct TupleType "PyTypeObject":
-        object (*tp_alloc)(TupleType *, Py_ssize_t)
-    ctypedef struct HeapType "PyTypeObject":
-        object (*tp_new)(HeapType *, object, void *)
-    void *PyMethod_GET_FUNCTION(object)
-    unsigned long PyThread_get_thread_ident()
-
 cdef extern from *:
     """
     #ifndef STICKYD_SOURCES
@@ -48,8 +40,8 @@ BUILT_FROM = STICKYD_SOURCES.decode("ascii")
 
 include "engine_defs.pxi"
 include "engine_lane.pxi"
-include "engine_answer.pxi"
 include "engine_web.pxi"
+include "engine_asgi.pxi"
 include "engine_inbox.pxi"
 
 
@@ -67,14 +59,13 @@ cdef class Engine:
     cdef object poller, members, own, log, seconds, parts
     cdef object lost_error, probe
     cdef set channels, timed
-    cdef object sweeper
-    cdef object states
+    cdef object sweeper, states
     cdef HeadReader reader
     cdef object policy
     cdef Placer placer
     cdef WebSite web
-    cdef uint32_t version
-    cdef uint32_t slot
+    cdef AsgiSite asgi
+    cdef uint32_t version, slot
     cdef bint moves
     cdef object senders, counters, moved, stats, access
     cdef type frame_type
@@ -113,7 +104,8 @@ cdef class Engine:
         self.parts = parts
         self.context = context
         self.app = parts.app
-        self.web = parts.web
+        self.web = parts.exchanges if type(parts.exchanges) is WebSite else None
+        self.asgi = parts.exchanges if type(parts.exchanges) is AsgiSite else None
         self.poller = context.poller
         self.members = context.poller.members
         self.own = context.poller.own

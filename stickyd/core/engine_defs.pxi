@@ -1,4 +1,12 @@
-# Numbers of the engine: a part of _engine.pyx.
+# Numbers of the engine, and what it uses of Python's C interface: a part of _engine.pyx.
+
+cdef extern from "Python.h":
+    ctypedef struct TupleType "PyTypeObject":
+        object (*tp_alloc)(TupleType *, Py_ssize_t)
+    ctypedef struct HeapType "PyTypeObject":
+        object (*tp_new)(HeapType *, object, void *)
+    void *PyMethod_GET_FUNCTION(object)
+    unsigned long PyThread_get_thread_ident()
 
 cdef enum:
     READ_MOST = 65536

@@ -19,6 +19,8 @@ cdef int lane_deliver(
             if made is None and engine.web.site.requestFactory is not engine.web.request_factory:
                 made = engine.reader.make(data, head)
             exchange = web_exchange(engine.web, lane, made, data, head)
+        elif engine.asgi is not None:
+            exchange = asgi_exchange(engine.asgi, lane, made, data, head)
         if exchange is None:
             exchange = engine.app.exchange(lane, made)
     except Exception:

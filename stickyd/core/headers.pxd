@@ -63,6 +63,7 @@ cdef extern from "head.h" nogil:
 
     enum:
         SD_TCHAR
+        SD_REG_NAME
 
     const uint8_t sd_bytes[256]
     uint8_t sd_lower(uint8_t byte)

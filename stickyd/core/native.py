@@ -98,6 +98,14 @@ class Engines(Protocol):
     def WebSite(self) -> "type[compiled_engine.WebSite]":
         """What makes them."""
 
+    @property
+    def AsgiExchange(self) -> "type[compiled_engine.AsgiExchange]":
+        """One request of these, to an ASGI app."""
+
+    @property
+    def AsgiSite(self) -> "type[compiled_engine.AsgiSite]":
+        """What makes them."""
+
 
 @attrs.frozen
 class Core:

@@ -83,7 +83,7 @@ class Parts:
     """What an engine is made of, and whom it asks (see `stickyd.core._engine`).
 
     :ivar table: None if the master guards no connections.
-    :ivar web: makes exchanges in the engine; None where only the app does.
+    :ivar exchanges: makes exchanges in the engine; None where only the app does.
     """
 
     context: WorkerContext
@@ -91,7 +91,7 @@ class Parts:
     poller: LanePoller
     table: ConnectionTable | None
     reader: "HeadReader"
-    web: Any
+    exchanges: Any
     probe: Probe | None
 
     log = _log

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import websockets  # noqa: F401
 from twisted.internet import defer
@@ -11,8 +11,12 @@ from stickyd.http1.head_parser import Head
 from stickyd.worker.apps.asgi_exchange import AsgiExchange
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime
 from stickyd.worker.apps.asgi_tracebacks import with_tracebacks
+from stickyd.worker.apps.compiled_asgi import asgi_site
 from stickyd.worker.apps.lifespan import Lifespan
 from stickyd.worker.interfaces import ClientChannel
+
+if TYPE_CHECKING:
+    from stickyd.core._engine import AsgiSite
 
 
 class AsgiApp:
@@ -47,6 +51,13 @@ class AsgiApp:
     def exchange(self, channel: ClientChannel, head: Head) -> AsgiExchange:
         """An exchange for a new request."""
         return AsgiExchange(self._runtime, channel, head)
+
+    def compiled(self, header_line: bytes) -> "AsgiSite | None":
+        """What makes exchanges for the compiled engine.
+
+        :param header_line: that every answer gets.
+        """
+        return asgi_site(self._runtime, header_line)
 
     def close(self) -> None:
         """Every answer from now on is the last on its connection."""

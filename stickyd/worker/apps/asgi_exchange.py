@@ -42,6 +42,20 @@ class AsgiExchange(HeadReader):
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
+        frame = channel.frame
+        policy = channel.context.routing.policy
+        peer = frame.peer[0] if frame.peer else None
+        trusted = policy.trusted
+        client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
+        protocol = self._connect(client, forwarded_proto(head, peer, trusted) == "https")
+        protocol.on_message_begin()
+        self.tell_head(protocol)
+        # Starts the app, or leaves `cycle` at None if the client offers WebSocket.
+        protocol.on_headers_complete()
+
+    def _connect(self, client: tuple[str, int] | None, secure: bool) -> Any:
+        """Take a protocol object of uvicorn's, which is returned."""
+        self._transport = self._channel.transport
         self.write_paused = False
         self._response = AsgiResponse()
         self._over = False
@@ -51,24 +65,17 @@ class AsgiExchange(HeadReader):
         self._upgraded: Upgraded | None = None
         # Bytes that uvicorn has answered itself while the app waits for the client.
         self._unasked = 0
-        frame = channel.frame
-        policy = channel.context.routing.policy
-        peer = frame.peer[0] if frame.peer else None
-        trusted = policy.trusted
-        self._client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
-        self._secure = forwarded_proto(head, peer, trusted) == "https"
-        protocol: Any = runtime.protocol()
+        self._client = client
+        self._secure = secure
+        protocol: Any = self._runtime.protocol()
         self._protocol = protocol
         # As its `connection_made` does, except that the flow control is ours too.
         protocol.transport = protocol.flow = protocol.parser = self
-        protocol.client = self._client
-        protocol.server = frame.local
-        protocol.scheme = "https" if self._secure else "http"
+        protocol.client = client
+        protocol.server = self._channel.frame.local
+        protocol.scheme = "https" if secure else "http"
         protocol.connections.add(protocol)
-        protocol.on_message_begin()
-        self.tell_head(protocol)
-        # Starts the app, or leaves `cycle` at None if the client offers WebSocket.
-        protocol.on_headers_complete()
+        return protocol
 
     # ---- for the channel
 

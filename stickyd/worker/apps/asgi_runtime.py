@@ -93,9 +93,7 @@ class AsgiRuntime:
 
     def protocol(self) -> HttpProtocol:
         """A protocol object without a request, until `release`."""
-        now = time.time()
-        if now >= self._date_until:
-            self._set_date(now)
+        self.default_headers()
         if self._free:
             return self._free.pop()
         return HttpProtocol(self.config, self.server_state, self.state, self._loop)
@@ -104,9 +102,14 @@ class AsgiRuntime:
         """Another exchange may use the protocol object."""
         self._free.append(protocol)
 
-    def _set_date(self, now: float) -> None:
-        self._date_until = int(now) + 1
-        self.server_state.default_headers = [(b"date", formatdate(now, usegmt=True).encode())]
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The fields of every answer: its date, which changes once a second."""
+        now = time.time()
+        if now >= self._date_until:
+            self._date_until = int(now) + 1
+            date = formatdate(now, usegmt=True).encode()
+            self.server_state.default_headers = [(b"date", date)]
+        return self.server_state.default_headers
 
     # ---- the end of a turn of the loop
 
