@@ -6,9 +6,9 @@ Microseconds of processor time, the least of several rounds, at 4 and 64 slots.
 import time
 from timeit import repeat
 
-from stickyd.routing.affinity import Key
 from stickyd.routing.policy import Placement
 from stickyd.routing.rendezvous import SlotTable
+from stickyd.routing.source import Key
 from stickyd.shm.load_balancer import LoadBalancer
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.stats import MasterCounters

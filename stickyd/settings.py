@@ -11,6 +11,7 @@ import attrs
 
 from stickyd.http1.limits import Limits as RequestLimits
 from stickyd.routing.policy import Policy
+from stickyd.routing.source import LearnedIds
 from stickyd.routing.trusted_peers import LOCAL_PEERS
 
 MOST_WORKERS = 512
@@ -23,14 +24,38 @@ _T = TypeVar("_T")
 
 
 @attrs.frozen
+class ProxySettings:
+    """The PROXY header.
+
+    :ivar protocol: ``off``, ``v1``, ``v2`` or ``auto``.
+    :ivar allow_from: peers that may send one.
+    """
+
+    protocol: str = "off"
+    allow_from: str = LOCAL_PEERS
+
+
+@attrs.frozen
+class IdSettings:
+    """Ids that answers hand out.
+
+    :ivar cookie_attributes: of the cookie of ``insert``, as given.
+    :ivar learn_most: most ids that are remembered for ``learn``.
+    :ivar learn_idle: seconds without a request after which such an id is forgotten.
+    """
+
+    cookie_attributes: str = ""
+    learn_most: int = 65536
+    learn_idle: float = 3600.0
+
+
+@attrs.frozen
 class RoutingSettings:
     """How a worker is chosen.
 
     :ivar scope: what is placed, ``connection`` or ``request``.
     :ivar balance_factor: bound on a worker's load, percent of the average; 0 for no bound.
     :ivar trusted: peers whose forwarding headers count.
-    :ivar proxy_protocol: ``off``, ``v1``, ``v2`` or ``auto``.
-    :ivar proxy_allow_from: peers that may send a PROXY header.
     """
 
     seed: int = attrs.field(default=1, repr=False)
@@ -39,8 +64,8 @@ class RoutingSettings:
     hash: str = "rendezvous"
     balance_factor: int = 0
     trusted: str = LOCAL_PEERS
-    proxy_protocol: str = "off"
-    proxy_allow_from: str = LOCAL_PEERS
+    proxy: ProxySettings = attrs.field(factory=ProxySettings)
+    ids: IdSettings = attrs.field(factory=IdSettings)
 
 
 @attrs.frozen
@@ -135,12 +160,21 @@ class Settings:
     lifecycle: LifecycleSettings = attrs.field(factory=LifecycleSettings)
     log: LogSettings = attrs.field(factory=LogSettings)
 
-    def policy(self, slots: Sequence[int] = (), version: int = 1) -> Policy:
+    def counts_loads(self) -> bool:
+        """Whether the loads of the slots decide: `LoadBalancer` needs the scoreboard."""
+        return bool(self.routing.balance_factor) or self.policy().by_load
+
+    def policy(
+        self,
+        slots: Sequence[int] = (),
+        version: int = 1,
+        learned: LearnedIds | None = None,
+    ) -> Policy:
         """The shared decision over ``slots``, 1 to ``workers`` if none are given."""
         slots = slots or range(1, self.workers + 1)
         routing = self.routing
         return Policy.build(
-            routing.affinity, routing.trusted, routing.hash, routing.seed, slots, version
+            routing.affinity, routing.trusted, routing.hash, routing.seed, slots, version, learned
         )
 
     @classmethod

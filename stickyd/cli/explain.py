@@ -12,15 +12,17 @@ from stickyd.cli.command_tables import EXPLAIN
 from stickyd.cli.option import Option
 from stickyd.cli.table_options import TableOptions, as_options, flags, parameters
 from stickyd.cli.validators import check_balance
+from stickyd.http1.cookie_header import cookies
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head, read_head
 from stickyd.http1.limits import Limits
 from stickyd.net.address import canonical, without_port
-from stickyd.routing.affinity import Asked
 from stickyd.routing.client_address import true_client
+from stickyd.routing.issued_ids import INSERT, LEARN_COOKIE, LEARN_HEADER
 from stickyd.routing.policy import Policy
 from stickyd.routing.rendezvous import SlotTable, Table
 from stickyd.routing.signed_keys import secret_of, slot_in
+from stickyd.routing.source import Asked, ByLoad, Source
 from stickyd.routing.trusted_peers import UNIX, Missing
 
 
@@ -109,6 +111,7 @@ def explain_request(
     client = true_client(head, peer, policy.trusted, policy.forwarded_first)
     yield f"client  {client[0] if client else 'the peer'}, for the app"
     yield from _sources(policy, head, peer, percent)
+    yield from _cookie(policy, head, peer)
 
 
 def _sources(policy: Policy, head: Head, peer: str | None, percent: int) -> Iterator[str]:
@@ -117,12 +120,33 @@ def _sources(policy: Policy, head: Head, peer: str | None, percent: int) -> Iter
     for source in policy.chain:
         found = source.look(asked)
         if isinstance(found, Missing):
-            yield f"source  {source.text:{width}}  no key: {shown(found.why)}"
+            more = "; only a running daemon knows" if _may_be_learned(source, head) else ""
+            yield f"source  {source.text:{width}}  no key: {shown(found.why)}{more}"
             continue
+        if isinstance(found, ByLoad):
+            yield f"source  {source.text:{width}}  the least loaded worker, equal ones in turn"
+            return
         yield f"source  {source.text:{width}}  {shown(found.text)}"
         yield from _placed(policy.table, shown(found.text), found.text, found.slot, percent)
         return
     yield "no source gives a key: any worker will do, they take turns"
+
+
+def _cookie(policy: Policy, head: Head, peer: str | None) -> Iterator[str]:
+    """Whether the answer sets the cookie of ``insert``."""
+    for source in policy.chain:
+        if source.kind == INSERT:
+            asked = Asked(head, peer, policy.trusted, policy.table)
+            if isinstance(source.look(asked), Missing):
+                yield f"answer  sets the cookie {source.name}, which names the worker that served"
+
+
+def _may_be_learned(source: Source, head: Head) -> bool:
+    """Whether the table of a daemon could have what this source was asked for."""
+    name = source.name.encode("ascii", "replace")
+    if source.kind == LEARN_COOKIE:
+        return any(cookies(head, name))
+    return source.kind == LEARN_HEADER and any(head.values(name.lower()))
 
 
 def shown(text: str) -> str:

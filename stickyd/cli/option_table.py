@@ -3,7 +3,7 @@
 from stickyd.cli import parsers
 from stickyd.cli.limit_table import LIFECYCLE, LIMITS
 from stickyd.cli.option import Argument, Default, Group, Option
-from stickyd.cli.parsers import OneOf, Whole
+from stickyd.cli.parsers import OneOf, Seconds, Whole
 from stickyd.http1.proxy_protocol import VERSIONS
 from stickyd.routing.bounded_loads import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
@@ -81,14 +81,14 @@ _LISTENING = (
         Group.LISTENING,
         "require a PROXY header: off, v1, v2 or auto (v1 or v2)",
         Argument("VERSION", OneOf(("off", *VERSIONS))),
-        "routing.proxy_protocol",
+        "routing.proxy.protocol",
     ),
     Option(
         "proxy-allow-from",
         Group.LISTENING,
         "peers that may send a PROXY header; other connections are closed",
         Argument("LIST", parsers.peers),
-        "routing.proxy_allow_from",
+        "routing.proxy.allow_from",
         default=Default(computed="the value of --forwarded-allow-ips"),
         details="IP addresses, networks, `unix` (peers on Unix sockets) or `*`.",
     ),
@@ -111,7 +111,8 @@ _AFFINITY = (
         "sources of the affinity key, in order",
         Argument("SPEC", parsers.affinity),
         "routing.affinity",
-        details="See [Affinity keys](keys.md).",
+        details="Presets for common apps: `mcp`, `django`, `browser`, `socketio`, `sockjs`."
+        " See [Affinity keys](keys.md).",
     ),
     Option(
         "affinity-scope",
@@ -120,6 +121,33 @@ _AFFINITY = (
         Argument("SCOPE", OneOf(("connection", "request"))),
         "routing.scope",
         details="Use `request` behind a proxy that shares connections between clients.",
+    ),
+    Option(
+        "cookie-attributes",
+        Group.AFFINITY,
+        "attributes of the cookie of insert(NAME)",
+        Argument("TEXT", parsers.cookie_attributes),
+        "routing.ids.cookie_attributes",
+        default=Default(computed="HttpOnly; SameSite=Lax; Path=/"),
+        details="For example `SameSite=None; Secure`, `Max-Age=86400` or `Domain=example.com`."
+        " Secure is added if the client uses TLS. See [The daemon's own cookie](keys.md"
+        "#the-daemons-own-cookie-insert).",
+    ),
+    Option(
+        "learn-most",
+        Group.AFFINITY,
+        "ids of learn(...) that are remembered at most",
+        Argument("N", Whole(1, 16_777_216)),
+        "routing.ids.learn_most",
+        details="Beyond that the one that was used longest ago is forgotten. See [Ids that the app"
+        " makes](keys.md#ids-that-the-app-makes-learn).",
+    ),
+    Option(
+        "learn-idle",
+        Group.AFFINITY,
+        "seconds without a request after which an id of learn(...) is forgotten",
+        Argument("SECONDS", Seconds(31 * 86400)),
+        "routing.ids.learn_idle",
     ),
     Option(
         "seed",

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from stickyd.http1.access_log_format import compiled
+from stickyd.http1.cookie_attributes import CookieAttributes
 from stickyd.http1.token import is_token
 from stickyd.routing.affinity import parse_chain
 from stickyd.routing.trusted_peers import TrustedPeers
@@ -115,6 +116,12 @@ def header_name(text: str) -> str:
 def affinity(text: str) -> str:
     """A chain of key sources, unchanged."""
     parse_chain(text)
+    return text
+
+
+def cookie_attributes(text: str) -> str:
+    """The attributes of a cookie, unchanged."""
+    CookieAttributes.parse(text)
     return text
 
 

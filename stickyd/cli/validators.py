@@ -14,11 +14,23 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python import usage
 
 from stickyd.cli.endpoint_hint import intended_endpoint
+from stickyd.http1.cookie_attributes import AttributeFault, CookieAttributes
 from stickyd.net.fd_budget import room_under
 from stickyd.net.listen_description import with_mode
+from stickyd.routing.affinity import parse_chain
+from stickyd.routing.issued_ids import INSERT
 from stickyd.routing.policy import HASHES
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.settings import Json
+
+_TEXTS = (
+    "worker_header",
+    "app.on_retire",
+    "app.root_path",
+    "log.access_file",
+    "routing.ids.cookie_attributes",
+)
+"""Settings that are "" if they are not given."""
 
 # Twisted accepts any number.
 _PORT = re.compile(r"tcp6?:(?:port=)?(-?\d+)(?::|$)")
@@ -42,13 +54,27 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
     if head < line + 16:
         raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
     check_balance(checked["routing.balance_factor"], checked["routing.hash"])
-    if checked["routing.proxy_allow_from"] is None:
-        checked["routing.proxy_allow_from"] = checked["routing.trusted"]
-    for path in ("worker_header", "app.on_retire", "log.access_file", "app.root_path"):
+    check_cookie(checked["routing.affinity"], checked["routing.ids.cookie_attributes"])
+    if checked["routing.proxy.allow_from"] is None:
+        checked["routing.proxy.allow_from"] = checked["routing.trusted"]
+    for path in _TEXTS:
         checked[path] = checked[path] or ""
     for path in ("app.factory", "app.display_tracebacks"):
         checked[path] = bool(checked[path])
     return checked
+
+
+def check_cookie(affinity: Json, attributes: Json) -> None:
+    """Refuse attributes that do not go with the name of the cookie, or with no cookie."""
+    name = next((s.name for s in parse_chain(str(affinity)) if s.kind == INSERT), None)
+    if name is None:
+        if attributes:
+            raise usage.UsageError("--cookie-attributes goes with insert(NAME) in --affinity only")
+        return
+    try:
+        CookieAttributes.parse(str(attributes or "")).check_name(name)
+    except AttributeFault as fault:
+        raise usage.UsageError(f"--cookie-attributes: {fault}") from None
 
 
 def check_balance(percent: Json, hash_name: Json) -> None:

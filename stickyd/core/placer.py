@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING
 
 from stickyd.core.native import CORE, Native
 from stickyd.net.address import canonical
-from stickyd.routing.affinity import Source
 from stickyd.routing.policy import Policy
 from stickyd.routing.rendezvous import PERSON, SlotTable, hash_key
 from stickyd.routing.signed_keys import TAG_PERSON, secret_of
+from stickyd.routing.source import Source
 from stickyd.routing.trusted_peers import TrustedPeers
 
 if TYPE_CHECKING:
     from stickyd.core._native import Placer
 
 _PERSON_BYTES = 16
+_KINDS = frozenset({"xff", "forwarded", "src", "hdr", "cookie", "url_param", "socketio", "sockjs"})
+"""The sources that the core has; a chain with any other is the policy's to ask."""
 _MOST_SLOT = 0xFFFF
 
 
@@ -25,6 +27,8 @@ def placer(policy: Policy, native: Native | None = CORE.native) -> "Placer | Non
     """
     table = policy.table
     if native is None or not isinstance(table, SlotTable):
+        return None
+    if not all(source.kind in _KINDS for source in policy.chain):
         return None
     slots = sorted(table.slots)
     if slots[0] < 1 or slots[-1] > _MOST_SLOT:

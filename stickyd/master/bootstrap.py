@@ -58,10 +58,10 @@ def log_startup_warnings(settings: Settings, on_unix: bool) -> None:
         )
     if "*" in routing.trusted.split(","):
         _log.warn("--forwarded-allow-ips * lets every client say who it is")
-    if routing.proxy_protocol != "off" and "*" in routing.proxy_allow_from:
+    if routing.proxy.protocol != "off" and "*" in routing.proxy.allow_from:
         _log.warn("--proxy-allow-from * lets every client say who it is")
-    if on_unix and routing.proxy_protocol != "off":
-        _warn_without_unix("--proxy-allow-from", routing.proxy_allow_from, "connections are cut")
+    if on_unix and routing.proxy.protocol != "off":
+        _warn_without_unix("--proxy-allow-from", routing.proxy.allow_from, "connections are cut")
     elif on_unix:
         what = "forwarding headers do not count"
         _warn_without_unix("--forwarded-allow-ips", routing.trusted, what)

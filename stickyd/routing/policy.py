@@ -7,9 +7,11 @@ import attrs
 
 from stickyd.http1.head_parser import Head
 from stickyd.http1.memo import Memo
-from stickyd.routing.affinity import Asked, Key, Source, find_key, parse_chain
+from stickyd.routing.affinity import LEAST, find_key, parse_chain
 from stickyd.routing.client_address import LINE_REMEMBERED
+from stickyd.routing.issued_ids import INSERT, LEARNS
 from stickyd.routing.rendezvous import SlotTable, StickySessionTable, Table
+from stickyd.routing.source import Asked, Key, LearnedIds, Missed, Source
 from stickyd.routing.trusted_peers import Missing, TrustedPeers, client_of_xff
 
 _LINES_REMEMBERED = 16384
@@ -21,15 +23,29 @@ HASHES: dict[str, type[SlotTable] | type[StickySessionTable]] = {
 
 
 class Placement(NamedTuple):
-    """Where a request belongs. ``slot`` is None if no source gave a key: any slot will do."""
+    """Where a request belongs, and why.
+
+    :ivar slot: None if no source gave a key: any slot will do.
+    :ivar by_load: the slot is that with the least load; whoever knows the loads fills it in.
+    :ivar missed: the sources that were asked before the one that decided.
+    """
 
     slot: int | None
     key: Key | None
+    by_load: bool = False
+    missed: tuple[Missed, ...] = ()
 
     @property
     def reason(self) -> str:
-        """The source of the key, as the counters name it."""
-        return self.key.source if self.key is not None else "none"
+        """The source that decided, as the counters name it."""
+        if self.key is not None:
+            return self.key.source
+        return LEAST if self.by_load else "none"
+
+    @property
+    def why(self) -> str:
+        """Why the sources before that one did not decide, in one line; "" if it is the first."""
+        return "; ".join(f"{source}: {why}" for source, why in self.missed)
 
 
 ANYWHERE = Placement(None, None)
@@ -37,11 +53,15 @@ ANYWHERE = Placement(None, None)
 
 @attrs.frozen
 class Policy:
-    """Affinity chain, trust and slot table; equal in every process of one daemon."""
+    """Affinity chain, trust and slot table; equal in every process of one daemon.
+
+    :ivar learned: the ids that apps have handed out; None if the chain learns none.
+    """
 
     chain: tuple[Source, ...]
     trusted: TrustedPeers
     table: Table
+    learned: LearnedIds | None = attrs.field(default=None, eq=False, repr=False)
     forwarded_first: bool = attrs.field(init=False)
     """Whether the chain says that Forwarded is what the proxies write (`client.true_client`)."""
 
@@ -68,10 +88,26 @@ class Policy:
         seed: int,
         slots: Sequence[int],
         version: int = 1,
+        learned: LearnedIds | None = None,
     ) -> "Policy":
         """A policy from the texts of the command line."""
         table = HASHES[hash_name](seed, slots, version)
-        return cls(parse_chain(affinity), TrustedPeers.parse(trusted), table)
+        return cls(parse_chain(affinity), TrustedPeers.parse(trusted), table, learned)
+
+    @property
+    def inserts(self) -> str | None:
+        """The name of the cookie that the daemon sets, None if it sets none."""
+        return next((source.name for source in self.chain if source.kind == INSERT), None)
+
+    @property
+    def learns(self) -> tuple[Source, ...]:
+        """The sources whose ids are learned from answers."""
+        return tuple(source for source in self.chain if source.kind in LEARNS)
+
+    @property
+    def by_load(self) -> bool:
+        """Whether requests that no other source decides are placed by the load of the slots."""
+        return self.chain[-1].kind == LEAST
 
     def with_slots(self, slots: Sequence[int], version: int) -> "Policy":
         """The same policy when other slots take part."""
@@ -93,12 +129,14 @@ class Policy:
         return found
 
     def _place(self, head: Head, peer: str | None) -> Placement:
-        key = find_key(self.chain, Asked(head, peer, self.trusted, self.table))
+        asked = Asked(head, peer, self.trusted, self.table, self.learned)
+        key, by_load, missed = find_key(self.chain, asked)
         if key is None:
-            return ANYWHERE
+            return Placement(None, None, by_load, missed)
         if key.slot is not None:
-            return Placement(key.slot, key)
-        return self._hashed(key)
+            return Placement(key.slot, key, False, missed)
+        return self._hashed(key, missed)
 
-    def _hashed(self, key: Key) -> Placement:
-        return Placement(self.table.slot_of(key.text.encode("utf-8", "surrogateescape")), key)
+    def _hashed(self, key: Key, missed: tuple[Missed, ...] = ()) -> Placement:
+        slot = self.table.slot_of(key.text.encode("utf-8", "surrogateescape"))
+        return Placement(slot, key, False, missed)

@@ -113,6 +113,7 @@ COVERED_BY: dict[str, Cover] = {
     "net.unix_socket": Cover("integration/test_stale_files.py"),
     "routing.forwarded_header": Cover("unit/routing/test_extractors.py"),
     "routing.policy": Cover("unit/core/test_placer.py"),
+    "routing.source": Cover("unit/routing/test_affinity.py"),
     "shm.scoreboard_row": Cover("unit/shm/test_scoreboard.py", "row"),
     "shm.worker_stats": Cover("integration/test_load_accounting.py"),
     "worker.lanes": Cover("unit/worker/test_guardian_instants.py"),

@@ -72,7 +72,7 @@ class Frontend:
     def listen(self, ports: list[Any]) -> None:
         """Make a listener for each port, which does not accept yet."""
         routing = self._context.settings.routing
-        proxy = ProxyRule.build(routing.proxy_protocol, routing.proxy_allow_from)
+        proxy = ProxyRule.build(routing.proxy.protocol, routing.proxy.allow_from)
         self._listeners += [
             Listener(self._reception, port, index, proxy, ends_with_us(port))
             for index, port in enumerate(ports)

@@ -67,7 +67,7 @@ class Environment(unittest.TestCase):
         environment = {"WEB_CONCURRENCY": "3", "STICKYD_SEED": "5", "FORWARDED_ALLOW_IPS": "*"}
         settings = self.parsed(**environment).settings
         self.assertEqual((settings.workers, settings.routing.seed), (3, 5))
-        self.assertEqual((settings.routing.trusted, settings.routing.proxy_allow_from), ("*", "*"))
+        self.assertEqual((settings.routing.trusted, settings.routing.proxy.allow_from), ("*", "*"))
         settings = self.parsed("-w", "4", "--seed", "6", **environment).settings
         self.assertEqual((settings.workers, settings.routing.seed), (4, 6))
 

@@ -26,7 +26,7 @@ from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Slots
 from stickyd.net.address import Address
 from stickyd.net.deferred_accept import deferred_for, period_within, silent_clients
-from stickyd.settings import Limits, RoutingSettings, Settings, Timeouts
+from stickyd.settings import Limits, ProxySettings, RoutingSettings, Settings, Timeouts
 from stickyd.shm.connection_states import IN_TRANSIT
 from stickyd.shm.connection_table import ConnectionTable, state_of
 from stickyd.shm.copies import descriptor_of, message_of
@@ -621,7 +621,7 @@ class Which(Beside):
             ({}, True),
             ({"affinity": "forwarded,xff"}, True),
             ({"where": "unix"}, True),
-            ({"proxy_protocol": "v1"}, False),
+            ({"proxy": ProxySettings("v1")}, False),
         ):
             side = self.side(BUILT, **options)
             self.assertEqual(side.listener.lane is not None, expected, options)
@@ -651,7 +651,7 @@ class Deferred(Beside):
             ({"where": "::"}, 7),
             ({"where": "unix"}, 0),
             ({"passed": True}, 0),
-            ({"proxy_protocol": "v1"}, 0),
+            ({"proxy": ProxySettings("v1")}, 0),
         ):
             side = self.side(BUILT, **options)
             self.assertEqual(deferred_for(side.socket), expected, options)

@@ -169,6 +169,15 @@ class WhoIsAsked(Compiled):
         self.assertIsNone(placer(build("xff", "", "rendezvous", 1, (0, 1)), self.native))
         self.assertIsNone(placer(build("xff", "", "rendezvous", 1, (1, 65536)), self.native))
         self.assertIsNone(placer(build("xff", "", "rendezvous", 1, (1, 2)), None))
+        for chain in (
+            "mcp",
+            "django",
+            "browser",
+            "xff,insert(a)",
+            "xff,least",
+            "src,learn(hdr(a))",
+        ):
+            self.assertIsNone(placer(build(chain, "", "rendezvous", 1, (1, 2)), self.native))
 
     def test_what_only_the_policy_can_tell(self) -> None:
         build = Policy.build

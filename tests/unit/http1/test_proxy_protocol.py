@@ -286,14 +286,14 @@ class CommandLine(unittest.TestCase):
         return options.settings
 
     def test_defaults(self) -> None:
-        self.assertEqual(self.settings().routing.proxy_protocol, "off")
+        self.assertEqual(self.settings().routing.proxy.protocol, "off")
         self.assertEqual(self.settings().routing.trusted, "127.0.0.1,::1,unix")
-        self.assertEqual(self.settings().routing.proxy_allow_from, "127.0.0.1,::1,unix")
+        self.assertEqual(self.settings().routing.proxy.allow_from, "127.0.0.1,::1,unix")
         trusted = self.settings("--proxy-protocol", "v1", "--forwarded-allow-ips", "10.0.0.0/8")
-        self.assertEqual(trusted.routing.proxy_allow_from, "10.0.0.0/8")
+        self.assertEqual(trusted.routing.proxy.allow_from, "10.0.0.0/8")
         own = self.settings("--proxy-protocol", "auto", "--proxy-allow-from", "192.0.2.1,::1")
         self.assertEqual(
-            (own.routing.proxy_protocol, own.routing.proxy_allow_from), ("auto", "192.0.2.1,::1")
+            (own.routing.proxy.protocol, own.routing.proxy.allow_from), ("auto", "192.0.2.1,::1")
         )
         self.assertEqual(Settings.from_json(own.to_json()), own)
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from stickyd.http1.head_parser import Head
 from stickyd.net.address import canonical
-from stickyd.routing.affinity import Asked, Key, find_key, parse_chain
+from stickyd.routing.affinity import find_key, parse_chain
 from stickyd.routing.extractors import cookie, header, sockjs_session, url_param
 from stickyd.routing.forwarded_header import client_of_forwarded
 from stickyd.routing.rendezvous import SlotTable
+from stickyd.routing.source import Asked, Key
 from stickyd.routing.trusted_peers import Missing, walk
 from tests.integration.test_affinity_keys import CLIENT6
 from tests.support.affinity import CLIENT, NONE, OFTEN, PROXIES, PROXY, found, head_of
@@ -190,9 +191,9 @@ class Sources(unittest.TestCase):
                 self.check(lambda v=values: client_of_forwarded(v, PROXIES), expected, lines)
                 head = head_of(*(f"Forwarded: {line}" for line in lines))
                 for _ in range(2):  # The second time from memory.
-                    key = find_key(parse_chain("forwarded"), Asked(head, PROXY, PROXIES))
+                    key = find_key(parse_chain("forwarded"), Asked(head, PROXY, PROXIES)).key
                     self.assertEqual(key, Key("forwarded", expected) if expected else None)
-                key = find_key(parse_chain("forwarded,src"), Asked(head, "192.0.2.1", PROXIES))
+                key = find_key(parse_chain("forwarded,src"), Asked(head, "192.0.2.1", PROXIES)).key
                 self.assertEqual(key, Key("src", "192.0.2.1"))
 
     def test_hdr(self) -> None:

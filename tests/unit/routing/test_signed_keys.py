@@ -5,9 +5,9 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stickyd.routing.affinity import Key
 from stickyd.routing.policy import Policy
 from stickyd.routing.signed_keys import LENGTH, make, secret_of, slot_in
+from stickyd.routing.source import Key
 from tests.support.affinity import ALPHABET, GOLDEN, OFTEN, PROXY, RANDOM, SECRET, SLOTS, head_of
 
 

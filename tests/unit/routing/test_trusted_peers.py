@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from stickyd.http1.head_parser import Head, read_head
 from stickyd.http1.limits import Limits
 from stickyd.net.address import canonical
-from stickyd.routing.affinity import Asked, Key, find_key, parse_chain
+from stickyd.routing.affinity import find_key, parse_chain
+from stickyd.routing.source import Asked, Key
 from stickyd.routing.trusted_peers import (
     LOCAL_PEERS,
     Missing,
@@ -285,7 +286,7 @@ class Walk(unittest.TestCase):
     def check(self, expected: str | None, lines: list[str], peer: str | None, spec: str) -> None:
         trusted = TrustedPeers.parse(spec)
         head = head_with([line.encode("latin-1") for line in lines])
-        key = find_key(parse_chain("xff,src"), Asked(head, peer, trusted))
+        key = find_key(parse_chain("xff,src"), Asked(head, peer, trusted)).key
         if expected is not None:
             self.assertEqual(key, Key("xff", expected), lines)
         elif peer is not None:
@@ -304,7 +305,7 @@ class Walk(unittest.TestCase):
         data = b"GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 203.0.113.7\r\n\r\n"
         head = read_head(data, Limits())
         assert isinstance(head, Head), head
-        key = find_key(parse_chain("xff,src"), Asked(head, PROXY, TrustedPeers.parse(PROXIES)))
+        key = find_key(parse_chain("xff,src"), Asked(head, PROXY, TrustedPeers.parse(PROXIES))).key
         self.assertEqual(key, Key("src", PROXY))
 
     def test_no_hops(self) -> None:

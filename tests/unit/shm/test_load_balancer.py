@@ -7,9 +7,9 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stickyd.routing.affinity import Key
 from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.routing.rendezvous import SlotTable
+from stickyd.routing.source import Key
 from stickyd.shm import stick_entry as established
 from stickyd.shm.load_balancer import LoadBalancer
 from stickyd.shm.scoreboard import Scoreboard
