@@ -74,6 +74,7 @@ class WorkerCounters:
     def __init__(self) -> None:
         self.adopted = 0
         self.requests = 0
+        self.placed: Counter[str] = Counter()
         self.moved: Counter[int] = Counter()
         self.arrived = 0
         self.passed = 0
@@ -82,6 +83,8 @@ class WorkerCounters:
         self.refused: Counter[int] = Counter()
         self.lost = 0
         self.pinned = 0
+        self.inserted = 0
+        self.learned = 0
         self.shed = 0
         self.eased = 0
         self.displaced = 0
@@ -94,6 +97,7 @@ class WorkerCounters:
         return {
             "adopted": self.adopted,
             "requests": self.requests,
+            "placed": dict(sorted(self.placed.items())),
             "moved": {str(slot): n for slot, n in sorted(self.moved.items())},
             "arrived": self.arrived,
             "passed": self.passed,
@@ -102,6 +106,8 @@ class WorkerCounters:
             "refused": {str(status): n for status, n in sorted(self.refused.items())},
             "lost": self.lost,
             "pinned": self.pinned,
+            "inserted": self.inserted,
+            "learned": self.learned,
             "shed": self.shed,
             "eased": self.eased,
             "displaced": self.displaced,

@@ -137,7 +137,7 @@ _AFFINITY = (
         "learn-most",
         Group.AFFINITY,
         "ids of learn(...) that are remembered at most",
-        Argument("N", Whole(1, 16_777_216)),
+        Argument("N", Whole(1, 1_048_576)),
         "routing.ids.learn_most",
         details="Beyond that the one that was used longest ago is forgotten. See [Ids that the app"
         " makes](keys.md#ids-that-the-app-makes-learn).",

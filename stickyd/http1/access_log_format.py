@@ -7,7 +7,8 @@ A format is text with *atoms*, ``%(name)s``; ``%%`` is a percent sign::
     s status          O bytes of the answer, its head included
     f Referer         a User-Agent             {name}i any request header
     D microseconds    L seconds                p pid
-    slot    reason (the source of the key)     key    connection
+    slot    reason (the source that decided)   key    connection
+    why (the sources before that one, and why they did not decide)
 
 What there is nothing of is ``-``. Whatever a client sends is escaped, so that
 it can neither end a line nor a quoted part.
@@ -25,7 +26,7 @@ from stickyd.http1.token import TCHAR
 COMBINED = '%(h)s - - %(t)s "%(r)s" %(s)s %(O)s "%(f)s" "%(a)s"'
 """The combined format of Apache httpd, but that the size counts the head too."""
 
-ROUTED = COMBINED + " %(slot)s %(reason)s %(L)s"
+ROUTED = COMBINED + ' %(slot)s %(reason)s %(L)s "%(why)s"'
 
 NAMED = {"combined": COMBINED, "routed": ROUTED}
 
@@ -54,6 +55,7 @@ class Record(NamedTuple):
     reason: str
     key: str
     connection: int
+    why: str = ""
 
 
 Line = Callable[[Record], bytes]
@@ -147,6 +149,7 @@ _ATOMS: dict[str, Callable[[Record], str]] = {
     "p": lambda record: str(os.getpid()),
     "slot": lambda record: str(record.slot),
     "reason": lambda record: record.reason,
+    "why": lambda record: _safe(record.why),
     "key": lambda record: _safe(record.key),
     "connection": lambda record: str(record.connection),
 }

@@ -211,14 +211,20 @@ def rewritten(
         # A short way to the same verdict, for what most responses look like.
         return data.replace(b"\r\n", b"\r\n" + extra, 1) if extra else data, None, last
     head, _, content = data.partition(b"\r\n\r\n")
-    first, *lines = head.split(b"\r\n")
+    first = head.partition(b"\r\n")[0]
     version, code, reason = (*first.split(b" ", 2), b"", b"")[:3]
-    fields = []
-    for line in lines:
-        name, _, value = line.partition(b":")
-        fields.append((name, [value.strip(b" \t")]))
+    fields = fields_of(data)
     head, left, last = response_head(asked, version, code, reason, fields, last, extra)
     return head if left == NO_CONTENT else head + content, left, last
+
+
+def fields_of(data: bytes) -> list[tuple[bytes, list[bytes]]]:
+    """The fields of a head that another library has written, and what follows it."""
+    fields = []
+    for line in data.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        fields.append((name, [value.strip(b" \t")]))
+    return fields
 
 
 def _is_plain(head: bytes) -> bool:

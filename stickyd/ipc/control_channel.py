@@ -36,8 +36,9 @@ class Start(amp.Command):
     the scoreboard, ``owner`` (the worker's number in the connection table), ``only_load``
     (it will not serve). ``inbox`` is the receiving end of the slot's inbox, ``tally`` the
     memory of `stickyd.shm.worker_stats`, ``board`` that of `stickyd.shm.scoreboard` if loads
-    have a bound, ``ledger`` that of `stickyd.shm.connection_table` if connections are
-    guarded; ``senders`` are the sending ends of all inboxes.
+    decide, ``ledger`` that of `stickyd.shm.connection_table` if connections are
+    guarded, ``learned`` that of `stickyd.shm.learned_table` if ids are learned;
+    ``senders`` are the sending ends of all inboxes.
     """
 
     arguments = [
@@ -48,6 +49,7 @@ class Start(amp.Command):
         (b"board", amp.Descriptor(optional=True)),
         (b"senders", amp.AmpList(_ENDS)),
         (b"ledger", amp.Descriptor(optional=True)),
+        (b"learned", amp.Descriptor(optional=True)),
     ]
     errors = {CannotLoad: b"CANNOT_LOAD"}
 

@@ -48,7 +48,7 @@ class InboxSender:
 
     Every process puts connections in with this class, which therefore counts them.
 
-    :param counter: counts them as load of the slot; None if loads have no bound.
+    :param counter: counts them as load of the slot; None if no decision depends on loads.
     :ivar on_error: called with the error when sendmsg fails and would fail again.
     """
 

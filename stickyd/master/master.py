@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+import attrs
+
 from stickyd import __version__
 from stickyd.core.native import CORE
 from stickyd.errors import StartFailed
@@ -14,7 +16,10 @@ from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.learned_table import LearnedTable
 from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.shared_ids import SharedIds
+from stickyd.shm.shared_tables import SharedTables
 
 
 class Master:
@@ -36,19 +41,23 @@ class Master:
 
         :raise StartFailed: if the kernel has no shared memory for an option.
         """
-        board = table = None
+        board = learned = table = None
         option = ""
         try:
-            if settings.routing.balance_factor:
-                option = "--hash-balance-factor"
+            if settings.counts_loads():
+                option = "--hash-balance-factor or least"
                 board = Scoreboard.create(settings.workers)
+            if settings.policy().learns:
+                option = "--learn-most"
+                learned = _new_table(settings)
             if settings.lifecycle.guardian:
                 option = "--guardian"
                 table = ConnectionTable.create(settings.limits.connections)
         except OSError as error:
             raise StartFailed(f"no shared memory for {option}: {error}") from error
         slots = Slots(reactor, settings.workers, board)
-        return cls(MasterContext.build(reactor, settings, slots, board, table))
+        tables = SharedTables(board, learned)
+        return cls(MasterContext.build(reactor, settings, slots, tables, table))
 
     def _close_idle(self, count: int) -> None:
         self.supervisor.close_idle(count)
@@ -79,6 +88,7 @@ class Master:
                 "most": context.connection_limit.most,
                 "guarded": len(context.guardian or ()),
             },
+            "learned": _counts(context.tables.learned),
             **report,
         }
 
@@ -90,25 +100,30 @@ class Master:
             "front": self.frontend.pack(),
             "connections": self._context.connection_limit.open_in_master(),
             "workers": workers,
-            "board": self._pack_scoreboard(),
+            "tables": self._pack_tables(),
             "slots": self.slots.pack(),
         }
 
-    def _pack_scoreboard(self) -> Packed | None:
-        board = self._context.scoreboard
-        return None if board is None else {"fd": keep_on_exec(board.descriptor), **board.pack()}
+    def _pack_tables(self) -> Packed:
+        tables = self._context.tables
+        descriptors = {name: keep_on_exec(fd) for name, fd in tables.descriptors().items()}
+        return {"descriptors": descriptors, "board": tables.pack()}
 
     @classmethod
     def unpack(cls, reactor: Any, settings: Settings, packed: Packed) -> "Master":
         """A master from the state of the previous program; `resume` has to follow."""
-        board = table = None
-        if packed["board"] is not None:
-            board = Scoreboard.resume(close_on_exec(packed["board"]["fd"]), packed["board"])
+        table = None
+        kept = packed["tables"]
+        fds = {name: close_on_exec(fd) for name, fd in kept["descriptors"].items()}
+        tables = SharedTables.resume(fds.get("scoreboard"), kept["board"], fds.get("learned"))
+        if settings.policy().learns and tables.learned is None:
+            # Its layout is another program's: ids are learned anew.
+            tables = attrs.evolve(tables, learned=_new_table(settings))
         guarded = packed["front"]["guarded"]
         if guarded is not None:
             table = ConnectionTable.again(close_on_exec(guarded["ledger"]))
-        slots = Slots.unpack(packed["slots"], reactor, board)
-        context = MasterContext.build(reactor, settings, slots, board, table)
+        slots = Slots.unpack(packed["slots"], reactor, tables.scoreboard)
+        context = MasterContext.build(reactor, settings, slots, tables, table)
         context.connection_limit.resume(packed["connections"])
         return cls(context, packed["front"]["next"])
 
@@ -128,5 +143,14 @@ class Master:
         if context.guardian is not None:
             context.guardian.close()
         self.frontend.close()
-        if context.scoreboard is not None:
-            context.scoreboard.close()
+        context.tables.close()
+
+
+def _new_table(settings: Settings) -> SharedIds:
+    ids = settings.routing.ids
+    return SharedIds(LearnedTable.create(ids.learn_most, ids.learn_idle))
+
+
+def _counts(learned: SharedIds | None) -> dict[str, int] | None:
+    """The counters of the table of learned ids, None without one."""
+    return learned.table.counts()._asdict() if learned is not None else None

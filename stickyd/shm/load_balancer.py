@@ -1,32 +1,28 @@
-"""Bounded loads: the step after `Policy.place` that keeps slots below their bound.
+"""The step after `Policy.place` that depends on loads: ``least``, and the bound of each slot.
 
 Used by the master for new connections and by workers between two requests. The
-decisions are those of `stickyd.routing.bounded_loads`, on the loads of the scoreboard;
-see docs/balance.md.
+decisions are those of `stickyd.routing.least_load` and `stickyd.routing.bounded_loads`, on the
+loads of the scoreboard; see docs/balance.md.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable
 
 from stickyd.routing.bounded_loads import bound, first_below, preference, turns
+from stickyd.routing.least_load import LeastLoad
 from stickyd.routing.policy import Placement
 from stickyd.routing.rendezvous import SlotTable, Table
+from stickyd.shm.load_view import LoadView
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.scoreboard_row import ScoreboardRow
 from stickyd.stats import MasterCounters, WorkerCounters
 
-VIEW_SECONDS = 0.0005
-"""Least time that a view of the loads is used."""
-VIEW_SECONDS_A_CELL = 0.5e-6
-"""Additional time for each cell that a view reads, one for each slot and process: reading takes
-some 25 ns a cell, so that it costs a process at most 5 % of its time."""
-
 
 class LoadBalancer:
-    """The bounded choice of one process.
+    """The choice of one process by loads.
 
-    :param percent: bound on the load of a slot, as a percentage of the average; 101 or more.
+    :param percent: bound on the load of a slot, as a percentage of the average; 101 or more,
+        or 0 for no bound: then only requests that ``least`` decides are placed here.
     :param row: this process's row of the scoreboard.
     :param counters: of this process; counts displaced and evicted keys.
     :param clock: seconds, of a clock that all processes share.
@@ -34,7 +30,7 @@ class LoadBalancer:
 
     def __init__(
         self,
-        table: SlotTable,
+        table: Table,
         percent: int,
         scoreboard: Scoreboard,
         row: ScoreboardRow,
@@ -48,59 +44,59 @@ class LoadBalancer:
         self._scoreboard = scoreboard
         self._counters = counters
         self._clock = clock
-        self._loads = dict.fromkeys(table.slots, 0)
-        self._total = 0
-        self._stale_at = -math.inf
-        self._view_seconds = VIEW_SECONDS + VIEW_SECONDS_A_CELL * len(self._slots) ** 2
+        self._view = LoadView(table.slots, scoreboard, clock)
+        self._least = LeastLoad(row.number)
         self._flow: tuple[int, int] | None = None
 
     def take_table(self, table: Table) -> None:
         """Use another slot table."""
-        assert isinstance(table, SlotTable)
         self._table = table
         self._slots = frozenset(table.slots)
-        self._view_seconds = VIEW_SECONDS + VIEW_SECONDS_A_CELL * len(self._slots) ** 2
-        self._stale_at = -math.inf
+        self._view.take_slots(table.slots)
 
     # ---- placing
 
     def place(self, placement: Placement, turn: int | None = None) -> Placement:
-        """Where a request goes: as decided, displaced, or where its key stays.
+        """Where a request goes: as decided, displaced, where its key stays, or the least load.
 
         The caller must act on it: the request is counted in this process's view of the loads.
 
         :param turn: counts requests; a request without a key goes to the first slot below
             the bound, starting with the one of this turn. None to leave it as it is.
         """
-        key, first = placement.key, placement.slot
-        if first is None and turn is None:
+        slot = self._choose(placement, turn)
+        if slot is None:
             return placement
+        self._view.add(slot)
+        return placement if slot == placement.slot else placement._replace(slot=slot)
+
+    def _choose(self, placement: Placement, turn: int | None) -> int | None:
+        key, first = placement.key, placement.slot
+        if placement.by_load:
+            return self._least.choose(self._table.slots, self._view.loads())
+        if not self._percent or (key is not None and key.slot is not None):
+            return first
         if key is None or first is None:
-            slot = self._below(turns(self._table.slots, turn or 0))
-        elif key.slot is not None:
-            slot = first
-        else:
-            slot = self._slot_of(key.text, first)
-        self._loads[slot] += 1
-        self._total += 1
-        return placement if slot == first else placement._replace(slot=slot)
+            return self._below(turns(self._table.slots, turn)) if turn is not None else None
+        return self._slot_of(key.text, first)
 
     def recall(self, placement: Placement) -> Placement:
         """Where the key stays, if the stick table has it; for a request that is not placed anew."""
         key, first = placement.key, placement.slot
-        if key is None or key.slot is not None:
+        if key is None or key.slot is not None or not self._percent:
             return placement
-        digest = self._table.digest_of(key.text.encode("utf-8", "surrogateescape"))
+        digest = self._hashing().digest_of(key.text.encode("utf-8", "surrogateescape"))
         slot = self._scoreboard.stick_table.recall(digest, self._clock())
         return placement._replace(slot=slot) if slot in self._slots and slot != first else placement
 
     def _slot_of(self, text: str, first: int) -> int:
         now = self._clock()
-        digest = self._table.digest_of(text.encode("utf-8", "surrogateescape"))
+        table = self._hashing()
+        digest = table.digest_of(text.encode("utf-8", "surrogateescape"))
         known = self._scoreboard.stick_table.recall(digest, now)
         if known is not None and known in self._slots:
             return known
-        chosen = self._below(preference(self._table, digest >> 48, first))
+        chosen = self._below(preference(table, digest >> 48, first))
         slot, evicted = self._scoreboard.stick_table.establish(digest, chosen, self._slots, now)
         counters = self._counters
         counters.forgotten += evicted
@@ -108,13 +104,13 @@ class LoadBalancer:
         counters.displaced += slot == chosen != first
         return slot
 
+    def _hashing(self) -> SlotTable:
+        assert isinstance(self._table, SlotTable), "the options refuse a bound with another hash"
+        return self._table
+
     def _below(self, order: Iterable[int]) -> int:
-        now = self._clock()
-        if now >= self._stale_at:
-            self._loads = self._scoreboard.loads(self._table.slots)
-            self._total = sum(self._loads.values())
-            self._stale_at = now + self._view_seconds
-        return first_below(order, self._loads, bound(self._total, self._percent, len(self._slots)))
+        loads = self._view.loads()
+        return first_below(order, loads, bound(self._view.total, self._percent, len(self._slots)))
 
     # ---- keeping count
 

@@ -45,13 +45,20 @@ class WorkerControlLink(control.ControlLink):
         board: int | None,
         senders: list[dict[str, int]],
         ledger: int | None,
+        learned: int | None,
     ) -> "defer.Deferred[dict[str, Any]]":
         """Load the app."""
-        for descriptor in (tally, board, ledger):
+        for descriptor in (tally, board, ledger, learned):
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)
         shared = Shared(
-            slot, adopt_inbox_end(inbox), _ends(senders), WorkerStats(tally), board, ledger
+            slot,
+            adopt_inbox_end(inbox),
+            _ends(senders),
+            WorkerStats(tally),
+            board,
+            ledger,
+            learned,
         )
         loading = self._lifecycle.load(about, shared)
         return defer.ensureDeferred(loading).addCallback(lambda _: {})

@@ -149,7 +149,8 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
     native, engines = CORE.native, CORE.engines
     if native is None or engines is None or not isinstance(poller, LanePoller):
         return None
-    if context.routing.known is not None or context.routing.load.bounded:
+    routing = context.routing
+    if routing.known is not None or routing.ids is not None or routing.load.counted:
         return None
     compiled = getattr(app, "compiled", None)
     lane: Any = engines.Lane

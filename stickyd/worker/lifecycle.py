@@ -18,7 +18,9 @@ from stickyd.process import freeze_gc
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.learned_table import LearnedTable
 from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import load_app
 from stickyd.worker.garbage import GrowthCollector
@@ -40,8 +42,9 @@ Ends = dict[int, socket.socket]
 class Shared:
     """What the master shares with a worker (`stickyd.ipc.control_channel.Start`).
 
-    :ivar scoreboard: a descriptor; None if slots have no bound.
+    :ivar scoreboard: a descriptor; None if no decision depends on loads.
     :ivar connections: the descriptor of the connection table; None if there is none.
+    :ivar learned: that of the table of learned ids; None if none are learned.
     """
 
     slot: int
@@ -50,6 +53,7 @@ class Shared:
     stats: WorkerStats
     scoreboard: int | None
     connections: int | None
+    learned: int | None
 
     def resources(self, row: int, owner: int) -> Resources:
         """The objects on the descriptors.
@@ -59,7 +63,8 @@ class Shared:
         """
         board = (Scoreboard(self.scoreboard), row) if self.scoreboard is not None else None
         table = ConnectionTable(self.connections, owner) if self.connections is not None else None
-        return Resources(self.slot, self.inbox, self.senders, self.stats, board, table)
+        ids = SharedIds(LearnedTable.attach(self.learned)) if self.learned is not None else None
+        return Resources(self.slot, self.inbox, self.senders, self.stats, board, table, ids)
 
 
 class WorkerLifecycle:
@@ -118,13 +123,14 @@ class WorkerLifecycle:
             self._retire_hook = RetireHook(slot, None)
         await app.start()
         self._grace = lifecycle.graceful_timeout
+        resources = shared.resources(start["row"], start["owner"])
         self.worker = Worker(
             self._reactor,
             settings,
             app,
-            shared.resources(start["row"], start["owner"]),
+            resources,
             events=self,
-            policy=settings.policy(start["slots"], start["version"]),
+            policy=settings.policy(start["slots"], start["version"], resources.learned),
             known=known,
             own=self.own,
         )

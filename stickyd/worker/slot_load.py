@@ -1,4 +1,4 @@
-"""The load of the slots, as one worker counts it and decides by it (--hash-balance-factor)."""
+"""The load of the slots, as one worker counts it and decides by it (`least`, or a bound)."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from stickyd.ipc.fd_sender import InboxCounter
 from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.routing.policy import Placement, Policy
-from stickyd.routing.rendezvous import SlotTable, Table
+from stickyd.routing.rendezvous import Table
 from stickyd.shm.load_balancer import LoadBalancer
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.stats import WorkerCounters
@@ -16,8 +16,8 @@ class SlotLoad(Protocol):
     """What a worker counts of its connections and requests, and the placement that follows."""
 
     @property
-    def bounded(self) -> bool:
-        """Whether slots have a bound, so that connections are counted."""
+    def counted(self) -> bool:
+        """Whether connections and requests are counted, because decisions depend on loads."""
 
     def counter(self, slot: int) -> InboxCounter | None:
         """A counter for what this process puts into the slot's inbox."""
@@ -44,10 +44,10 @@ class SlotLoad(Protocol):
         """Correct the counts; to be called every second (`LoadBalancer.settle`)."""
 
 
-class UnboundedLoad:
-    """Slots have no bound: nothing is counted."""
+class UncountedLoad:
+    """No decision depends on loads: nothing is counted."""
 
-    bounded = False
+    counted = False
 
     def counter(self, slot: int) -> None:
         """See `SlotLoad`."""
@@ -75,14 +75,14 @@ class UnboundedLoad:
         """See `SlotLoad`."""
 
 
-class BoundedLoad:
+class CountedLoad:
     """Counts are kept on the scoreboard that all processes share.
 
     :param moves: connections move between slots; otherwise a request of a connection that stays
         is only looked up.
     """
 
-    bounded = True
+    counted = True
 
     def __init__(self, balancer: LoadBalancer, *, moves: bool) -> None:
         self._balancer = balancer
@@ -122,7 +122,7 @@ class BoundedLoad:
         self._balancer.settle(slot, empty=inbox_is_empty())
 
 
-def bounded_load(
+def counted_load(
     scoreboard: Scoreboard,
     row: int,
     policy: Policy,
@@ -131,14 +131,12 @@ def bounded_load(
     moves: bool,
     counters: WorkerCounters,
     own: OwnDescriptors,
-) -> BoundedLoad:
-    """The load of slots that have a bound.
+) -> CountedLoad:
+    """The load of slots where decisions depend on it.
 
     :param row: number of this process's row of the scoreboard.
-    :param percent: of the average load that a slot may carry.
+    :param percent: of the average load that a slot may carry; 0 for no bound.
     """
     own.keep("the board", scoreboard.descriptor)
-    table = policy.table
-    assert isinstance(table, SlotTable)
-    balancer = LoadBalancer(table, percent, scoreboard, scoreboard.row(row), counters)
-    return BoundedLoad(balancer, moves=moves)
+    balancer = LoadBalancer(policy.table, percent, scoreboard, scoreboard.row(row), counters)
+    return CountedLoad(balancer, moves=moves)

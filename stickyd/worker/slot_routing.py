@@ -3,7 +3,9 @@
 import socket
 from collections.abc import Callable
 
-from stickyd.routing.policy import Policy
+from stickyd.http1.head_parser import Head
+from stickyd.routing.policy import Placement, Policy
+from stickyd.worker.answer_ids import AnswerIds, RequestIds
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.slot_load import SlotLoad
 from stickyd.worker.slot_senders import SlotSenders
@@ -16,15 +18,38 @@ class SlotRouting:
     :ivar load: the load of the slots.
     :ivar senders: the sending ends of the slots' inboxes.
     :ivar known: the keys served here, if they are remembered.
+    :ivar ids: the ids in answers; None if the chain neither sets nor learns any.
     """
 
     def __init__(
-        self, policy: Policy, load: SlotLoad, senders: SlotSenders, known: KnownKeys | None
+        self,
+        policy: Policy,
+        load: SlotLoad,
+        senders: SlotSenders,
+        known: KnownKeys | None,
+        ids: AnswerIds | None = None,
     ) -> None:
         self.policy = policy
         self.load = load
         self.senders = senders
         self.known = known
+        self.ids = ids
+
+    def place(self, head: Head, peer: str | None) -> Placement:
+        """The slot of a request on a connection that is here already.
+
+        A request that ``least`` decides is placed by load only if it came from a trusted peer: a
+        proxy's connection carries many clients, and which of them uses it says nothing. Any other
+        connection has one client, who was placed with it and stays: slot None.
+        """
+        placement = self.policy.place(head, peer)
+        if placement.by_load and peer not in self.policy.trusted:
+            return placement
+        return self.load.place(placement)
+
+    def request_ids(self, head: Head, peer: str | None) -> RequestIds | None:
+        """The ids of a request that is served here, and of its answer; None as ``ids``."""
+        return RequestIds(self.ids, self, head, peer) if self.ids is not None else None
 
     def update_slots(
         self,

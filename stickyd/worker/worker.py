@@ -14,10 +14,12 @@ from stickyd.routing.policy import Policy
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import WorkerCounters
 from stickyd.worker import lanes
 from stickyd.worker.accounting import Accounting, NoEvents, WorkerEvents
+from stickyd.worker.answer_ids import AnswerIds
 from stickyd.worker.connection.access_log import AccessLog
 from stickyd.worker.connection.adoption import Adoption
 from stickyd.worker.connection.context import ConnectionConfig, WorkerContext
@@ -25,7 +27,7 @@ from stickyd.worker.connection.round_robin import RoundRobin
 from stickyd.worker.connection_set import ConnectionSet
 from stickyd.worker.interfaces import App
 from stickyd.worker.known_keys import KnownKeys
-from stickyd.worker.slot_load import SlotLoad, UnboundedLoad, bounded_load
+from stickyd.worker.slot_load import SlotLoad, UncountedLoad, counted_load
 from stickyd.worker.slot_routing import SlotRouting
 from stickyd.worker.slot_senders import SlotSenders
 
@@ -42,8 +44,9 @@ class Resources:
     :ivar inbox: the reading end of the slot's inbox.
     :ivar senders: the sending ends of all inboxes, by slot.
     :ivar stats: where connections that the master does not guard are counted.
-    :ivar scoreboard: and the number of this process's row; None if slots have no bound.
+    :ivar scoreboard: and the number of this process's row; None if no decision depends on loads.
     :ivar connections: the connection table; None if the master guards no connections.
+    :ivar learned: the ids that apps have handed out; None if none are learned.
     """
 
     slot: int
@@ -52,6 +55,7 @@ class Resources:
     stats: WorkerStats
     scoreboard: tuple[Scoreboard, int] | None = None
     connections: ConnectionTable | None = None
+    learned: SharedIds | None = None
 
 
 class Worker:
@@ -90,10 +94,13 @@ class Worker:
         lifecycle = settings.lifecycle
         if lifecycle.max_requests:
             replace_at = lifecycle.max_requests + randint(0, lifecycle.max_requests_jitter)
-        policy = policy or settings.policy()
-        load: SlotLoad = UnboundedLoad()
+        learned = resources.learned
+        if learned is not None:
+            own.keep("the table of learned ids", learned.table.fd)
+        policy = policy or settings.policy(learned=learned)
+        load: SlotLoad = UncountedLoad()
         if resources.scoreboard is not None:
-            load = bounded_load(
+            load = counted_load(
                 *resources.scoreboard,
                 policy,
                 settings.routing.balance_factor,
@@ -102,6 +109,8 @@ class Worker:
                 own=own,
             )
         senders = SlotSenders(reactor, slot, resources.senders, settings.timeouts.inbox, load, own)
+        attributes = settings.routing.ids.cookie_attributes
+        ids = AnswerIds.of(slot, policy, attributes, counters, learned)
         self.context = WorkerContext(
             reactor,
             config,
@@ -109,7 +118,7 @@ class Worker:
             RoundRobin(reactor),
             ConnectionSet(reactor),
             Accounting(slot, resources.stats, events or NoEvents(), counters, replace_at),
-            SlotRouting(policy, load, senders, known),
+            SlotRouting(policy, load, senders, known, ids),
             access,
         )
         self.engine = lanes.make_engine(self.context, app, resources.connections)

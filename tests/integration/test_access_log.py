@@ -21,10 +21,13 @@ ONE, TWO = "10.10.10.10", "10.10.12.11"
 HEAD = b'GET /a?b=%c HTTP/1.1\r\nHost: x\r\nReferer: http://r/\r\nUser-Agent: a "b" \\c\r\n\r\n'
 
 
+WHY = 'cookie("): no cookie "'
+
+
 def record(**changes: Any) -> Record:
     head = read_head(HEAD, Limits())
     assert isinstance(head, Head)
-    known = Record(ONE, head, 200, 123, 1e9 + 0.5, 0.25, 2, "xff", "k\n", 7)
+    known = Record(ONE, head, 200, 123, 1e9 + 0.5, 0.25, 2, "xff", "k\n", 7, WHY)
     return known._replace(**changes)
 
 
@@ -39,6 +42,7 @@ class Formats(unittest.TestCase):
     def test_atoms(self) -> None:
         for text, line in (
             ("%(slot)s %(reason)s %(key)s %(connection)s", "2 xff k\\x0a 7"),
+            ("%(why)s", "cookie(\\x22): no cookie \\x22"),
             ("%(m)s %(U)s %(H)s", "GET /a?b=%c HTTP/1.1"),
             ("%(D)s %(L)s %(p)s", f"250000 0.250000 {os.getpid()}"),
             ("%({HOST}i)s|%({x-not}i)s|100%%", "x|-|100%"),
@@ -57,7 +61,7 @@ class Formats(unittest.TestCase):
     def test_nothing_ends_a_line_or_a_quoted_part(self, key: str, value: bytes) -> None:
         fields = [(b"user-agent", value)]
         head = record().head._replace(fields=fields)
-        line = compiled('"%(a)s" %(key)s')(record(key=key, head=head))
+        line = compiled('"%(a)s" %(key)s %(why)s')(record(key=key, head=head, why=key))
         self.assertEqual((line.count(b"\n"), line.count(b'"')), (1, 2))
         self.assertEqual(line[-1:], b"\n")
         self.assertTrue(line[:-1].decode("ascii").isprintable())

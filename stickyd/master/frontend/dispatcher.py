@@ -17,7 +17,7 @@ class Dispatcher:
     """Puts each connection into an inbox within ``patience`` seconds, or refuses it.
 
     :ivar policy: replaced when the slot table changes.
-    :ivar balance: None if loads have no bound.
+    :ivar balance: None if no decision depends on loads.
     """
 
     policy: Policy

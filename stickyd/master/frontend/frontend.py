@@ -24,7 +24,6 @@ from stickyd.master.supervisor.slots import Slot, unpack_message
 from stickyd.net.fd_budget import shed_under
 from stickyd.net.lingering_close import LingeringClose
 from stickyd.net.timeouts import Sweeper
-from stickyd.routing.rendezvous import SlotTable
 from stickyd.shm.load_balancer import LoadBalancer
 
 
@@ -162,10 +161,9 @@ class Frontend:
 
 def _dispatcher(context: MasterContext, hand_off: HandOff) -> Dispatcher:
     settings, slots, board = context.settings, context.slots, context.scoreboard
-    policy = settings.policy(slots.taking_part(), slots.version)
+    policy = settings.policy(slots.taking_part(), slots.version, context.tables.learned)
     balance = None
     if board is not None:
-        assert isinstance(policy.table, SlotTable)
         percent = settings.routing.balance_factor
         balance = LoadBalancer(policy.table, percent, board, board.row(0), context.counters)
     return Dispatcher(policy, slots, hand_off, settings.timeouts.inbox, balance)

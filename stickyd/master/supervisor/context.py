@@ -11,6 +11,7 @@ from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.shared_tables import SharedTables
 from stickyd.stats import MasterCounters
 
 
@@ -18,7 +19,7 @@ from stickyd.stats import MasterCounters
 class MasterContext:
     """Shared by front end and supervisor.
 
-    :ivar scoreboard: None if loads have no bound.
+    :ivar tables: what all processes share to decide by.
     :ivar guardian: None if the master keeps no copies of connections.
     :ivar core: accepts and places connections, if it is the compiled one.
     """
@@ -28,9 +29,14 @@ class MasterContext:
     slots: Slots
     connection_limit: ConnectionLimit
     counters: MasterCounters
-    scoreboard: Scoreboard | None = None
+    tables: SharedTables = attrs.field(factory=SharedTables)
     guardian: Guardian | None = None
     core: Core = CORE
+
+    @property
+    def scoreboard(self) -> Scoreboard | None:
+        """None if no decision depends on loads."""
+        return self.tables.scoreboard
 
     @classmethod
     def build(
@@ -38,7 +44,7 @@ class MasterContext:
         reactor: Any,
         settings: Settings,
         slots: Slots,
-        scoreboard: Scoreboard | None = None,
+        tables: SharedTables | None = None,
         connection_table: ConnectionTable | None = None,
         core: Core = CORE,
     ) -> "MasterContext":
@@ -52,4 +58,5 @@ class MasterContext:
         if connection_table is not None:
             patience = settings.timeouts.keep_alive
             guardian = Guardian(reactor, connection_table, slots, limit, counters, patience, core)
-        return cls(reactor, settings, slots, limit, counters, scoreboard, guardian, core)
+        shared = tables or SharedTables()
+        return cls(reactor, settings, slots, limit, counters, shared, guardian, core)

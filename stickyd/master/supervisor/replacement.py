@@ -64,7 +64,7 @@ class Replacement:
                 slots.taking_part(),
                 slot.receiver,
                 slots.senders(),
-                board.descriptor if board is not None else None,
+                context.tables.descriptors(),
                 guardian.table.descriptor if guardian is not None else None,
             )
         )

@@ -29,7 +29,7 @@ def requeue(
     the current slot table.
 
     :param patience: seconds that a connection may wait for room in another inbox.
-    :param board: counts what is taken out; None if loads have no bound.
+    :param board: counts what is taken out; None if no decision depends on loads.
     """
 
     def ended(entry: int) -> None:

@@ -119,7 +119,8 @@ def unpack_message(packed: Packed) -> tuple[bytes, socket.socket, float]:
 class Slots:
     """The slots of a daemon, by number from 1, and which of them are in the slot table.
 
-    :param scoreboard: counts what the master puts into each inbox; None if loads have no bound.
+    :param scoreboard: counts what the master puts into each inbox; None if no decision depends
+        on loads.
     :ivar version: of the slot table; each change of its set of slots adds 1.
     :ivar out: slots not in the table: being added or removed, or unserved for too long.
     """

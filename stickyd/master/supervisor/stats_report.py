@@ -18,7 +18,7 @@ async def report_on(slots: Slots, gone: Report, board: Scoreboard | None) -> Rep
     """Slot states and counters, JSON-ready.
 
     :param gone: counters of workers that have ended.
-    :param board: has the loads; None if loads have no bound.
+    :param board: has the loads; None if no decision depends on loads.
     """
     numbers = [slot.number for slot in slots]
     loads = board.loads(numbers) if board is not None else {}

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -44,7 +45,7 @@ class WorkerStart:
 
     :ivar version: of the slot table, whose slots are ``slots``.
     :ivar inbox: receiving end of the slot's inbox.
-    :ivar scoreboard: descriptor; None if loads have no bound.
+    :ivar tables: descriptors of `stickyd.shm.shared_tables`.
     :ivar connection_table: descriptor; None if connections are not guarded.
     :ivar only_load: the worker will not serve.
     """
@@ -54,7 +55,7 @@ class WorkerStart:
     slots: list[int]
     inbox: socket.socket
     senders: Senders
-    scoreboard: int | None = None
+    tables: Mapping[str, int] = attrs.field(factory=dict)
     connection_table: int | None = None
     only_load: bool = False
 
@@ -62,7 +63,7 @@ class WorkerStart:
 class WorkerProcess:
     """Starts a worker for a slot and sends it commands.
 
-    :param row: of the scoreboard; None if loads have no bound.
+    :param row: of the scoreboard; None if no decision depends on loads.
     :param owner: the worker's number in the connection table; 0 if connections are not guarded.
     :ivar link: sends commands to the worker.
     :ivar loaded: fires when the app is loaded and the worker could serve; fails
@@ -139,9 +140,10 @@ class WorkerProcess:
             about=json.dumps(about).encode("utf-8"),
             inbox=start.inbox.fileno(),
             tally=self.stats.descriptor,
-            board=start.scoreboard,
+            board=start.tables.get("scoreboard"),
             senders=as_ends(start.senders),
             ledger=start.connection_table,
+            learned=start.tables.get("learned"),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
 

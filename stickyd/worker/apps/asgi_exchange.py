@@ -14,9 +14,10 @@ from zope.interface import implementer
 
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import Head
-from stickyd.http1.response import BadResponse
+from stickyd.http1.response import BadResponse, fields_of
 from stickyd.http1.websocket_frames import FrameMeter
 from stickyd.routing.client_address import forwarded_proto, true_client
+from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.asgi_response import CONTINUE, AsgiResponse
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime
 from stickyd.worker.apps.httptools_adapter import HeadReader
@@ -34,17 +35,22 @@ class AsgiExchange(HeadReader):
     """
 
     invites = True
+    # Lanes have none: an engine is not made for chains that set or learn ids.
+    _ids: RequestIds | None = None
 
     def __init__(self, runtime: AsgiRuntime, channel: ClientChannel, head: Head) -> None:
         self._runtime = runtime
         self._channel = channel
         self._transport = channel.transport
+        frame = channel.frame
+        peer = frame.peer[0] if frame.peer else None
+        self._ids = channel.context.routing.request_ids(head, peer)
+        if self._ids is not None:
+            head = self._ids.head
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
-        frame = channel.frame
         policy = channel.context.routing.policy
-        peer = frame.peer[0] if frame.peer else None
         trusted = policy.trusted
         client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
         protocol = self._connect(client, forwarded_proto(head, peer, trusted) == "https")
@@ -182,11 +188,11 @@ class AsgiExchange(HeadReader):
         self.begun = True
         # A protocol object that a WebSocket has released is another request's.
         cycle = None if self._upgrades else self._protocol.cycle
-        header_line = self._channel.context.config.header_line
+        added = self._channel.context.config.header_line
+        if self._ids is not None:
+            added += self._ids.lines(data[9:12], fields_of(data))
         try:
-            data = self._response.head(
-                self._head, data, cycle, header_line, upgrades=self._upgrades
-            )
+            data = self._response.head(self._head, data, cycle, added, upgrades=self._upgrades)
         except BadResponse:
             self._break_off()
             # To the app, and from there into the log.

@@ -3,22 +3,24 @@
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.interfaces import IPullProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import INonQueuedRequestFactory
 from twisted.web.server import Request, Site
-from zope.interface import implementer
 
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import CHUNKED, Head, origin_form
-from stickyd.http1.response import NO_CONTENT, BadResponse, response_head
+from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, response_head
 from stickyd.http1.websocket_frames import FrameMeter
 from stickyd.routing.client_address import forwarded_proto, true_client
+from stickyd.worker.answer_ids import RequestIds
+from stickyd.worker.apps.handshake import complete_handshake
 from stickyd.worker.apps.lean_request import LeanRequest
+from stickyd.worker.apps.pulled import Pulled
 from stickyd.worker.apps.websocket_buffers import gather_linearly
 from stickyd.worker.connection.addresses import address_of
+from stickyd.worker.connection.transport_writing import WritingTransport
 from stickyd.worker.connection.upgraded import Upgraded
 from stickyd.worker.interfaces import ClientChannel
 
@@ -26,24 +28,6 @@ _log = Logger("stickyd")
 
 _JOINED_MOST = 8192
 """Bytes of content that are copied behind their head, which is cheaper than another write."""
-
-
-@implementer(IPullProducer)
-class _Pulled:
-    """A pull producer that finishes though what it writes is not sent (an answer to HEAD)."""
-
-    def __init__(self, exchange: "WebExchange", producer: Any) -> None:
-        self._exchange = exchange
-        self._producer = producer
-
-    def resumeProducing(self) -> None:
-        """For the transport."""
-        self._producer.resumeProducing()
-        self._exchange.pulled()
-
-    def stopProducing(self) -> None:
-        """For the transport: the connection is lost."""
-        self._producer.stopProducing()
 
 
 class WebExchange:
@@ -54,9 +38,15 @@ class WebExchange:
     """
 
     invites = False
+    # Lanes have none: an engine is not made for chains that set or learn ids.
+    _ids: RequestIds | None = None
 
     def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
         self._channel = channel
+        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
+        self._ids = channel.context.routing.request_ids(head, self._peer)
+        if self._ids is not None:
+            head = self._ids.head
         self._head = head
         self.transport = channel.transport
         self.site = site
@@ -67,7 +57,6 @@ class WebExchange:
         # Bytes that the body may still have; see `response_head`.
         self._left: int | None = NO_CONTENT
         self.length = head.length
-        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
         target = head.target
         # What nearly all requests have, without a call.
         plain = target.startswith(b"/")
@@ -158,6 +147,7 @@ class WebExchange:
         :param content: what follows it at once, framed.
         """
         context = self._channel.context
+        added = self._added(code, headers.getAllRawHeaders())
         try:
             data, self._left, self._last = response_head(
                 self._head,
@@ -166,7 +156,7 @@ class WebExchange:
                 reason,
                 headers.getAllRawHeaders(),
                 self._last or context.connections.closing,
-                context.config.header_line,
+                added,
             )
         except BadResponse as error:
             self._break_off(error.why)
@@ -243,7 +233,7 @@ class WebExchange:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Let a producer write at the pace of the client."""
         if not streaming:
-            producer = _Pulled(self, producer)
+            producer = Pulled(self, producer)
         self.transport.registerProducer(producer, streaming)
 
     def pulled(self) -> None:
@@ -296,4 +286,18 @@ class WebExchange:
             meter=meter,
         )
         channel.pin(upgraded)
+        if not self.begun and isinstance(self.transport, WritingTransport):
+            complete_handshake(self.transport, self._handshake)
         protocol.makeConnection(self.transport)
+
+    def _handshake(self, head: bytes) -> bytes:
+        """The head of a 101 that is written past `writeHeaders`, with the lines that we add."""
+        self.begun = True
+        self.status = 101
+        added = self._added(b"101", fields_of(head))
+        return head.replace(b"\r\n", b"\r\n" + added, 1)
+
+    def _added(self, code: bytes, fields: Fields) -> bytes:
+        """The lines that are added to the head of the answer."""
+        line = self._channel.context.config.header_line
+        return line if self._ids is None else line + self._ids.lines(code, fields)

@@ -79,6 +79,7 @@ class LoggedRequest:
                 self._placement.reason,
                 key.text if key is not None else "",
                 self._connection,
+                self._placement.why,
             )
         )
 

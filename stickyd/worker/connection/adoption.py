@@ -58,7 +58,7 @@ class Adoption:
         poller.own.keep(name, inbox.fileno())
         if self._engine is not None:
             return self._engine.inbox(inbox, self._adopt, self._lost)
-        adopt = self._adopt_counted if self._context.routing.load.bounded else self._adopt
+        adopt = self._adopt_counted if self._context.routing.load.counted else self._adopt
         return InboxReader(poller, inbox, adopt, self._lost)
 
     def start(self) -> None:

@@ -76,9 +76,8 @@ def _step(connection: Advancing) -> bool:
     placement = ANYWHERE
     if not came_with or known is not None or access is not None:
         peer = connection.frame.peer
-        placement = routing.policy.place(head, peer[0] if peer else None)
-        if not came_with:
-            placement = routing.load.place(placement)
+        place = routing.policy.place if came_with else routing.place
+        placement = place(head, peer[0] if peer else None)
     key = placement.key.text if placement.key is not None else None
     step = next_step.with_head(
         came_with=came_with,
@@ -89,6 +88,8 @@ def _step(connection: Advancing) -> bool:
         others=known is not None and known.others(key, came_with=came_with),
         flushed=connection.transport.flushed(),
     )
+    if not came_with and step in _PLACED:
+        context.accounting.counters.placed[placement.reason] += 1
     if step is not Step.STAY and step is not Step.MISROUTE:
         return _take(connection, step, placement)
     if step is Step.MISROUTE:
@@ -105,6 +106,10 @@ def _step(connection: Advancing) -> bool:
         )
     connection.serve(head)
     return undecided(connection)
+
+
+_PLACED = frozenset({Step.STAY, Step.MISROUTE, Step.MOVE})
+"""The steps by which this worker decides where a request is served."""
 
 
 def undecided(connection: Advancing) -> bool:
