@@ -14,6 +14,8 @@ from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
 from stickyd.cli.options import Options
 from stickyd.cli.table_options import flags, parameters
+from stickyd.routing.affinity import parse_chain
+from stickyd.routing.chain_warnings import warnings
 from stickyd.settings import Settings
 
 _USAGE = "\n".join(
@@ -124,6 +126,10 @@ def _check(arguments: Sequence[str]) -> int:
         return 3
     checked = CheckOptions()
     checked.parseOptions(options)
+    routing = checked.settings.routing
+    proxies = routing.proxy.protocol != "off"
+    for line in warnings(parse_chain(routing.affinity), routing.scope, routing.trusted, proxies):
+        sys.stderr.write(f"stickyd: warning: {line}\n")
     right = f"stickyd {__version__}: the options are right"
     unchecked = ["whether the ports are free"]
     if checked["load"]:

@@ -147,6 +147,25 @@ class Requests(unittest.TestCase):
         out = run("-", "--affinity", "hdr(X-User)", sent=sent)[1]
         self.assertIn(r"'\udcff': worker ", out)
 
+    def test_ids_that_answers_hand_out(self) -> None:
+        least = "least                       the least loaded worker, equal ones in turn\n"
+        for affinity, sent, expected in (
+            ("mcp,browser", request(), ("insert(STICKYD)             no key: no cookie", least)),
+            ("mcp,browser", request(b"Mcp-Session-Id: a\r\n"), ("learned; only a running", least)),
+            ("django", request(b"Cookie: sessionid=a\r\n"), ("learned; only a running",)),
+            ("django", request(), ("learn(cookie(sessionid))  no key: no cookie sessionid\n",)),
+            ("mcp,browser", request(), ("answer  sets the cookie STICKYD, which names",)),
+        ):
+            out = run("-", "--affinity", affinity, sent=sent)[1]
+            for part in expected:
+                self.assertIn(part, out)
+        key = make(2, bytes(12), secret_of(1))
+        out = run(
+            "-", "--affinity", "browser", sent=request(b"Cookie: STICKYD=%b\r\n" % key.encode())
+        )[1]
+        self.assertIn(f"{key}: worker 2\n", out)
+        self.assertNotIn("answer", out)
+
     def test_refused(self) -> None:
         for sent, said in (
             (b"GET / HTTP/1.1\r\n\r\n", "400 Bad Request: no Host\n"),
