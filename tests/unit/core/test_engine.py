@@ -13,6 +13,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.timeouts import SWEEP_EVERY
+from stickyd.settings import RoutingSettings, Settings
 from stickyd.worker.connection.channel import Channel
 from tests.support.cores import NATIVE, python_core
 from tests.support.one_connection import OneConnection
@@ -244,3 +245,22 @@ class Channels(Lanes):
         self.ask(b"/a")
         self.reactor.advance(SWEEP_EVERY)
         self.assertEqual(self.channel.frame.peer, self.peer)
+
+
+@unittest.skipIf(NATIVE is None, "the compiled core is not built")
+class IdsInAnswers(OneConnection):
+    """A chain that sets or learns ids: Python writes every head."""
+
+    settings = Settings(workers=1, routing=RoutingSettings(affinity="mcp,insert(S),src"))
+
+    def resource(self) -> Resource:
+        return Pages()
+
+    def test_there_is_no_engine(self) -> None:
+        self.assertIsNone(self.worker.engine)
+        self.client.sendall(HEAD % b"/a")
+        got = b""
+        while b"of /a" not in got:
+            self.reactor.settle()
+            got += self.client.recv(65536)
+        self.assertEqual(got.count(b"\r\nSet-Cookie: S="), 1)
