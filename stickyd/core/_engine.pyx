@@ -67,7 +67,8 @@ cdef class Engine:
     cdef AsgiSite asgi
     cdef uint32_t version, slot
     cdef bint moves
-    cdef object senders, counters, moved, stats, access
+    cdef object senders, counters, moved, placed, stats, access
+    cdef list reasons
     cdef type frame_type
     cdef tuple kinds
     cdef double keep_alive, head_timeout, send_timeout
@@ -126,6 +127,7 @@ cdef class Engine:
         self.accounting = context.accounting
         self.counters = context.accounting.counters
         self.moved = self.counters.moved
+        self.placed = self.counters.placed
         self.stats = context.accounting.stats
         self.access = context.access
         self.frame_type = parts.frame
@@ -296,5 +298,6 @@ cdef class Engine:
     cdef int take_policy(self, policy) except -1:
         self.policy = policy
         self.placer = self.parts.placer(policy)
+        self.reasons = [source.text for source in policy.chain]
         self.version = policy.table.version
         return 0

@@ -84,22 +84,24 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         engine.take_policy(policy)
     made = None
     placed = None
+    reason = "none"
     if engine.access is not None or (not lane.came_with and engine.placer is None):
         made = engine.reader.make(data, head)
         placed = policy.place(made, lane_peer_text(lane))
-        named = placed.slot or 0
+        named, reason = placed.slot or 0, placed.reason
     elif not lane.came_with:
         lane_peer_address(lane, &peer)
         sd_place(&engine.placer.c, head, data, &peer, &placement)
         if placement.where == SD_ASK_POLICY:
             made = engine.reader.make(data, head)
-            named = policy.place(made, lane_peer_text(lane)).slot or 0
+            asked = policy.place(made, lane_peer_text(lane))
+            named, reason = asked.slot or 0, asked.reason
         elif placement.where == SD_PLACED:
-            named = placement.slot
+            named, reason = placement.slot, engine.reasons[placement.source]
     if not lane.came_with:
         if named and named != engine.slot:
             if engine.moves or lane.frame_head.table != engine.version:
-                return lane_move(lane, named, data, size, whole)
+                return lane_move(lane, named, reason, data, size, whole)
             if not engine.counters.misrouted:
                 # The first is told to the master.
                 return lane_python(lane, data, size, whole)
@@ -107,6 +109,7 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         else:
             # Placed among the slots of now: it stays put again.
             lane.frame_head.table = engine.version
+        engine.placed[reason] += 1
     if made is None and (engine.web is None or engine.access is not None):
         made = engine.reader.make(data, head)
     if head.length:
@@ -120,7 +123,9 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
     return lane_deliver(lane, made, data, head, body)
 
 
-cdef int lane_move(Lane lane, uint32_t slot, const uint8_t *data, size_t size, bytes whole) except -1:
+cdef int lane_move(
+    Lane lane, uint32_t slot, str reason, const uint8_t *data, size_t size, bytes whole
+) except -1:
     """Give the connection to another slot, with what has not been served yet."""
     cdef Engine engine = lane.engine
     cdef int descriptor
@@ -136,6 +141,7 @@ cdef int lane_move(Lane lane, uint32_t slot, const uint8_t *data, size_t size, b
         return lane_python(lane, data, size, whole)
     # From here on it is the receiver's, who writes into the table.
     engine.moved[slot] += 1
+    engine.placed[reason] += 1
     if not lane.guarded:
         engine.stats.moved()
     descriptor = lane.fd

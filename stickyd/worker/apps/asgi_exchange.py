@@ -16,10 +16,9 @@ from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import BadResponse, fields_of
 from stickyd.http1.websocket_frames import FrameMeter
-from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.asgi_response import CONTINUE, AsgiResponse
-from stickyd.worker.apps.asgi_runtime import AsgiRuntime
+from stickyd.worker.apps.asgi_runtime import AsgiRuntime, who_asks
 from stickyd.worker.apps.httptools_adapter import HeadReader
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.upgraded import WRITE_AHEAD, Upgraded
@@ -50,10 +49,7 @@ class AsgiExchange(HeadReader):
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
-        policy = channel.context.routing.policy
-        trusted = policy.trusted
-        client = true_client(head, peer, trusted, policy.forwarded_first) or frame.peer
-        protocol = self._connect(client, forwarded_proto(head, peer, trusted) == "https")
+        protocol = self._connect(*who_asks(head, frame.peer, channel.context.routing.policy))
         protocol.on_message_begin()
         self.tell_head(protocol)
         # Starts the app, or leaves `cycle` at None if the client offers WebSocket.

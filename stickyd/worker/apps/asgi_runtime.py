@@ -12,6 +12,10 @@ from twisted.logger import Logger
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from stickyd.http1.head_parser import Head
+from stickyd.net.address import Address
+from stickyd.routing.client_address import forwarded_proto, true_client
+from stickyd.routing.policy import Policy
 from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
 
 _log = Logger("stickyd")
@@ -28,6 +32,13 @@ class BufferedExchange(Protocol):
 
     def abort(self) -> None:
         """Reset the connection."""
+
+
+def who_asks(head: Head, peer: Address | None, policy: Policy) -> tuple[Address | None, bool]:
+    """The client's address, as trusted peers name it, and whether it uses TLS."""
+    host = peer[0] if peer else None
+    client = true_client(head, host, policy.trusted, policy.forwarded_first) or peer
+    return client, forwarded_proto(head, host, policy.trusted) == "https"
 
 
 class HttpProtocol(HttpToolsProtocol):

@@ -96,6 +96,17 @@ class Lanes(OneConnection):
             self.assertEqual(lane.frame.peer, self.peer)
         self.check_lane(True)
 
+    def test_counts_what_it_places_by_source(self) -> None:
+        """The master has placed the first."""
+        for target in (b"/a", b"/b", b"/c"):
+            self.ask(target)
+        self.client.sendall(
+            HEAD.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n") % b"/d"
+        )
+        self.answer(b"of /d")
+        counters = self.worker.context.accounting.counters
+        self.assertEqual(counters.placed, {"src": 2, "xff": 1})
+
     def test_a_plain_connection_is_a_lane(self) -> None:
         for target in (b"/a", b"/b", b"/c?d"):
             self.assertIn(b"200 OK", self.ask(target.partition(b"?")[0]))
