@@ -19,12 +19,9 @@ Prints a table in Markdown; exit status 1 if anything was not as it should be.
 import argparse
 import asyncio
 import contextlib
-import os
 import resource
 import shutil
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +32,8 @@ from tests.slow.socketio.clients import NodeCrowd, PythonCrowd, install_client
 from tests.slow.socketio.fronts import Redis, front
 from tests.slow.socketio.outcome import Outcome, plans, total
 from tests.slow.socketio.polling import PollingCrowd
-from tests.support.daemon import ROOT, Daemon, free_port, wait_for
+from tests.slow.uvicorn_workers import uvicorn
+from tests.support.daemon import Daemon
 
 WORKERS = 4
 POLLING = ["polling"]
@@ -141,45 +139,13 @@ def behind_stickyd(run: Run, sessions: int) -> bool:
     return outcome.good() and outcome.websockets == (outcome.sessions if run.websockets else 0)
 
 
-@contextlib.contextmanager
-def uvicorn() -> Iterator[int]:
-    """The same app under uvicorn on four workers; its port."""
-    port = free_port()
-    with Redis() as redis:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "uvicorn", "stickyd_socketio_app:app"),
-                *("--port", str(port), "--workers", str(WORKERS), "--no-access-log"),
-                # Otherwise it waits for every poll that is left.
-                *("--timeout-graceful-shutdown", "1"),
-            ],
-            env={
-                **os.environ,
-                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'apps'}",
-                "REDIS_URL": redis.url,
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        lines: list[str] = []
-        reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
-        reader.start()
-        try:
-            started = "Application startup complete"
-            wait_for(
-                lambda: sum(started in line for line in lines) >= WORKERS, 30, "uvicorn's workers"
-            )
-            yield port
-        finally:
-            process.terminate()
-            process.wait(60)
-            reader.join(10)
-
-
 def control(proxy: str) -> bool:
     """The control; whether it failed, as it must."""
     run = Run("ASGI, polling", proxy, (), POLLING)
-    with uvicorn() as upstream, front(proxy, upstream) as port:
+    with contextlib.ExitStack() as stack:
+        redis = stack.enter_context(Redis())
+        app = uvicorn("stickyd_socketio_app:app", WORKERS, environment={"REDIS_URL": redis.url})
+        port = stack.enter_context(front(proxy, stack.enter_context(app)))
         started = time.monotonic()
         outcome = asyncio.run(_talk(run, f"http://127.0.0.1:{port}", run.sessions, None, 5.0))
         took = time.monotonic() - started

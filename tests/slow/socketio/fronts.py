@@ -30,7 +30,7 @@ http {{
   map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
   upstream app {{
     server 127.0.0.1:{upstream};
-    keepalive 64;
+    keepalive {kept};
     keepalive_requests 1000000;
   }}
   server {{
@@ -64,7 +64,7 @@ frontend front
   default_backend app
 backend app
   http-reuse always
-  server app 127.0.0.1:{upstream} pool-max-conn 64
+  server app 127.0.0.1:{upstream} pool-max-conn {kept}
 """
 CONNECTIONS = 8000
 
@@ -77,10 +77,13 @@ def _accepts(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def front(name: str, upstream: int, client: str = "$proxy_add_x_forwarded_for") -> Iterator[int]:
+def front(
+    name: str, upstream: int, client: str = "$proxy_add_x_forwarded_for", kept: int = 64
+) -> Iterator[int]:
     """``nginx`` or ``haproxy`` before the server on port ``upstream``; the port to ask.
 
     :param client: whom nginx names in X-Forwarded-For; by default, who is connected.
+    :param kept: idle connections to the server that the proxy keeps.
     """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="stickyd-front-") as directory:
@@ -94,6 +97,7 @@ def front(name: str, upstream: int, client: str = "$proxy_add_x_forwarded_for") 
                 upstream=upstream,
                 port=port,
                 client=client,
+                kept=kept,
             )
         )
         command = {
