@@ -69,7 +69,8 @@ backend app
 CONNECTIONS = 8000
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether a local port takes connections."""
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", port), 1).close()
         return True
@@ -109,7 +110,7 @@ def front(
             os.chmod(directory, 0o755)
         process = subprocess.Popen(command)
         try:
-            wait_for(lambda: _accepts(port), what=f"{name} listens")
+            wait_for(lambda: accepts(port), what=f"{name} listens")
             yield port
         finally:
             process.terminate()
@@ -133,7 +134,7 @@ class Redis:
             ],
             stdout=subprocess.DEVNULL,
         )
-        wait_for(lambda: _accepts(port), what="Redis listens")
+        wait_for(lambda: accepts(port), what="Redis listens")
         self._client = redis.Redis(port=port)
         return self
 
