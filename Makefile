@@ -140,6 +140,11 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.booted
 	$(BIN)/python -m tests.slow.socketio
 	$(BIN)/python -m tests.slow.chat
+	$(BIN)/python -m tests.slow.mcp_sessions
+	$(BIN)/python -m tests.slow.django_sessions
+	$(BIN)/python -m tests.slow.browsers
+	$(BIN)/python -m tests.slow.haproxy_cookie
+	$(BIN)/python -m tests.slow.mixed_sources --requests 1000000
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)
