@@ -1,6 +1,6 @@
 """Layout of the memory of learned ids, and which place of it an id may have. Pure.
 
-All numbers are little-endian; a word has 64 bits and is aligned. ::
+Numbers are in the order of the machine; a word has 64 bits and is aligned. ::
 
     0       16  magic and layout version: "stickyd learned" and one byte, the version
     16       8  sets, 1 to 2**32 - 1
@@ -15,7 +15,7 @@ All numbers are little-endian; a word has 64 bits and is aligned. ::
                 learned[set]      a word each: ids stored in the set so far
                 evicted[set]      a word each: ids in use that were overwritten
 
-Of an id only a keyed digest is stored. ::
+Of an id only a keyed digest is stored; its numbers are little-endian. ::
 
     digest = BLAKE2b(id, digest 24 bytes, key = secret, person = "stickyd-learn-1")
     tag    = bytes 0-7, or 1 if they are 0
@@ -56,7 +56,7 @@ ARRAYS_AT = 4096
 """Bytes before the first array."""
 
 _MAGIC = b"stickyd learned"
-_HEAD = Struct("<16sQQQ24x32s")
+_HEAD = Struct("=16sQQQ24x32s")
 _DIGEST = Struct("<QQLL")
 
 
@@ -129,14 +129,12 @@ class Located(NamedTuple):
 
     :ivar tag: not 0.
     :ivar mark: check, with slot 0.
-    :ivar first: index of the first place of one of its sets.
-    :ivar second: that of the other one; the same if the table has one set.
+    :ivar starts: index of the first place of each of its sets; one if the table has one set.
     """
 
     tag: int
     mark: int
-    first: int
-    second: int
+    starts: tuple[int, ...]
 
 
 class Digests:
@@ -152,9 +150,13 @@ class Digests:
         keyed = self._keyed.copy()
         keyed.update(key)
         tag, mark, one, two = _DIGEST.unpack(keyed.digest())
-        first = one * self._sets >> 32
-        second = (first + 1 + (two * (self._sets - 1) >> 32)) % self._sets
-        return Located(tag or 1, mark & ~SLOT_MASK, first * self._ways, second * self._ways)
+        sets, ways = self._sets, self._ways
+        first = one * sets >> 32
+        starts: tuple[int, ...] = (first * ways,)
+        if sets > 1:
+            second = (first + 1 + (two * (sets - 1) >> 32)) % sets
+            starts = first * ways, second * ways
+        return Located(tag or 1, mark & ~SLOT_MASK, starts)
 
 
 def vacant(tags: Sequence[int], used: Sequence[int], since: int) -> list[int]:
@@ -163,8 +165,3 @@ def vacant(tags: Sequence[int], used: Sequence[int], since: int) -> list[int]:
     :param since: time before which an id is idle.
     """
     return [way for way, tag in enumerate(tags) if not tag or used[way] < since]
-
-
-def oldest(used: Sequence[int]) -> int:
-    """Index of the place of a set that has not been used for longest."""
-    return min(range(len(used)), key=used.__getitem__)

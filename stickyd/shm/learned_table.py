@@ -8,10 +8,12 @@ replaces itself with (USR2), which attach to its descriptor.
 use. What is assumed of the machine is that an aligned word is loaded and stored whole:
 x86-64 (Intel SDM volume 3, 8.1.1) and aarch64 (ARM ARM, B2.2.1) guarantee it, and CPython
 copies an item of a memoryview of format ``Q`` with one such instruction (memcpy of constant
-size 8). No order of the words is assumed, and none is needed: slot and check are in one
-word, and a reader wants both the tag and the check of its own id. A tag of one id beside a
-mark of another one is the entry of neither (probability that the checks are equal: 2**-48).
-Any mixture of two writes is therefore *not found*, never a wrong slot.
+size 8). Tags are looked for in a copy of their set; one that is torn is the tag of no id.
+
+No order of the words is assumed, and none is needed: slot and check are in one word, and a
+reader wants both the tag and the check of its own id. A tag of one id beside a mark of
+another one is the entry of neither (probability that the checks are equal: 2**-48). Any
+mixture of two writes is therefore *not found*, never a wrong slot.
 
 **Writers** store a new id in four steps: tag 0, time, mark, tag. If the process dies between
 them, the place is free. The slot of a known id changes with one store. What a process stores
@@ -29,6 +31,7 @@ import fcntl
 import mmap
 import os
 import time
+from sys import byteorder
 from typing import NamedTuple
 
 from stickyd.shm.learned_layout import (
@@ -40,7 +43,6 @@ from stickyd.shm.learned_layout import (
     Head,
     Located,
     head_for,
-    oldest,
     read_head,
     vacant,
 )
@@ -81,6 +83,7 @@ class LearnedTable:
         self._head = head
         self._digests = Digests(head)
         self._ways = head.ways
+        self._idle = head.idle
         self._map = mmap.mmap(fd, head.size)
         words = memoryview(self._map)[ARRAYS_AT:].cast("Q")
         places, sets = head.places, head.sets
@@ -139,13 +142,15 @@ class LearnedTable:
         """
         located = self._digests.locate(key)
         microseconds = int(now * 1e6)
-        since = microseconds - self._head.idle
-        for place in self._places(located):
-            mark, used = self._marks[place], self._used[place]
-            if mark & ~SLOT_MASK == located.mark and used >= since:
-                if used < microseconds:
-                    self._used[place] = microseconds
-                return mark & SLOT_MASK
+        for start in located.starts:
+            for place in self._places(located.tag, start):
+                slot = self._marks[place] ^ located.mark
+                if slot <= SLOT_MASK:
+                    used = self._used[place]
+                    if used >= microseconds - self._idle:
+                        if used < microseconds:
+                            self._used[place] = microseconds
+                        return slot
         return None
 
     def remember(self, key: bytes, slot: int, now: float) -> None:
@@ -160,7 +165,7 @@ class LearnedTable:
             raise ValueError(f"slot {slot} is not within 1 to {SLOT_MASK}")
         located = self._digests.locate(key)
         microseconds = int(now * 1e6)
-        sets = sorted({located.first // self._ways, located.second // self._ways})
+        sets = sorted(start // self._ways for start in located.starts)
         locked = [number for number in sets if self._lock(number)]
         try:
             if not self._update(located, slot, microseconds):
@@ -175,20 +180,29 @@ class LearnedTable:
         learned, evicted = sum(self._learned.tolist()), sum(self._evicted.tolist())
         return LearnedCounts(self._head.places, self._head.places - free, learned, evicted)
 
-    def _places(self, located: Located) -> list[int]:
-        """Places with the tag of an id; all processes see them in the same order."""
+    def _places(self, tag: int, start: int) -> list[int]:
+        """Places with this tag in the set that begins at ``start``, in rising order.
+
+        A tag that is being written is not found, or is not the one that stands there then: the
+        mark tells.
+        """
+        begin = ARRAYS_AT + 8 * start
+        data = self._map[begin : begin + 8 * self._ways]
+        wanted = tag.to_bytes(8, byteorder)
         places = []
-        for start in dict.fromkeys((located.first, located.second)):
-            tags = self._tags[start : start + self._ways].tolist()
-            if located.tag in tags:
-                places += [start + way for way, tag in enumerate(tags) if tag == located.tag]
+        at = data.find(wanted)
+        while at >= 0:
+            if at % 8 == 0:
+                places.append(start + at // 8)
+            at = data.find(wanted, at + 1)
         return places
 
     def _update(self, located: Located, slot: int, microseconds: int) -> bool:
         """Store the slot of an id that has a place; False if it has none."""
         places = [
             place
-            for place in self._places(located)
+            for start in located.starts
+            for place in self._places(located.tag, start)
             if self._marks[place] & ~SLOT_MASK == located.mark
         ]
         if not places:
@@ -203,7 +217,7 @@ class LearnedTable:
 
     def _insert(self, located: Located, slot: int, microseconds: int) -> None:
         """Store an id that has no place."""
-        place, evicts = self._place_for(located, microseconds - self._head.idle)
+        place, evicts = self._place_for(located, microseconds - self._idle)
         self._tags[place] = 0
         self._used[place] = microseconds
         self._marks[place] = located.mark | slot
@@ -216,20 +230,18 @@ class LearnedTable:
     def _place_for(self, located: Located, since: int) -> tuple[int, bool]:
         """The place for a new id, and whether an id in use is overwritten there."""
         ways = self._ways
-        starts = (located.first, located.second)
+        starts = located.starts
         used = [self._used[start : start + ways].tolist() for start in starts]
         room = [
             vacant(self._tags[start : start + ways].tolist(), times, since)
             for start, times in zip(starts, used, strict=True)
         ]
-        if room[0] or room[1]:
-            which = len(room[1]) > len(room[0])
-            ways_left = room[which]
+        which = max(range(len(room)), key=lambda which: len(room[which]))
+        if room[which]:
             # Not always the first one: a writer without the lock rarely chooses the same.
-            return starts[which] + ways_left[located.tag % len(ways_left)], False
-        oldest_ways = [oldest(times) for times in used]
-        which = used[1][oldest_ways[1]] < used[0][oldest_ways[0]]
-        return starts[which] + oldest_ways[which], True
+            return starts[which] + room[which][located.tag % len(room[which])], False
+        oldest, which = min((min(times), which) for which, times in enumerate(used))
+        return starts[which] + used[which].index(oldest), True
 
     def _lock(self, number: int) -> bool:
         """Lock a set against other writers; False if it is not to be had."""
