@@ -1,6 +1,8 @@
 """Learned ids with several processes, some of which die at any instant."""
 
+import fcntl
 import signal
+import time
 from collections.abc import Callable
 from unittest import mock
 
@@ -29,6 +31,20 @@ for _ in range(10000):
             found += 1
             assert slot in (1 + number, 1001 + number), (number, slot)
 print(found, flush=True)
+"""
+
+# Writes as that one does, until it is killed.
+ENDLESS = """
+import itertools, random, sys, time
+from stickyd.shm.learned_table import LearnedTable
+table = LearnedTable.attach(int(sys.argv[1]))
+chance = random.Random()
+for turn in itertools.count():
+    number = chance.randrange(150)
+    slot = chance.choice((1 + number, 1001 + number))
+    table.remember(b"id %d" % number, slot, time.monotonic())
+    if turn == 200:
+        print("written", flush=True)
 """
 
 # Stores ids of its own.
@@ -109,6 +125,25 @@ class Processes(WithLearnedTable):
 
     def test_nor_if_the_writers_have_no_lock(self) -> None:
         self.hammer(0.0)
+
+    def test_writers_that_are_killed_leave_it_right(self) -> None:
+        table = self.make(64)
+        for _ in range(6):
+            writer = self.other(table, ENDLESS)
+            self.assertEqual(writer.stdout.readline(), "written\n")
+            writer.kill()
+            writer.wait()
+            for number in range(150):
+                slot = table.find(b"id %d" % number, time.monotonic())
+                self.assertIn(slot, (None, 1 + number, 1001 + number))
+            for number in range(table.head.sets):
+                self.assertTrue(table._lock(number))
+                fcntl.lockf(table.fd, fcntl.LOCK_UN, 1, number)
+        # No place has been lost.
+        for number in range(1000):
+            table.remember(b"new %d" % number, 1, time.monotonic())
+        self.assertEqual(table.counts().used, 64)
+        self.assertEqual(table.find(b"new 999", time.monotonic()), 1)
 
     def test_writers_of_different_ids_lose_none(self) -> None:
         table = self.make(4096)
