@@ -20,7 +20,7 @@ chance = random.Random(seed)
 print("there", flush=True)
 sys.stdin.read(1)
 found = 0
-for _ in range(10000):
+for _ in range(4000):
     number = chance.randrange(150)
     key = b"id %d" % number
     if what == "write":

@@ -77,8 +77,8 @@ class Tables(WithLearnedTable):
         self.assertNotEqual(self.make(2).head.secret, self.make(2).head.secret)
 
     def test_nine_tenths_full_it_has_evicted_next_to_nothing(self) -> None:
-        table = self.make(16384)
-        count = 14700
+        table = self.make(8192)
+        count = 7350
         for at in range(count):
             table.remember(b"id %d" % at, 1 + at % 7, at * 1e-3)
         evicted = table.counts().evicted
@@ -149,7 +149,7 @@ class Model(unittest.TestCase):
         finally:
             table.close()
 
-    @OFTEN
+    @settings(OFTEN, max_examples=examples(50))
     @given(st.integers(0, 1 << 30), st.integers(32, 200))
     def test_many_sets_evict_only_full_ones_and_never_say_a_wrong_slot(
         self, seed: int, entries: int
