@@ -118,6 +118,19 @@ class Limits:
 
 
 @attrs.frozen
+class SessionSettings:
+    """What an old worker does with the keys it knows, in seconds.
+
+    :ivar drain: how long it serves them after a reload; 0 for not at all.
+    :ivar idle: without a request or connection for so long a key is forgotten then; 0 for the
+        keep-alive time.
+    """
+
+    drain: float = 0.0
+    idle: float = 0.0
+
+
+@attrs.frozen
 class LifecycleSettings:
     """When workers are replaced; a time of 0 means never.
 
@@ -131,7 +144,7 @@ class LifecycleSettings:
     start_timeout: float = 120.0
     max_requests: int = 0
     max_requests_jitter: int = 0
-    session_drain: float = 0.0
+    session: SessionSettings = attrs.field(factory=SessionSettings)
     slot_failover: float = 10.0
     guardian: bool = True
 

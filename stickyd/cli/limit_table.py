@@ -161,7 +161,16 @@ LIFECYCLE = (
         Group.LIFECYCLE,
         "seconds an old worker serves its known keys after a reload",
         Argument("SECONDS", _OR_NEVER),
-        "lifecycle.session_drain",
+        "lifecycle.session.drain",
+        details="See [Reload](life.md).",
+    ),
+    Option(
+        "session-idle",
+        Group.LIFECYCLE,
+        "while an old worker drains: seconds until a key without a request or connection is free; "
+        "0: as --keep-alive",
+        Argument("SECONDS", _OR_NEVER),
+        "lifecycle.session.idle",
         details="See [Reload](life.md).",
     ),
     Option(

@@ -57,21 +57,40 @@ class Start(amp.Command):
 class Serve(amp.Command):
     """Master to worker: take connections out of the slot's inbox.
 
-    With ``private`` an older worker keeps reading the slot's inbox and serving the keys
-    it knows; this worker reads ``private``, where the older one puts all others.
+    With ``private`` an older worker keeps reading the slot's inbox and serving some
+    keys (`Drain`); this worker reads ``private``, where the older one puts all others.
     """
 
     arguments = [(b"private", amp.Descriptor(optional=True))]
 
 
 class Succeeded(amp.Command):
-    """Master to worker: the predecessor has ended; read the slot's inbox."""
+    """Master to worker: the predecessor has ended; read the inbox that it read.
+
+    That is ``private`` if a still older worker reads the slot's inbox, otherwise the slot's.
+    """
+
+    arguments = [(b"private", amp.Descriptor(optional=True))]
 
 
 class Drain(amp.Command):
-    """Master to worker: serve known keys, put other connections into ``successor``."""
+    """Master to worker: serve the keys in use, put other connections into ``successor``.
+
+    With ``--session-drain`` the keys that the worker knows as well.
+    """
 
     arguments = [(b"successor", amp.Descriptor())]
+
+
+class Drained(amp.Command):
+    """Worker to master: after `Drain`, no key is served here any more; repeated every second."""
+
+
+class EndDrain(amp.Command):
+    """Master to worker: close the connections whose keys are in use, since another reload follows.
+
+    The worker sends `Drained` then.
+    """
 
 
 class Table(amp.Command):

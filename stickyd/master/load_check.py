@@ -103,5 +103,8 @@ class _NoEvents:
     def misrouted(self, slot: int, named: int, source: str) -> None:
         """Never called: no request is served."""
 
+    def drained(self, worker: WorkerProcess) -> None:
+        """It serves nothing."""
+
     def recycle_requested(self, worker: WorkerProcess, reason: str) -> None:
         """Never called: no request is served."""

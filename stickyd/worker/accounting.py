@@ -17,6 +17,9 @@ class WorkerEvents(Protocol):
     def request_replacement(self, reason: str) -> None:
         """The worker has served its number of requests, and goes on until it is replaced."""
 
+    def drained(self) -> None:
+        """The worker drains, and serves no key any more."""
+
 
 class NoEvents:
     """Ignores what a worker reports."""
@@ -27,6 +30,9 @@ class NoEvents:
     def request_replacement(self, reason: str) -> None:
         """See `WorkerEvents`."""
 
+    def drained(self) -> None:
+        """See `WorkerEvents`."""
+
 
 class Accounting:
     """Counts connections and requests of one worker.
@@ -34,6 +40,7 @@ class Accounting:
     :param stats: connections that the master does not guard, in memory that it shares.
     :param replace_at: requests after which a replacement is requested, 0 for never.
     :ivar counters: the worker's public counters.
+    :ivar events: the reports to the master.
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class Accounting:
         replace_at: int,
     ) -> None:
         self._slot = slot
-        self._events = events
+        self.events = events
         self._replace_at = replace_at
         self.stats = stats
         self.counters = counters
@@ -55,13 +62,13 @@ class Accounting:
         counters = self.counters
         counters.requests += 1
         if counters.requests == self._replace_at:
-            self._events.request_replacement("max-requests")
+            self.events.request_replacement("max-requests")
 
     def misrouted(self, placement: Placement) -> None:
         """A request is served here though its key names another slot."""
         self.counters.misrouted += 1
         if self.counters.misrouted == 1:
-            self._events.misrouted(self._slot, placement)
+            self.events.misrouted(self._slot, placement)
 
     def moved(self, entry: Entry | None) -> None:
         """A connection is in an inbox.

@@ -3,14 +3,17 @@
 Every kind of app asks here, once for each request and once for each answer before its first byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import urandom
 from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
 
 from stickyd.http1.cookie_attributes import CookieAttributes
 from stickyd.http1.cookie_header import set_cookie, without_cookie
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import Fields
+from stickyd.ipc.frame import Frame
 from stickyd.routing.client_address import forwarded_proto
 from stickyd.routing.issued_ids import (
     INSERT,
@@ -25,7 +28,7 @@ from stickyd.routing.signed_keys import RANDOM_BYTES, make, secret_of
 from stickyd.routing.source import Asked, Key, Source
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.stats import WorkerCounters
-from stickyd.worker.known_keys import KnownKeys
+from stickyd.worker.key_owner import KeyHolder, KeyOwner
 
 _ABOUT_CACHES = frozenset({b"cache-control", b"expires", b"pragma"})
 _PRIVATE = b"Cache-Control: private\r\n"
@@ -35,7 +38,25 @@ class Routing(Protocol):
     """Where requests are served, at the moment."""
 
     policy: Policy
-    known: KnownKeys | None
+    keys: KeyOwner
+
+
+class Timed(Protocol):
+    """Of the context of a connection."""
+
+    @property
+    def reactor(self) -> IReactorTime:
+        """Its clock."""
+
+
+class Answering(KeyHolder, Protocol):
+    """The connection on which a request is answered."""
+
+    frame: Frame
+
+    @property
+    def context(self) -> Timed:
+        """Has the clock."""
 
 
 class AnswerIds:
@@ -81,15 +102,16 @@ class AnswerIds:
         """An id that names this slot."""
         return make(self.slot, urandom(RANDOM_BYTES), self._secret)
 
-    def learn(self, routing: Routing, fields: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
-        """Remember the ids that an answer hands out."""
+    def learn(
+        self, policy: Policy, fields: Sequence[tuple[bytes, Sequence[bytes]]]
+    ) -> Iterator[str]:
+        """Remember the ids that an answer hands out; each of them."""
         for source in self._learns:
             value = _handed_out(source, fields)
             if value is None:
                 continue
-            if routing.known is not None:
-                routing.known.note(text_of(value))
-            if self._learned is None or declared_slot(text_of(value), routing.policy.table):
+            yield text_of(value)
+            if self._learned is None or declared_slot(text_of(value), policy.table):
                 # It carries its slot.
                 continue
             key = learned_key(source.kind, source.name, value)
@@ -100,18 +122,21 @@ class RequestIds:
     """The ids of one request and its answer.
 
     :ivar head: of the request as the app sees it: without the daemon's cookie.
+    :ivar asked: as it came.
     """
 
-    __slots__ = ("_ids", "_routing", "_secure", "_wanted", "head")
+    __slots__ = ("_connection", "_ids", "_routing", "_secure", "_wanted", "asked", "head")
 
-    def __init__(self, ids: AnswerIds, routing: Routing, head: Head, peer: str | None) -> None:
+    def __init__(self, ids: AnswerIds, routing: Routing, head: Head, connection: Answering) -> None:
         self._ids = ids
         self._routing = routing
+        self._connection = connection
         self._wanted = self._secure = False
-        self.head = head
+        self.head = self.asked = head
         source = ids.inserts
         if source is not None:
-            policy = routing.policy
+            policy, frame = routing.policy, connection.frame
+            peer = frame.peer[0] if frame.peer else None
             asked = Asked(head, peer, policy.trusted, policy.table)
             self._wanted = not isinstance(source.look(asked), Key)
             self._secure = forwarded_proto(head, peer, policy.trusted) == "https"
@@ -128,18 +153,22 @@ class RequestIds:
             # The slot is being removed: whatever names it is of no use.
             return b""
         listed = list(fields)
-        ids.learn(routing, listed)
+        for key in ids.learn(routing.policy, listed):
+            self._issued(key)
         source = ids.inserts
         if source is None or not self._wanted:
             return b""
         value = ids.new_key()
-        if routing.known is not None:
-            routing.known.note(value)
+        self._issued(value)
         ids.counters.inserted += 1
         line = ids.attributes.line(source.name, value, secure=self._secure)
         if status == b"101" or any(name.lower() in _ABOUT_CACHES for name, _ in listed):
             return line
         return line + _PRIVATE
+
+    def _issued(self, key: str) -> None:
+        connection = self._connection
+        self._routing.keys.issued(key, connection, connection.context.reactor.seconds())
 
 
 def _handed_out(source: Source, fields: Fields) -> bytes | None:

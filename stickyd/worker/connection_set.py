@@ -25,6 +25,7 @@ class Connection(Expiring, Protocol):
 
     frame: Frame
     transport: ClientTransport
+    keys: tuple[str, ...]
 
     def reattach(self, frame: Frame, descriptor: int) -> None:
         """The connection has come back, after it moved to another worker."""
@@ -34,6 +35,12 @@ class Connection(Expiring, Protocol):
 
     def idle(self) -> bool:
         """Whether no request has begun and every answer is sent."""
+
+    def in_use(self) -> bool:
+        """Whether a request is under way, or the connection is upgraded."""
+
+    def hold_keys(self) -> None:
+        """The worker begins to drain: keep the keys in use here."""
 
     def close(self) -> None:
         """Close it in order."""

@@ -70,15 +70,21 @@ class WorkerControlLink(control.ControlLink):
         return {}
 
     @control.Succeeded.responder
-    def succeeded(self) -> dict[str, Any]:
+    def succeeded(self, private: int | None) -> dict[str, Any]:
         """The predecessor has ended."""
-        self._worker.take_over()
+        self._worker.take_over(None if private is None else adopt_inbox_end(private))
         return {}
 
     @control.Drain.responder
     def drain(self, successor: int) -> dict[str, Any]:
-        """Continue with the known keys only."""
+        """Continue with the keys in use, or known, only."""
         self._worker.drain(adopt_inbox_end(successor))
+        return {}
+
+    @control.EndDrain.responder
+    def end_drain(self) -> dict[str, Any]:
+        """Another generation follows: close the connections in use."""
+        self._worker.end_drain()
         return {}
 
     @control.Table.responder

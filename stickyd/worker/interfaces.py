@@ -31,6 +31,10 @@ class Exchange(Protocol):
     invites: bool
 
     @property
+    def asked(self) -> Head:
+        """The head of the request as it came, with what is not for the app."""
+
+    @property
     def to_head(self) -> bool:
         """Whether the request's method is HEAD."""
 
@@ -69,13 +73,18 @@ class ClientChannel(Protocol):
     """What an exchange asks of the connection that its request came on.
 
     :ivar deadline: in the reactor's seconds, None without one.
+    :ivar keys: as `stickyd.worker.key_owner.KeyHolder` has them.
     """
 
+    keys: tuple[str, ...]
     context: WorkerContext
     frame: Frame
     transport: ClientTransport
     state: State
     deadline: float | None
+
+    def in_use(self) -> bool:
+        """Whether a request is under way, or the connection is upgraded."""
 
     def answered(self, exchange: Exchange, last: bool) -> None:
         """The answer is complete.

@@ -150,7 +150,7 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
     if native is None or engines is None or not isinstance(poller, LanePoller):
         return None
     routing = context.routing
-    if routing.known is not None or routing.ids is not None or routing.load.counted:
+    if routing.keys.memory is not None or routing.ids is not None or routing.load.counted:
         return None
     compiled = getattr(app, "compiled", None)
     lane: Any = engines.Lane

@@ -25,6 +25,7 @@ from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import load_app
 from stickyd.worker.garbage import GrowthCollector
 from stickyd.worker.importer import with_traceback
+from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.retire_hook import RetireHook
 from stickyd.worker.worker import Resources, Worker
@@ -83,6 +84,7 @@ class WorkerLifecycle:
         self._retire_hook: RetireHook | None = None
         self._finishing = False
         self._reported = b""
+        self._memory: KnownKeys | None = None
         self._sigterm = False
         self.link: control.ControlLink | None = None
         self.worker: Worker | None = None
@@ -109,10 +111,11 @@ class WorkerLifecycle:
 
     async def _load(self, settings: Settings, start: dict[str, Any], shared: Shared) -> None:
         lifecycle = settings.lifecycle
-        known = KnownKeys() if lifecycle.session_drain or settings.app.on_retire else None
+        memory = KnownKeys() if lifecycle.session.drain or settings.app.on_retire else None
+        self._memory = memory
         slot = shared.slot
         os.environ["STICKYD_SLOT"] = str(slot)
-        made = known.made.append if known is not None else lambda key: None
+        made = memory.made.append if memory is not None else lambda key: None
         keys.bind(slot, settings.routing.seed, made)
         app = load_app(self._reactor, settings)
         # If the app has closed the control channel, the master would wait for an answer.
@@ -131,7 +134,7 @@ class WorkerLifecycle:
             resources,
             events=self,
             policy=settings.policy(start["slots"], start["version"], resources.learned),
-            known=known,
+            keys=KeyOwner(memory, keeps=lifecycle.session.drain > 0),
             own=self.own,
         )
 
@@ -163,6 +166,10 @@ class WorkerLifecycle:
     def misrouted(self, slot: int, placement: Placement) -> None:
         """For the worker."""
         self._send(control.Misrouted, slot=slot, named=placement.slot, source=placement.reason)
+
+    def drained(self) -> None:
+        """For the worker: it serves no key any more."""
+        self._send(control.Drained)
 
     def request_replacement(self, reason: str) -> None:
         """Ask the master for a replacement, and continue until it is ready."""
@@ -207,8 +214,10 @@ class WorkerLifecycle:
         until = self._reactor.seconds() + grace
 
         def hand_over(_: object) -> "defer.Deferred[None]":
-            remembered = worker.context.routing.known
-            known = remembered.keys() if remembered is not None else []
+            known = []
+            if self._memory is not None:
+                self._memory.take_made(self._reactor.seconds())
+                known = self._memory.keys()
             left = until - self._reactor.seconds()
             return hook.call(self._reactor, reason, known, left)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from stickyd.http1.head_parser import Head
 from stickyd.routing.policy import Placement, Policy
-from stickyd.worker.answer_ids import AnswerIds, RequestIds
-from stickyd.worker.known_keys import KnownKeys
+from stickyd.worker.answer_ids import AnswerIds, Answering, RequestIds
+from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.slot_load import SlotLoad
 from stickyd.worker.slot_senders import SlotSenders
 
@@ -17,7 +17,7 @@ class SlotRouting:
     :ivar policy: decides over the slots that take part now.
     :ivar load: the load of the slots.
     :ivar senders: the sending ends of the slots' inboxes.
-    :ivar known: the keys served here, if they are remembered.
+    :ivar keys: the keys that this worker serves while the slot has another one.
     :ivar ids: the ids in answers; None if the chain neither sets nor learns any.
     """
 
@@ -26,13 +26,13 @@ class SlotRouting:
         policy: Policy,
         load: SlotLoad,
         senders: SlotSenders,
-        known: KnownKeys | None,
+        keys: KeyOwner,
         ids: AnswerIds | None = None,
     ) -> None:
         self.policy = policy
         self.load = load
         self.senders = senders
-        self.known = known
+        self.keys = keys
         self.ids = ids
 
     def place(self, head: Head, peer: str | None) -> Placement:
@@ -47,9 +47,9 @@ class SlotRouting:
             return placement
         return self.load.place(placement)
 
-    def request_ids(self, head: Head, peer: str | None) -> RequestIds | None:
+    def request_ids(self, head: Head, connection: Answering) -> RequestIds | None:
         """The ids of a request that is served here, and of its answer; None as ``ids``."""
-        return RequestIds(self.ids, self, head, peer) if self.ids is not None else None
+        return RequestIds(self.ids, self, head, connection) if self.ids is not None else None
 
     def update_slots(
         self,
@@ -65,29 +65,13 @@ class SlotRouting:
 
     # ---- two workers of one slot
 
-    def is_alone(self) -> bool:
-        """Whether no other worker serves this slot."""
-        return self.known is None or self.known.other() is None
-
     def follow(self) -> None:
-        """The predecessor keeps the keys it knows, until `take_over`."""
-        assert self.known is not None
-        self.known.predecessor = self.senders.own()
+        """The predecessor keeps the keys in use there, until `KeyOwner.take_over`."""
+        self.keys.follow(self.senders.own())
 
     def lead(self, successor: socket.socket) -> None:
-        """A successor takes the keys that are not known here.
+        """A successor takes the keys that are not served here.
 
         :param successor: the sending end of its private inbox.
         """
-        assert self.known is not None
-        self.known.successor = self.senders.successor(successor)
-
-    def take_over(self) -> None:
-        """The predecessor has ended."""
-        if self.known is not None:
-            self.known.predecessor = None
-
-    def release_keys(self) -> None:
-        """This worker retires: the other worker of the slot gets every key."""
-        if self.known is not None:
-            self.known.predecessor = self.known.successor = None
+        self.keys.lead(self.senders.successor(successor))

@@ -24,9 +24,10 @@ from stickyd.worker.connection.access_log import AccessLog
 from stickyd.worker.connection.adoption import Adoption
 from stickyd.worker.connection.context import ConnectionConfig, WorkerContext
 from stickyd.worker.connection.round_robin import RoundRobin
-from stickyd.worker.connection_set import ConnectionSet
+from stickyd.worker.connection_set import FINAL_FLUSH, ConnectionSet
+from stickyd.worker.drain import Drain, DrainTimes
 from stickyd.worker.interfaces import App
-from stickyd.worker.known_keys import KnownKeys
+from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.slot_load import SlotLoad, UncountedLoad, counted_load
 from stickyd.worker.slot_routing import SlotRouting
 from stickyd.worker.slot_senders import SlotSenders
@@ -62,7 +63,7 @@ class Worker:
     """Serves the connections of one slot.
 
     :param policy: where requests belong; by default that of the settings.
-    :param known: remembers the keys served, if draining or the app needs them.
+    :param keys: the keys served here while the slot has another worker.
     :param own: checks the descriptors that the process cannot do without.
     :ivar context: what its connections share.
     :ivar engine: serves plain connections; None where Python channels serve all.
@@ -76,10 +77,12 @@ class Worker:
         resources: Resources,
         events: WorkerEvents | None = None,
         policy: Policy | None = None,
-        known: KnownKeys | None = None,
+        keys: KeyOwner | None = None,
         own: OwnDescriptors | None = None,
     ) -> None:
         self._reactor = reactor
+        self._drain_times = DrainTimes.of(settings)
+        self._drain: Drain | None = None
         self.app = app
         self.slot = slot = resources.slot
         own = own or OwnDescriptors()
@@ -111,6 +114,9 @@ class Worker:
         senders = SlotSenders(reactor, slot, resources.senders, settings.timeouts.inbox, load, own)
         attributes = settings.routing.ids.cookie_attributes
         ids = AnswerIds.of(slot, policy, attributes, counters, learned)
+        keys = keys or KeyOwner()
+        if ids is not None:
+            keys.track()
         self.context = WorkerContext(
             reactor,
             config,
@@ -118,7 +124,7 @@ class Worker:
             RoundRobin(reactor),
             ConnectionSet(reactor),
             Accounting(slot, resources.stats, events or NoEvents(), counters, replace_at),
-            SlotRouting(policy, load, senders, known, ids),
+            SlotRouting(policy, load, senders, keys, ids),
             access,
         )
         self.engine = lanes.make_engine(self.context, app, resources.connections)
@@ -136,18 +142,54 @@ class Worker:
         if private is None:
             self.adoption.start()
             return
+        if self.engine is not None:
+            self.engine.enabled = False
         self.context.routing.follow()
         self.adoption.start_private(private)
 
-    def take_over(self) -> None:
-        """The predecessor has ended: take connections from the slot's inbox, too."""
-        self.context.routing.take_over()
-        if not self.context.connections.retiring:
+    def take_over(self, private: socket.socket | None = None) -> None:
+        """The predecessor has ended: take connections from its inbox, too.
+
+        :param private: that of the predecessor, if an older worker has the slot's.
+        """
+        retiring = self.context.connections.retiring
+        if private is not None:
+            self.adoption.start_private(private)
+            if retiring:
+                self.adoption.stop(drain=False)
+            return
+        self.context.routing.keys.take_over()
+        if not retiring:
+            if self.engine is not None and self._drain is None:
+                self.engine.enabled = True
             self.adoption.start()
 
     def drain(self, successor: socket.socket) -> None:
-        """Continue with the known keys; the successor serves all others."""
-        self.context.routing.lead(successor)
+        """Continue with the keys in use and, with ``--session-drain``, those known.
+
+        The successor serves all others. `WorkerEvents.drained` is told when no key is left.
+
+        :param successor: the sending end of its inbox.
+        """
+        context = self.context
+        if self.engine is not None:
+            self.engine.enabled = False
+        routing = context.routing
+        routing.lead(successor)
+        self._drain = drain = Drain(
+            self._reactor,
+            self._drain_times,
+            routing.keys,
+            context.connections,
+            context.accounting.events.drained,
+        )
+        routing.keys.released = drain.released
+        drain.start()
+
+    def end_drain(self) -> None:
+        """Close the connections in use: another generation follows."""
+        if self._drain is not None:
+            self._drain.end()
 
     # ---- while it serves
 
@@ -155,7 +197,9 @@ class Worker:
         """Correct the counts and drop what is kept too long; to be called every second."""
         context = self.context
         context.connections.moved.forget_old(self._reactor.seconds())
-        if not context.connections.retiring and context.routing.is_alone():
+        if self._drain is not None:
+            self._drain.tick()
+        if not context.connections.retiring and context.routing.keys.alone:
             context.routing.load.settle(self.slot, self.adoption.is_empty)
 
     def close_idle(self, count: int) -> None:
@@ -195,7 +239,12 @@ class Worker:
         if connections.retired is not None:
             # The app may be stopping: what is in the inbox now is for other workers.
             return connections.retired
-        context.routing.release_keys()
+        if self._drain is not None:
+            # Its connections have had their time.
+            grace = min(grace, FINAL_FLUSH) if self._drain.closed else grace
+            self._drain.cancel()
+            self._drain = None
+        context.routing.keys.release()
         if self.engine is not None:
             self.engine.enabled = False
         self.adoption.stop(drain=self.slot not in heirs)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import socket
+import time
 import unittest
 
 from twisted.internet import defer
@@ -16,8 +18,8 @@ from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.worker import Resources, Worker
-from tests.integration.test_lifecycle import ONE, TWO, Life, life, reload, start
-from tests.support.daemon import _alive, wait_for
+from tests.integration.test_lifecycle import ONE, TWO, Client, Life, life, reload, start
+from tests.support.daemon import Daemon, _alive, request, wait_for
 from tests.support.stepping import SteppingReactor
 
 NEW = "10.10.12.10"
@@ -108,6 +110,103 @@ class Drain(Life):
             self.assertEqual(client.who(ONE), (1, old))
 
 
+class InUse(Life):
+    """Keys in use stay with the old worker, without any option."""
+
+    def begin(self, daemon: Daemon) -> tuple[Client, int]:
+        """A request of ONE that ends when `finish` says so; its connection and the worker's pid."""
+        client = self.client(daemon)
+        _, old = client.who(ONE)
+        requests = daemon.report()["workers"]["requests"]
+        client.sock.sendall(request(ONE, "/begun"))
+        wait_for(lambda: daemon.report()["workers"]["requests"] > requests)
+        return client, old
+
+    def finish(self, daemon: Daemon, busy: Client, old: int) -> None:
+        (life(daemon) / "go").touch()
+        self.assertEqual(busy.reader.response().body, b"begun done")
+        wait_for(lambda: not _alive(old), what="the end of the old worker")
+
+    def check(self, scope: str) -> None:
+        with start("--affinity-scope", scope) as daemon:
+            kept = self.client(daemon)
+            kept.who(ONE)
+            busy, old = self.begin(daemon)
+            reload(daemon)
+            new = daemon.pids()[1]
+            self.assertNotEqual(old, new)
+            for client in (kept, self.client(daemon)):
+                self.assertEqual(client.who(ONE), (1, old))
+            fresh = self.client(daemon)
+            self.assertEqual(fresh.who(NEW), (1, new))
+            if scope == "request":
+                self.assertEqual(fresh.who(ONE), (1, old))
+                self.assertEqual(fresh.who(NEW), (1, new))
+            self.finish(daemon, busy, old)
+            for client in (kept, busy, fresh, self.client(daemon)):
+                self.assertEqual(client.who(ONE), (1, new))
+            self.assertEqual(daemon.report()["workers"]["lost"], 0)
+
+    def test_connection_scope(self) -> None:
+        self.check("connection")
+
+    def test_request_scope(self) -> None:
+        self.check("request")
+
+    def test_after_a_usr2(self) -> None:
+        with start("--affinity-scope", "request") as daemon:
+            busy, old = self.begin(daemon)
+            reload(daemon)
+            new = daemon.pids()[1]
+            upgraded = daemon.report()["master"]["upgrades"]
+            daemon.process.send_signal(signal.SIGUSR2)
+            wait_for(lambda: daemon.report()["master"]["upgrades"] > upgraded, what="the upgrade")
+            client = self.client(daemon)
+            self.assertEqual(client.who(ONE), (1, old))
+            self.assertEqual(client.who(NEW), (1, new))
+            self.finish(daemon, busy, old)
+            self.assertEqual(client.who(ONE), (1, new))
+
+    def test_if_the_old_worker_is_killed(self) -> None:
+        with start("--affinity-scope", "request") as daemon:
+            _, old = self.begin(daemon)
+            reload(daemon)
+            client = self.client(daemon)
+            self.assertEqual(client.who(ONE), (1, old))
+            os.kill(old, 9)
+            self.assertEqual(self.client(daemon).who(ONE), (1, daemon.pids()[1]))
+            self.assertEqual(client.who(ONE), (1, daemon.pids()[1]))
+
+    def test_if_the_new_worker_is_killed(self) -> None:
+        with start("--affinity-scope", "request") as daemon:
+            busy, old = self.begin(daemon)
+            reload(daemon)
+            new = daemon.pids()[1]
+            os.kill(new, 9)
+            client = self.client(daemon)
+            slot, replacement = client.who(NEW)
+            self.assertEqual(slot, 1)
+            self.assertNotIn(replacement, (old, new))
+            self.assertEqual(client.who(ONE), (1, old))
+            self.finish(daemon, busy, old)
+
+    def test_known_keys_until_they_are_idle(self) -> None:
+        options = ("--session-drain", "600", "--session-idle", "2", "--keep-alive", "300")
+        with start(*options, "--affinity-scope", "request") as daemon:
+            client = self.client(daemon)
+            _, old = client.who(ONE)
+            reload(daemon)
+            other = self.client(daemon)
+            self.assertEqual(other.who(ONE), (1, old))
+            # An open connection keeps its key.
+            other.who(TWO)
+            # That it does not end has no event: longer than --session-idle and a second.
+            time.sleep(4)
+            self.assertEqual(client.who(ONE), (1, old))
+            client.sock.close()
+            wait_for(lambda: not _alive(old), what="the end of the old worker")
+
+
 class Empty(unittest.TestCase):
     def test_a_worker_that_is_empty_takes_nothing_more(self) -> None:
         """It may still be putting things away, while a stop follows a reload."""
@@ -163,15 +262,17 @@ class Memory(unittest.TestCase):
     def test_is_bounded_and_forgets_the_oldest(self) -> None:
         known = KnownKeys(most=3)
         for key in "abc":
-            known.note(key)
-        known.note("a")
-        known.note("d")
+            known.note(key, 1.0)
+        known.note("a", 2.0)
+        known.note("d", 3.0)
         self.assertEqual(known.keys(), ["c", "a", "d"])
         known.made.append("e")
+        known.take_made(4.0)
         self.assertEqual(known.keys(), ["a", "d", "e"])
 
-    def test_alone_it_serves_everything(self) -> None:
+    def test_forgets_keys_that_are_not_used(self) -> None:
         known = KnownKeys()
-        for came_with in (True, False):
-            self.assertFalse(known.others("a", came_with=came_with))
-            self.assertFalse(known.others(None, came_with=came_with))
+        for at, key in enumerate("abcd"):
+            known.note(key, float(at))
+        known.forget_idle(2.0, {"a"})
+        self.assertEqual(known.keys(), ["a", "c", "d"])

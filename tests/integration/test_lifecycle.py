@@ -12,6 +12,9 @@ from tests.support.extent import slow
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 """Clients of slot 1 and slot 2 at seed 1."""
 
+BUSY = "10.10.12.10"
+"""Another client of slot 1."""
+
 APP = ("--class", "stickyd_life_app:App")
 
 
@@ -68,7 +71,8 @@ class Reload(Life):
             idle, busy, half = self.client(daemon), self.client(daemon), self.client(daemon)
             before = idle.who(ONE)
             self.assertEqual(half.who(ONE), before)
-            busy.sock.sendall(request(ONE, "/late?s=1"))
+            # Another client of the slot: its key stays with the old worker.
+            busy.sock.sendall(request(BUSY, "/late?s=1"))
             wait_for(lambda: daemon.report()["workers"]["requests"] == 3)
             # Part of a head: it travels with the connection.
             whole = request(ONE)
@@ -81,8 +85,8 @@ class Reload(Life):
             half.sock.sendall(whole[20:])
             self.assertEqual(half.reader.response().body.split()[1], b"%d" % pid)
             self.assertEqual(busy.reader.response().body, b"1 %d late" % before[1])
-            self.assertEqual(busy.who(ONE), (1, pid))
             wait_for(lambda: not _alive(before[1]), what="the end of the old worker")
+            self.assertEqual(busy.who(BUSY), (1, pid))
             for client in (idle, busy, half):
                 self.assertEqual(client.sock.getsockname()[1], client.port)
             self.assertEqual(daemon.report()["workers"]["lost"], 0)

@@ -1,26 +1,17 @@
-"""A reload while a client has both a WebSocket and requests, which share a session in memory.
+"""A reload while a client has both a WebSocket and requests, which share a session in memory."""
 
-A known fault, here as an expected failure: in the grace after HUP the WebSocket stays with the
-old worker, which has the session, and the client's requests go to the new one, which has not. A
-later change redesigns what a reload does with clients that have a live connection. The tests then
-pass, which this mark takes for a failure, and it is to be removed.
-"""
-
+import contextlib
 import json
 
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.integration.test_lifecycle import ONE, Client, Life, reload
 from tests.integration.test_websocket import over
-from tests.support.daemon import Daemon, Response, request, wait_for
-from tests.support.extent import known_fault
-
-WHY = "a reload splits sessions: the WebSocket is with the old worker, requests with the new one"
+from tests.support.daemon import Daemon, Response, _alive, request, wait_for
 
 
 class Split(Life):
-    """Only what the tests themselves say may fail: all that leads to it happens in `setUp`."""
-
     options: tuple[str, ...] = ("--asgi", "stickyd_session_apps:app")
 
     def setUp(self) -> None:
@@ -57,13 +48,49 @@ class Split(Life):
         client.sock.sendall(request(ONE, f"/add/{self.name}", "POST", what.encode()))
         return client.reader.response()
 
-    @known_fault(WHY)
     def test_every_request_finds_the_session(self) -> None:
         statuses = [answer.status for answer in (self.over_kept, self.over_new)]
         self.assertEqual((statuses, self.after), ([200, 200], ["one", "two", "three"]))
+
+    def test_another_reload_ends_it_in_order(self) -> None:
+        """The socket is closed before its key is another worker's."""
+        reload(self.daemon)
+        with self.assertRaises(ConnectionClosed) as closed:
+            self.websocket.recv(30)
+        self.assertEqual(closed.exception.rcvd.code if closed.exception.rcvd else None, 1012)
+        self.websocket = self.open()
+        self.name = str(self.websocket.recv(30))
+        for what in ("one", "two"):
+            self.assertEqual(self.add(self.client(self.daemon), what).status, 200)
+        self.assertEqual(self.listed(), ["one", "two"])
 
 
 class SplitInRequestScope(Split):
     """twisted.web, and connections that may move."""
 
     options = ("--class", "stickyd_session_apps.root", "--affinity-scope", "request")
+
+
+class Grace(Life):
+    """What happens to a socket that is still open when the grace is over."""
+
+    def test_it_is_closed_and_its_key_is_the_new_workers(self) -> None:
+        options = ("--asgi", "stickyd_session_apps:app", "--graceful-timeout", "2")
+        with Daemon(*options) as daemon, contextlib.ExitStack() as stack:
+            sock = daemon.connect()
+            stack.callback(sock.close)
+            websocket = stack.enter_context(over(sock, ONE))
+            websocket.recv(30)
+            old = daemon.pids()[1]
+            reload(daemon)
+            with self.assertRaises(ConnectionClosed) as closed:
+                websocket.recv(30)
+            assert closed.exception.rcvd is not None
+            self.assertEqual(closed.exception.rcvd.code, 1012)
+            wait_for(lambda: not _alive(old), what="the end of the old worker")
+            again = daemon.connect()
+            stack.callback(again.close)
+            name = str(stack.enter_context(over(again, ONE)).recv(30))
+            client = self.client(daemon)
+            client.sock.sendall(request(ONE, f"/add/{name}", "POST", b"one"))
+            self.assertEqual(client.reader.response().status, 200)

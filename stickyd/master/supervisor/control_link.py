@@ -26,6 +26,9 @@ class LinkEvents(Protocol):
     def recycle_requested(self, reason: str) -> None:
         """The worker asks to be replaced."""
 
+    def drained(self) -> None:
+        """The worker, which drains, serves no key any more."""
+
 
 class MasterControlLink(control.ControlLink):
     """Sends commands to one worker, and receives its reports."""
@@ -52,6 +55,12 @@ class MasterControlLink(control.ControlLink):
         self._events.recycle_requested(reason)
         return {}
 
+    @control.Drained.responder
+    def drained(self) -> dict[str, Any]:
+        """The worker serves no key any more."""
+        self._events.drained()
+        return {}
+
     # ---- commands to the worker
 
     def ask(self, command: type, **arguments: Any) -> "defer.Deferred[Any]":
@@ -67,18 +76,25 @@ class MasterControlLink(control.ControlLink):
 
     def serve(self, private: socket.socket | None = None) -> None:
         """Let it take connections: from ``private`` while a predecessor drains."""
+        self._send_inbox(control.Serve, private)
+
+    def take_over(self, private: socket.socket | None = None) -> None:
+        """The predecessor has ended: the worker reads its inbox, ``private`` or the slot's."""
+        self._send_inbox(control.Succeeded, private)
+
+    def _send_inbox(self, command: type, private: socket.socket | None) -> None:
         # AMP sends the descriptor in a later reactor turn: send a copy that stays open until then.
         end = None if private is None else os.dup(private.fileno())
-        told = self.send(control.Serve, private=end)
+        told = self.send(command, private=end)
         if end is not None:
             told.addBoth(lambda _: os.close(end))
 
-    def take_over(self) -> None:
-        """The predecessor has ended: the worker reads the slot's inbox."""
-        self.send(control.Succeeded)
+    def end_drain(self) -> None:
+        """Let it close the connections whose keys are in use, while it drains."""
+        self.send(control.EndDrain)
 
     def drain(self, successor: socket.socket) -> None:
-        """Let it serve known keys, and pass others into ``successor``, which is consumed."""
+        """Let it serve the keys in use, and pass others into ``successor``, which is consumed."""
         sent = self.send(control.Drain, successor=successor.fileno())
         sent.addBoth(lambda _: successor.close())
 

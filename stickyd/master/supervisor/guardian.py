@@ -169,7 +169,7 @@ class Guardian:
             for slot in self._slots
             if not slot.outbox.waiting()
             and not waits_in(slot.receiver)
-            and not (slot.private is not None and waits_in(slot.private))
+            and not any(waits_in(each.successor) for each in slot.draining)
         }
         exist = {slot.number for slot in self._slots}
         for number, transit in list(self._in_transit.items()):

@@ -9,14 +9,17 @@ from twisted.python.failure import Failure
 
 from stickyd.errors import CannotLoad
 from stickyd.ipc.exec_state import Packed
-from stickyd.ipc.fd_queue import make_inbox
+from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox
 from stickyd.master.supervisor.context import MasterContext
-from stickyd.master.supervisor.slots import Slot
+from stickyd.master.supervisor.slots import Draining, Slot
 from stickyd.master.supervisor.worker_process import WorkerEvents, WorkerProcess, WorkerStart
 from stickyd.shm.worker_stats import WorkerStats
 
 KILL_AFTER = 1.0
 """Seconds that a worker may overrun its grace before it is killed."""
+
+END_DRAIN_MOST = 5.0
+"""Seconds until a worker reports that it has closed the connections in use."""
 
 _log = Logger("stickyd")
 
@@ -95,12 +98,14 @@ class Replacement:
                 slot.serving = worker
             else:
                 slot.retiring.append(worker)
-            if pid == packed["draining"]:
-                slot.draining = worker
+            for each in packed["draining"]:
+                if pid == each["pid"]:
+                    successor = adopt_inbox_end(each["successor"])
+                    slot.draining.append(Draining(worker, successor))
             worker.attach(state)
         for worker in slot.retiring:
-            if worker is slot.draining and not worker.retiring:
-                self._retire_after_drain(slot, worker, "reload")
+            if not worker.retiring and any(each.worker is worker for each in slot.draining):
+                self._retire_after(self._drain_most, slot, worker, "reload")
             else:
                 worker.kill(after=self._lifecycle.graceful_timeout + KILL_AFTER)
 
@@ -124,29 +129,37 @@ class Replacement:
         if old is None:
             new.link.serve(slot.private)
         else:
-            if slot.draining is not None:
+            for each in slot.draining:
                 # One generation drains at a time.
-                self.retire(slot, slot.draining, reason)
+                each.worker.link.end_drain()
+                self._retire_after(END_DRAIN_MOST, slot, each.worker, reason)
             slot.retiring.append(old)
-            if self._lifecycle.session_drain:
-                self._drain(slot, old, new, reason)
-            else:
-                new.link.serve()
-                self.retire(slot, old, reason)
+            self._drain(slot, old, new, reason)
         self._events.slot_served(slot)
 
     def _drain(self, slot: Slot, old: WorkerProcess, new: WorkerProcess, reason: str) -> None:
-        """The old worker continues with known keys, and passes others to the new one."""
-        sender, slot.private = make_inbox()
-        slot.draining = old
-        new.link.serve(slot.private)
+        """The old worker continues with keys in use, and passes others to the new one."""
+        sender, receiver = make_inbox()
+        slot.draining.append(Draining(old, receiver))
+        new.link.serve(receiver)
         old.link.drain(sender)
-        self._retire_after_drain(slot, old, reason)
+        old.retire_reason = reason
+        self._retire_after(self._drain_most, slot, old, reason)
 
-    def _retire_after_drain(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
-        seconds = self._lifecycle.session_drain
+    @property
+    def _drain_most(self) -> float:
+        """Seconds after which a worker is retired that does not report that it has drained."""
+        lifecycle = self._lifecycle
+        return max(lifecycle.session.drain, lifecycle.graceful_timeout) + END_DRAIN_MOST
+
+    def _retire_after(self, seconds: float, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)
         worker.ended.addCallback(lambda _: over.active() and over.cancel())
+
+    def drained(self, slot: Slot, worker: WorkerProcess) -> None:
+        """A worker that drains serves no key any more."""
+        if any(each.worker is worker for each in slot.draining):
+            self.retire(slot, worker, worker.retire_reason)
 
     def retire(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         """Let a worker finish its requests and end; only the first call has an effect."""
@@ -157,8 +170,7 @@ class Replacement:
         to = self._slots.taking_part() if slot.in_change else [slot.number]
         worker.link.retire(grace, to, reason)
         worker.kill(after=grace + KILL_AFTER)
-        if worker is slot.draining:
-            slot.end_draining()
+        slot.end_draining(worker)
 
     def discard(self, worker: WorkerProcess, grace: float, reason: str) -> None:
         """End a worker that will not serve: in order if its app has started."""

@@ -14,6 +14,17 @@ from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.shm.scoreboard import Scoreboard
 
 
+@attrs.frozen(eq=False)
+class Draining:
+    """A worker that continues with some keys.
+
+    :ivar successor: receiving end of the inbox where it puts connections with other keys.
+    """
+
+    worker: WorkerProcess
+    successor: socket.socket
+
+
 @attrs.define(eq=False)
 class Slot:
     """One slot. The master keeps both ends of its inbox for as long as the slot exists.
@@ -21,8 +32,8 @@ class Slot:
     :ivar serving: the worker that takes new connections.
     :ivar starting: the worker that loads the app, to serve in its place.
     :ivar retiring: workers that finish their connections.
-    :ivar draining: the one of ``retiring`` that continues with the keys it knows.
-    :ivar private: inbox from the draining worker to the serving one, for other keys.
+    :ivar draining: those of ``retiring`` that continue with some keys, the oldest first. It reads
+        the slot's inbox; each next one, and the serving worker, the inbox of the one before.
     :ivar spawned: number of workers started.
     :ivar early_deaths: workers in a row that ended before they were ready.
     :ivar unserved_since: since when no worker serves, in the reactor's seconds.
@@ -36,8 +47,7 @@ class Slot:
     serving: WorkerProcess | None = attrs.field(default=None, init=False)
     starting: WorkerProcess | None = attrs.field(default=None, init=False)
     retiring: list[WorkerProcess] = attrs.field(factory=list, init=False)
-    draining: WorkerProcess | None = attrs.field(default=None, init=False)
-    private: socket.socket | None = attrs.field(default=None, init=False)
+    draining: list[Draining] = attrs.field(factory=list, init=False)
     spawned: int = attrs.field(default=0, init=False)
     early_deaths: int = attrs.field(default=0, init=False)
     unserved_since: float | None = attrs.field(default=None, init=False)
@@ -68,25 +78,31 @@ class Slot:
             self.serving = None
         if worker is self.starting:
             self.starting = None
-        if worker is self.draining:
-            self.end_draining()
+        self.end_draining(worker)
         if worker in self.retiring:
             self.retiring.remove(worker)
 
-    def end_draining(self) -> None:
-        """The serving worker takes over the inbox from the draining one."""
-        self.draining = None
-        if self.serving is not None:
-            self.serving.link.take_over()
-        if self.private is not None:
-            self.private.close()
-            self.private = None
+    @property
+    def private(self) -> socket.socket | None:
+        """The inbox of the serving worker while another one drains."""
+        return self.draining[-1].successor if self.draining else None
+
+    def end_draining(self, worker: WorkerProcess) -> None:
+        """The next worker takes over the inbox from one that drains; no effect for others."""
+        at = next((i for i, each in enumerate(self.draining) if each.worker is worker), None)
+        if at is None:
+            return
+        ended = self.draining.pop(at)
+        heir = self.draining[at].worker if at < len(self.draining) else self.serving
+        if heir is not None:
+            heir.link.take_over(self.draining[at - 1].successor if at else None)
+        ended.successor.close()
 
     def close(self) -> None:
         """Close the inbox; the kernel closes the connections still in it."""
         self.outbox.cancel_waiting()
-        if self.private is not None:
-            self.private.close()
+        for each in self.draining:
+            each.successor.close()
         self.sender.close()
         self.receiver.close()
 
@@ -96,10 +112,12 @@ class Slot:
             "number": self.number,
             "sender": keep_on_exec(self.sender.fileno()),
             "receiver": keep_on_exec(self.receiver.fileno()),
-            "private": keep_on_exec(self.private.fileno()) if self.private is not None else None,
             "serving": self.serving.pid if self.serving is not None else None,
             "leaving": [worker.pid for worker in self.retiring],
-            "draining": self.draining.pid if self.draining is not None else None,
+            "draining": [
+                {"pid": each.worker.pid, "successor": keep_on_exec(each.successor.fileno())}
+                for each in self.draining
+            ],
             "spawned": self.spawned,
             "early_deaths": self.early_deaths,
             "waiting": [
@@ -211,8 +229,6 @@ class Slots:
         for each in packed["slots"]:
             sender, receiver = adopt_inbox_end(each["sender"]), adopt_inbox_end(each["receiver"])
             slot = slots._put(each["number"], sender, receiver)
-            if each["private"] is not None:
-                slot.private = adopt_inbox_end(each["private"])
             slot.spawned = each["spawned"]
             slot.early_deaths = each["early_deaths"]
         return slots

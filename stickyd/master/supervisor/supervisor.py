@@ -153,6 +153,11 @@ class Supervisor:
         """A worker asks to be replaced."""
         self._in_turn(self._recycle, worker, reason)
 
+    def drained(self, worker: WorkerProcess) -> None:
+        """A worker that drains serves no key any more."""
+        if worker.slot in {slot.number for slot in self._slots}:
+            self._replacement.drained(self._slots[worker.slot], worker)
+
     def slot_served(self, slot: Slot) -> None:
         """A new worker serves; if the slot had been left out of the table, it returns."""
         if slot.number in self._slots.out and not slot.in_change:

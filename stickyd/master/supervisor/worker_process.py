@@ -38,6 +38,9 @@ class WorkerEvents(Protocol):
     def recycle_requested(self, worker: "WorkerProcess", reason: str) -> None:
         """A worker asks to be replaced."""
 
+    def drained(self, worker: "WorkerProcess") -> None:
+        """A worker that drains serves no key any more."""
+
 
 @attrs.frozen(eq=False)
 class WorkerStart:
@@ -72,6 +75,7 @@ class WorkerProcess:
     :ivar ended: fires with None when the process has ended.
     :ivar counters: the last that it reported.
     :ivar retiring: it was asked to retire.
+    :ivar retire_reason: why it will be, while it drains.
     :ivar version: of the slot table that it was sent last.
     :ivar stats: counts of its connections, in shared memory.
     """
@@ -94,6 +98,7 @@ class WorkerProcess:
         self.heartbeat = WorkerHeartbeat(reactor.seconds())
         self.ready = False
         self.retiring = False
+        self.retire_reason = "reload"
         self.version = 0
         self.stats = stats
         self.row = row
@@ -182,6 +187,10 @@ class WorkerProcess:
     def recycle_requested(self, reason: str) -> None:
         """The worker asks to be replaced."""
         self._events.recycle_requested(self, reason)
+
+    def drained(self) -> None:
+        """The worker drains, and serves no key any more."""
+        self._events.drained(self)
 
     # ---- commands (the others: `link`)
 

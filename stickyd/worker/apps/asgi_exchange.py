@@ -40,16 +40,14 @@ class AsgiExchange(HeadReader):
     def __init__(self, runtime: AsgiRuntime, channel: ClientChannel, head: Head) -> None:
         self._runtime = runtime
         self._channel = channel
-        self._transport = channel.transport
-        frame = channel.frame
-        peer = frame.peer[0] if frame.peer else None
-        self._ids = channel.context.routing.request_ids(head, peer)
+        routing = channel.context.routing
+        self._ids = routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
-        protocol = self._connect(*who_asks(head, frame.peer, channel.context.routing.policy))
+        protocol = self._connect(*who_asks(head, channel.frame.peer, routing.policy))
         protocol.on_message_begin()
         self.tell_head(protocol)
         # Starts the app, or leaves `cycle` at None if the client offers WebSocket.
@@ -80,6 +78,11 @@ class AsgiExchange(HeadReader):
         return protocol
 
     # ---- for the channel
+
+    @property
+    def asked(self) -> Head:
+        """The head of the request as it came."""
+        return self._head if self._ids is None else self._ids.asked
 
     @property
     def whole(self) -> bool:

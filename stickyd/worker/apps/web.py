@@ -44,7 +44,7 @@ class WebExchange:
     def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
         self._channel = channel
         self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
-        self._ids = channel.context.routing.request_ids(head, self._peer)
+        self._ids = channel.context.routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
         self._head = head
@@ -85,6 +85,11 @@ class WebExchange:
     def to_head(self) -> bool:
         """Whether the request's method is HEAD."""
         return self._head.method == b"HEAD"
+
+    @property
+    def asked(self) -> Head:
+        """The head of the request as it came."""
+        return self._head if self._ids is None else self._ids.asked
 
     @property
     def whole(self) -> bool:

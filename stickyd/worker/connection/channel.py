@@ -14,11 +14,11 @@ from stickyd.http1.body_parser import body_reader
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.ipc.frame import Frame, Kind
-from stickyd.worker.connection import exit, steps
+from stickyd.worker.connection import exit, moves, steps
 from stickyd.worker.connection.access_log import LoggedRequest
 from stickyd.worker.connection.body import RequestBody
 from stickyd.worker.connection.context import WorkerContext
-from stickyd.worker.connection.next_step import State
+from stickyd.worker.connection.next_step import IN_USE, State
 from stickyd.worker.connection.timeouts import ConnectionTimer
 from stickyd.worker.connection.transport import ClientTransport
 from stickyd.worker.interfaces import App, Exchange, UpgradedReceiver
@@ -50,6 +50,7 @@ class Channel:
         self.logged: LoggedRequest | None = None
         self.body: RequestBody | None = None
         self.upgraded: UpgradedReceiver | None = None
+        self.keys: tuple[str, ...] = ()
         self._app = app
         self.timer = ConnectionTimer(context)
         self.scanned = 0
@@ -74,10 +75,8 @@ class Channel:
             self.timer.head_until = now + frame.head_left / 1000
         if frame.unread:
             self.dataReceived(frame.unread)
-        else:
-            failed = self.transport.doRead()
-            if failed is not None:
-                self.transport.end(failed)
+        elif (failed := self.transport.doRead()) is not None:
+            self.transport.end(failed)
         self.begun()
 
     def begun(self) -> None:
@@ -257,8 +256,16 @@ class Channel:
 
     def idle(self) -> bool:
         """Whether it waits for a next request, of which nothing has arrived."""
-        waits = self.state is State.HEAD and self.transport.flushed()
-        return waits and not self.buffer and not self.came_with
+        waits = self.state is State.HEAD and not self.buffer and not self.came_with
+        return waits and self.transport.flushed()
+
+    def in_use(self) -> bool:
+        """Whether a request is under way, or the connection is upgraded."""
+        return self.state in IN_USE
+
+    def hold_keys(self) -> None:
+        """The worker begins to drain: keep the keys in use here."""
+        moves.hold_keys(self)
 
     def expired(self) -> None:
         """For the sweeper: the deadline has passed."""

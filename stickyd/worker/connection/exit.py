@@ -125,5 +125,8 @@ def end_exchange(connection: Connection, status: int = 0, size: int = 0) -> Exch
         begun = exchange is not None and exchange.status
         logged.answered(begun or status, connection.transport.written() + size)
     if exchange is not None:
-        connection.context.routing.load.ended()
+        routing = connection.context.routing
+        routing.load.ended()
+        if routing.keys.draining:
+            routing.keys.released()
     return exchange

@@ -20,6 +20,7 @@ class Connection(ClientChannel, Protocol):
     :ivar logged: the same for the access log.
     :ivar body: the body of the request that is being received.
     :ivar upgraded: the receiver of a connection that the app has taken over.
+    :ivar keys: noted if the worker had to (`stickyd.worker.key_owner`).
     """
 
     buffer: bytes
@@ -29,6 +30,7 @@ class Connection(ClientChannel, Protocol):
     logged: LoggedRequest | None
     body: RequestBody | None
     upgraded: UpgradedReceiver | None
+    keys: tuple[str, ...]
 
     # As the connection set and the sweeper ask of it.
 
@@ -52,6 +54,14 @@ class Connection(ClientChannel, Protocol):
 
     def expired(self) -> None:
         """The deadline has passed."""
+
+    # While the worker drains.
+
+    def in_use(self) -> bool:
+        """Whether a request is under way, or the connection is upgraded."""
+
+    def hold_keys(self) -> None:
+        """The worker begins to drain: keep the keys in use here."""
 
     # As the transport asks of its owner.
 

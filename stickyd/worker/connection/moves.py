@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from stickyd.http1.error_response import BUSY
+from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.shm.connection_table import Entry
 from stickyd.worker.connection.exit import detach
@@ -15,6 +16,18 @@ from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.next_step import State
 
 Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
+
+
+def hold_keys(connection: Connection) -> None:
+    """The worker begins to drain: keys in use stay here (`stickyd.worker.key_owner`)."""
+    exchange, routing = connection.exchange, connection.context.routing
+    if exchange is None or not connection.in_use():
+        return
+    if not routing.keys.tracks:
+        peer = connection.frame.peer
+        key = routing.policy.place(exchange.asked, peer[0] if peer else None).key
+        connection.keys = (key.text,) if key is not None else ()
+    routing.keys.hold(connection)
 
 
 def move(connection: Connection, slot: int) -> None:
@@ -29,16 +42,14 @@ def move(connection: Connection, slot: int) -> None:
     _send(connection, partial(routing.senders.put, slot), message, moved)
 
 
-def pass_on(connection: Connection) -> None:
-    """Move the connection to this slot's other worker."""
+def pass_on(connection: Connection, other: InboxSender) -> None:
+    """Move the connection to another worker of this slot, into the inbox of ``other``."""
     context = connection.context
 
     def passed() -> None:
         context.accounting.counters.passed += 1
 
     routing = context.routing
-    other = routing.known.other() if routing.known is not None else None
-    assert other is not None
     message = _frame(connection, Kind.MOVED, connection.frame.table)
     _send(connection, partial(routing.senders.put_with, other), message, passed)
 

@@ -31,6 +31,10 @@ class State(enum.Enum):
     OVER = "nothing: it has moved or ended"
 
 
+IN_USE = frozenset({State.BODY, State.ANSWER, State.PINNED})
+"""A request is under way, or the connection is upgraded."""
+
+
 class Step(enum.Enum):
     """What happens to the connection next."""
 

@@ -5,6 +5,7 @@ from typing import Protocol
 from stickyd.core.head_reader import read_head
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
+from stickyd.ipc.fd_sender import InboxSender
 from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.worker.connection import exit, moves, next_step
 from stickyd.worker.connection.access_log import LoggedRequest
@@ -70,35 +71,38 @@ def _step(connection: Advancing) -> bool:
         return _take(connection, step, ANYWHERE)
     routing, access = context.routing, context.access
     version = routing.policy.table.version
-    known = routing.known
+    keys = routing.keys
     came_with = connection.came_with
     # The sender of the connection has placed the request that came with it.
     placement = ANYWHERE
-    if not came_with or known is not None or access is not None:
+    if not came_with or keys.active or access is not None:
         peer = connection.frame.peer
         place = routing.policy.place if came_with else routing.place
         placement = place(head, peer[0] if peer else None)
     key = placement.key.text if placement.key is not None else None
+    other = None
+    if keys.active:
+        other = keys.other(key, context.reactor.seconds(), came_with=came_with)
     step = next_step.with_head(
         came_with=came_with,
         leaving=leaving,
         moves=config.moves or connection.frame.table != version,
         own=config.slot,
         named=placement.slot,
-        others=known is not None and known.others(key, came_with=came_with),
+        others=other is not None,
         flushed=connection.transport.flushed(),
     )
     if not came_with and step in _PLACED:
         context.accounting.counters.placed[placement.reason] += 1
     if step is not Step.STAY and step is not Step.MISROUTE:
-        return _take(connection, step, placement)
+        return _take(connection, step, placement, other)
     if step is Step.MISROUTE:
         context.accounting.misrouted(placement)
     elif connection.frame.table != version and not came_with:
         # Placed among the present slots: in connection scope it stays here again.
         connection.frame = connection.frame._replace(table=version)
-    if known is not None and key is not None:
-        known.note(key)
+    if keys.active:
+        keys.serve(key, connection, context.reactor.seconds())
     if access is not None:
         sent = connection.transport.written()
         connection.logged = LoggedRequest(
@@ -122,8 +126,13 @@ def undecided(connection: Advancing) -> bool:
     )
 
 
-def _take(connection: Advancing, step: Step, placement: Placement) -> bool:
-    """Do any step but to serve a request; whether another step may follow at once."""
+def _take(
+    connection: Advancing, step: Step, placement: Placement, other: InboxSender | None = None
+) -> bool:
+    """Do any step but to serve a request; whether another step may follow at once.
+
+    :param other: the inbox of this slot's other worker, if that serves the request.
+    """
     if step is Step.FLUSH:
         connection.transport.flush()
         return connection.transport.flushed()
@@ -131,7 +140,8 @@ def _take(connection: Advancing, step: Step, placement: Placement) -> bool:
         assert placement.slot is not None
         moves.move(connection, placement.slot)
     elif step is Step.PASS:
-        moves.pass_on(connection)
+        assert other is not None
+        moves.pass_on(connection, other)
     elif step is Step.RETURN:
         moves.requeue(connection)
     elif step is Step.CLOSE:

@@ -116,7 +116,7 @@ class Slot:
     sender: socket.socket
     receiver: socket.socket
     outbox: InboxSender
-    private: None = None
+    draining: tuple[()] = ()
 
 
 class World:

@@ -100,7 +100,7 @@ class Place:
     number: int
     receiver: socket.socket
     outbox: InboxSender
-    private: None = None
+    draining: tuple[()] = ()
 
 
 class Ownership(RuleBasedStateMachine):

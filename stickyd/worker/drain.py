@@ -1,0 +1,122 @@
+"""The end of an old worker whose successor serves beside it: when its last key is free."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from stickyd.settings import Settings
+from stickyd.worker.connection_set import ConnectionSet
+from stickyd.worker.key_owner import KeyOwner
+
+
+@attrs.frozen
+class DrainTimes:
+    """How long keys stay with a worker that drains, in seconds.
+
+    :ivar remembered: keys that it has served recently (``--session-drain``).
+    :ivar in_use: keys of connections in use; then these are closed.
+    :ivar idle: a remembered key without a request or connection for so long is free.
+    """
+
+    remembered: float
+    in_use: float
+    idle: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "DrainTimes":
+        """As the settings say."""
+        lifecycle = settings.lifecycle
+        remembered = lifecycle.session.drain
+        in_use = max(remembered, lifecycle.graceful_timeout)
+        return cls(remembered, in_use, lifecycle.session.idle or settings.timeouts.keep_alive)
+
+
+class Drain:
+    """Watches the keys of a draining worker.
+
+    :param finished: called when no key is left, and at each `tick` after that.
+    :ivar over: no key is left.
+    :ivar closed: connections in use were closed for that.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        times: DrainTimes,
+        keys: KeyOwner,
+        connections: ConnectionSet,
+        finished: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._times = times
+        self._keys = keys
+        self._connections = connections
+        self._finished = finished
+        self._looking = False
+        self._calls: list[Any] = []
+        self.over = self.closed = False
+
+    def start(self) -> None:
+        """The successor serves: hold the keys in use, and wait until they are free."""
+        for connection in self._connections:
+            connection.hold_keys()
+        later, times = self._reactor.callLater, self._times
+        self._calls = [
+            later(times.remembered, self._forget),
+            later(times.in_use, self.end),
+        ]
+        self.released()
+
+    def released(self) -> None:
+        """A request or an upgraded connection has ended; look in the next turn, when it is idle."""
+        if not self._looking and not self.over:
+            self._looking = True
+            self._calls.append(self._reactor.callLater(0, self._look))
+
+    def _look(self) -> None:
+        self._looking = False
+        self._calls = [call for call in self._calls if call.active()]
+        if not self.over and self._keys.serves_none():
+            self._finish()
+
+    def _forget(self) -> None:
+        self._keys.forget_memory()
+        self.released()
+
+    def tick(self) -> None:
+        """To be called every second."""
+        if self.over:
+            # The master may have replaced its program, and lost the first report.
+            self._finished()
+            return
+        memory = self._keys.memory
+        if memory is not None:
+            now = self._reactor.seconds()
+            memory.take_made(now)
+            in_use = {key for c in self._connections for key in c.keys}
+            memory.forget_idle(now - self._times.idle, in_use)
+        self._look()
+
+    def end(self) -> None:
+        """Close the connections that are in use; their keys are the successor's."""
+        if self.over:
+            return
+        held = [c for c in self._connections if c.keys and c.in_use()]
+        self._keys.close_keys()
+        self.closed = True
+        for connection in held:
+            connection.close_gracefully()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.over = True
+        self.cancel()
+        self._finished()
+
+    def cancel(self) -> None:
+        """The worker retires: no timer is needed any more."""
+        for call in self._calls:
+            if call.active():
+                call.cancel()
+        self._calls = []
