@@ -71,6 +71,28 @@ class SplitInRequestScope(Split):
     options = ("--class", "stickyd_session_apps.root", "--affinity-scope", "request")
 
 
+class SplitWithACookie(Split):
+    """The key of the WebSocket is the cookie that its handshake has got."""
+
+    options = (
+        *("--asgi", "stickyd_session_apps:app", "--affinity", "insert(S),least"),
+        *("--affinity-scope", "request"),
+    )
+
+    def open(self) -> ClientConnection:
+        websocket = super().open()
+        assert websocket.response is not None
+        self.cookie = websocket.response.headers["Set-Cookie"].partition(";")[0]
+        return websocket
+
+    def add(self, client: Client, what: str) -> Response:
+        body = what.encode()
+        lines = (f"POST /add/{self.name} HTTP/1.1", "Host: a", f"Cookie: {self.cookie}")
+        head = "\r\n".join((*lines, f"Content-Length: {len(body)}", "", ""))
+        client.sock.sendall(head.encode() + body)
+        return client.reader.response()
+
+
 class Grace(Life):
     """What happens to a socket that is still open when the grace is over."""
 

@@ -1,11 +1,18 @@
 """The ids in answers: what is set, what is learned, and when."""
 
+from typing import Any
+
+import attrs
+from twisted.internet.task import Clock
+
 from stickyd.http1.head_parser import Head
+from stickyd.ipc.frame import Frame, Kind
 from stickyd.routing.policy import Policy
 from stickyd.routing.signed_keys import make, secret_of, slot_in
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.stats import WorkerCounters
 from stickyd.worker.answer_ids import AnswerIds, Fields, RequestIds
+from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.known_keys import KnownKeys
 from tests.support.affinity import CLIENT, PROXY, head_of
 from tests.support.learned import WithLearnedTable
@@ -16,9 +23,32 @@ CHAIN = "learn(hdr(X-Id)),learn(cookie(sid)),insert(S),src"
 class Routing:
     """What a worker's routing is to the ids."""
 
-    def __init__(self, policy: Policy, known: KnownKeys | None = None) -> None:
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.known = known
+        self.keys = KeyOwner(KnownKeys())
+
+    @property
+    def known(self) -> list[str]:
+        """The keys that are remembered."""
+        assert self.keys.memory is not None
+        return self.keys.memory.keys()
+
+
+@attrs.define(eq=False)
+class Connection:
+    """The connection of a request."""
+
+    frame: Frame
+    context: Any
+    keys: tuple[str, ...] = ()
+
+    def in_use(self) -> bool:
+        return True
+
+
+@attrs.frozen
+class Context:
+    reactor: Clock
 
 
 class Ids(WithLearnedTable):
@@ -26,7 +56,7 @@ class Ids(WithLearnedTable):
         self.now = 1000.0
         self.shared = SharedIds(self.make(64), lambda: self.now)
         self.counters = WorkerCounters()
-        self.routing = Routing(self.policy([1, 2, 3]), KnownKeys())
+        self.routing = Routing(self.policy([1, 2, 3]))
 
     def policy(self, slots: list[int], chain: str = CHAIN) -> Policy:
         return Policy.build(chain, "10.0.0.0/8", "rendezvous", 1, slots, learned=self.shared)
@@ -34,7 +64,8 @@ class Ids(WithLearnedTable):
     def request(self, head: Head, peer: str | None = PROXY) -> RequestIds:
         ids = AnswerIds.of(2, self.routing.policy, "", self.counters, self.shared)
         assert ids is not None
-        return RequestIds(ids, self.routing, head, peer)
+        frame = Frame(Kind.PLACED, 1, (peer, 1) if peer else None, None)
+        return RequestIds(ids, self.routing, head, Connection(frame, Context(Clock())))
 
     def answer(self, *fields: tuple[bytes, bytes], status: bytes = b"200") -> bytes:
         """The lines that are added to the answer to a client without any id."""
@@ -61,8 +92,7 @@ class Learned(Ids):
         self.assertEqual(self.counters.learned, 4)
         self.answer((b"X-Id", b"one"))
         self.assertEqual(self.counters.learned, 4)
-        assert self.routing.known is not None
-        self.assertIn("three", self.routing.known.keys())
+        self.assertIn("three", self.routing.known)
 
     def test_of_several_cookies_the_last_one_stays(self) -> None:
         self.answer((b"Set-Cookie", b"sid=first"), (b"Set-Cookie", b"sid=second"))
@@ -111,8 +141,7 @@ class Inserted(Ids):
         self.assertEqual(len(set(values)), 9)
         self.assertEqual({slot_in(value, secret_of(1)) for value in values}, {2})
         # An old worker that drains goes on with them.
-        assert self.routing.known is not None
-        self.assertEqual(self.routing.known.keys(), values)
+        self.assertEqual(self.routing.known, values)
 
     def test_what_the_app_says_of_caches_stays(self) -> None:
         for name in (b"Cache-Control", b"cache-control", b"Expires", b"Pragma"):
