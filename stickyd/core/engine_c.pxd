@@ -48,6 +48,7 @@ cdef extern from "sockets.h" nogil:
         EAGAIN
         EINTR
         SHUT_RDWR
+        SHUT_WR
 
     int epoll_wait(int epoll, epoll_event *events, int most, int timeout)
     int shutdown(int descriptor, int how)
@@ -64,5 +65,6 @@ cdef extern from "sockets.h" nogil:
     int sd_make_nonblocking(int descriptor)
     ssize_t sd_receive(int descriptor, uint8_t *data, size_t room)
     ssize_t sd_send(int descriptor, const void *data, size_t size)
+    ssize_t sd_send_last(int descriptor, const void *data, size_t size)
     ssize_t sd_send_parts(int descriptor, iovec *parts, size_t count)
     int sd_watch(int epoll, int descriptor, uint32_t before, uint32_t after)

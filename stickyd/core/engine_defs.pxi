@@ -17,6 +17,7 @@ cdef enum:
     SEND_MOST = 2097152
     BATCH_MOST = 256
     ROUNDS = 8
+    LINGER_READS = 16  # as stickyd.worker.connection.lingering
     INBOX_BATCH = 32
     TAKEN_BITS = 24
     STATE_FLYING = 1
@@ -31,3 +32,6 @@ cdef enum State:
     OVER
 
 cdef double NEVER = -1.0
+
+# As stickyd.net.lingering_close.
+cdef double LINGER_SILENCE = 2.0, LINGER_MOST = 10.0

@@ -25,7 +25,8 @@ cdef class Lane:
     cdef int fd
     cdef uint32_t interest, entry
     cdef State at
-    cdef bint came_with, ending, advancing, guarded, settled
+    cdef bint came_with, ending, advancing, guarded, settled, parting, ending_now
+    cdef double part_until
 
     def __cinit__(self):
         self.fd = -1
@@ -104,7 +105,10 @@ cdef class Lane:
 
     def expired(self):
         """For the sweeper: the deadline has passed."""
-        self.give_up().expired()
+        if self.parting:
+            lane_part_expired(self)
+        else:
+            self.give_up().expired()
 
     def idle(self):
         """Whether it waits for a next request, of which nothing has come."""
@@ -225,7 +229,7 @@ cdef class Lane:
 
     def fileno(self):
         """The descriptor; -1 once it is gone."""
-        return lane_transport_of(self).fileno() if self.channel is not None else self.fd
+        return self.fd if self.channel is None and self.at != OVER else lane_transport_of(self).fileno()
 
     def logPrefix(self):
         """For the log."""
@@ -242,3 +246,4 @@ include "engine_lane_steps.pxi"
 include "engine_lane_request.pxi"
 include "engine_lane_writing.pxi"
 include "engine_lane_frame.pxi"
+include "engine_lane_parting.pxi"

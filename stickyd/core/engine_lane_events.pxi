@@ -15,6 +15,8 @@ cdef int lane_watch(Lane lane, uint32_t interest) except -1:
 
 
 cdef int lane_ready(Lane lane, uint32_t events) except -1:
+    if lane.parting:
+        return lane_part_read(lane)
     if events & EPOLLIN:
         lane_read(lane)
     elif not events & EPOLLOUT:

@@ -59,6 +59,8 @@ cdef int lane_end_after_answer(Lane lane) except -1:
     """The last answer is given: it has all the time that any answer has, then we part."""
     cdef Engine engine = lane.engine
     cdef int descriptor
+    # Then it is shut down at once.
+    lane.ending_now = engine.enabled
     if not lane.advancing:
         # As in `serve`, should the channel take over.
         lane.advancing = True
@@ -74,6 +76,8 @@ cdef int lane_end_after_answer(Lane lane) except -1:
         if lane.channel is not None:
             return 0
     lane_watch(lane, EPOLLIN)
+    if engine.enabled:
+        return lane_part(lane)
     descriptor = lane.fd
     entry = lane_as_entry(lane)
     lane_over(lane)

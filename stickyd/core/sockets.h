@@ -125,6 +125,14 @@ static inline ssize_t sd_send(int descriptor, const void *data, size_t size) {
     return sent;
 }
 
+/* For data right in front of shutdown(2), which pushes it: both go out in one segment. */
+static inline ssize_t sd_send_last(int descriptor, const void *data, size_t size) {
+    ssize_t sent;
+    do sent = send(descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+    while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
 static inline ssize_t sd_send_parts(int descriptor, struct iovec *parts, size_t count) {
     struct msghdr message;
     memset(&message, 0, sizeof message);

@@ -340,6 +340,7 @@ static void accept_one(void) {
         if (family != AF_UNIX) {
             CHECK(sd_peek(descriptor, (uint8_t *)peer, 1) == -1 && errno == ECONNRESET);
             CHECK(sd_send(descriptor, "a", 1) == -1 && errno == EPIPE);
+            CHECK(sd_send_last(descriptor, "a", 1) == -1 && errno == EPIPE);
         }
         close(descriptor);
         CHECK(sd_local_end(descriptor, local) == -1 && errno == EBADF);

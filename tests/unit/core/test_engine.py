@@ -12,6 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.net.timeouts import SWEEP_EVERY
 from stickyd.settings import RoutingSettings, Settings
 from stickyd.worker.connection.channel import Channel
@@ -42,6 +43,8 @@ class Pages(Resource):
             return NOT_DONE_YET
         if request.path == b"/big":
             return BIG
+        if request.path == b"/some":
+            return BIG[:40_000]
         return b"body %b of %b" % (request.content.read(), request.path)
 
 
@@ -208,6 +211,57 @@ class Lanes(OneConnection):
         self.answer(b"of /a")
         self.assertFalse(self.take(1))
         self.assertFalse(self.open())
+
+    def parting(self) -> set[Any]:
+        """Connections that the worker only closes."""
+        return self.worker.context.connections.sweeper.members
+
+    def part(self) -> None:
+        """Take the last answer; the worker waits for the client's end."""
+        self.begin(b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.assertFalse(self.take(10_000))
+        self.assertTrue(self.got.endswith(b"of /a"))
+        self.assertFalse(self.open())
+        self.assertEqual(len(self.parting()), 1)
+
+    def test_a_connection_is_closed_when_the_client_closes_it(self) -> None:
+        self.part()
+        self.client.sendall(b"x" * 100_000)
+        self.reactor.settle()
+        self.assertEqual(len(self.parting()), 1)
+        self.client.close()
+        self.reactor.settle()
+        self.assertEqual(self.parting(), set())
+
+    def silent_for(self, each: Any) -> float:
+        """Seconds until the worker has closed, while the client does something."""
+        start = self.reactor.seconds()
+        while self.parting() and self.reactor.seconds() - start < 60:
+            each()
+            self.reactor.settle()
+            self.reactor.advance(SWEEP_EVERY)
+        return self.reactor.seconds() - start
+
+    def test_a_client_that_does_not_close(self) -> None:
+        self.part()
+        # Our end is acknowledged at once: the clock of the worker runs faster than the kernel's.
+        quick = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        seconds = self.silent_for(lambda: self.client.setsockopt(*quick))
+        self.assertAlmostEqual(seconds, LINGER_SILENCE, delta=0.6)
+
+    def test_a_client_that_sends_on_behind_the_last_answer(self) -> None:
+        self.part()
+        seconds = self.silent_for(lambda: self.client.sendall(b"x"))
+        self.assertAlmostEqual(seconds, LINGER_MOST, delta=0.6)
+
+    def test_a_client_that_does_not_take_the_end_of_the_last_answer(self) -> None:
+        self.begin(b"GET /some HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        self.reactor.settle()
+        self.assertEqual(len(self.parting()), 1)
+        # The kernel has all of it, and the client's pace decides.
+        seconds = self.silent_for(lambda: None)
+        self.assertGreater(seconds, LINGER_SILENCE + 1)
+        self.assertLess(seconds, self.settings.timeouts.send + LINGER_MOST)
 
     def test_the_client_half_closes_while_the_app_works(self) -> None:
         self.begin(HEAD % b"/later")
