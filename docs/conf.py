@@ -5,6 +5,7 @@ README work on the site as they do in the repository.
 """
 
 import re
+import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -55,6 +56,14 @@ def _directories(_app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\(([^)\s:#]+)\)", target, source[0])
 
 
+def _pictures(app: Sphinx, failed: Exception | None) -> None:
+    """Pictures that a page names in HTML (one for each colour scheme) Sphinx does not copy."""
+    if failed is None and app.builder.format == "html":
+        for picture in (ROOT / "docs").glob("*.svg"):
+            shutil.copy(picture, Path(app.outdir) / "docs")
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx's events."""
+    app.connect("build-finished", _pictures)
     app.connect("source-read", _directories)
