@@ -131,19 +131,42 @@ class SessionSettings:
 
 
 @attrs.frozen
+class RecycleSettings:
+    """When a worker is replaced because of its age.
+
+    :ivar max_requests: requests after which it is replaced; 0 for never.
+    :ivar max_requests_jitter: the most that are added at random.
+    """
+
+    max_requests: int = 0
+    max_requests_jitter: int = 0
+
+
+@attrs.frozen
+class EndSettings:
+    """How the daemon stops.
+
+    :ivar close_spread: WebSockets and idle connections are closed over so long.
+    :ivar shutdown_delay: the daemon continues to serve for so long after TERM.
+    """
+
+    close_spread: float = 1.0
+    shutdown_delay: float = 0.0
+
+
+@attrs.frozen
 class LifecycleSettings:
     """When workers are replaced; a time of 0 means never.
 
     :ivar heartbeat_timeout: without a heartbeat for so long, a worker is killed.
-    :ivar max_requests: requests after which a worker is replaced; 0 for never.
     :ivar guardian: whether the master keeps copies of idle connections.
     """
 
     graceful_timeout: float = 30.0
     heartbeat_timeout: float = 30.0
     start_timeout: float = 120.0
-    max_requests: int = 0
-    max_requests_jitter: int = 0
+    recycle: RecycleSettings = attrs.field(factory=RecycleSettings)
+    end: EndSettings = attrs.field(factory=EndSettings)
     session: SessionSettings = attrs.field(factory=SessionSettings)
     slot_failover: float = 10.0
     guardian: bool = True

@@ -143,18 +143,36 @@ LIFECYCLE = (
         "lifecycle.graceful_timeout",
     ),
     Option(
+        "shutdown-delay",
+        Group.LIFECYCLE,
+        "seconds after TERM, not ready but serving, before the graceful stop",
+        Argument("SECONDS", _OR_NEVER),
+        "lifecycle.end.shutdown_delay",
+        details="For load balancers, which notice only after a moment that the daemon is not"
+        " ready. A second TERM ends the delay, INT the delay and the grace.",
+    ),
+    Option(
+        "close-spread",
+        Group.LIFECYCLE,
+        "seconds over which a stop closes WebSockets and idle connections",
+        Argument("SECONDS", _OR_NEVER),
+        "lifecycle.end.close_spread",
+        details="So that clients do not connect again all at once. At most half of"
+        " --graceful-timeout.",
+    ),
+    Option(
         "max-requests",
         Group.LIFECYCLE,
         "requests after which a worker is replaced; 0: never",
         Argument("N", Whole(0)),
-        "lifecycle.max_requests",
+        "lifecycle.recycle.max_requests",
     ),
     Option(
         "max-requests-jitter",
         Group.LIFECYCLE,
         "random number of requests, up to N, added to --max-requests",
         Argument("N", Whole(0)),
-        "lifecycle.max_requests_jitter",
+        "lifecycle.recycle.max_requests_jitter",
     ),
     Option(
         "session-drain",

@@ -26,7 +26,10 @@ class Master:
     """The parts of a master; none of them runs yet.
 
     :param first_number: id of the next connection.
+    :ivar accepts: the daemon accepts connections, and is not about to stop.
     """
+
+    accepts = False
 
     def __init__(self, context: MasterContext, first_number: int = 1) -> None:
         self._context = context
@@ -64,6 +67,10 @@ class Master:
 
     # ---- reports
 
+    def ready(self) -> bool:
+        """Whether new clients are to be sent here: it accepts, and every slot can serve."""
+        return self.accepts and all(slot.state is SlotState.READY for slot in self.slots)
+
     def status(self) -> str:
         """One line for the service manager."""
         ready = sum(slot.state is SlotState.READY for slot in self.slots)
@@ -76,6 +83,7 @@ class Master:
         report = await self.supervisor.report()
         return {
             "version": __version__,
+            "ready": self.ready(),
             "core": {"name": CORE.name, "why_not": CORE.why_not},
             "scope": context.settings.routing.scope,
             "master": {

@@ -24,6 +24,7 @@ from stickyd.master.frontend.listen_sockets import InheritedSocket, ListenSocket
 from stickyd.master.master import Master
 from stickyd.master.reloader import Reloader
 from stickyd.master.sd_notify import Notifier
+from stickyd.master.shutdown_delay import ShutdownDelay
 from stickyd.master.signals import also_on, only_on
 from stickyd.master.stats_socket import StatsSocket
 from stickyd.master.supervisor.replacement import KILL_AFTER
@@ -82,6 +83,9 @@ class StickydService(Service):
         self._reloader = Reloader(reactor, settings.app.reload, self._reload)
         self._quick = False
         self._upgrading = False
+        # Nobody is to be waited for before the daemon accepts connections.
+        self._delay = 0.0
+        self._delaying = ShutdownDelay(reactor)
 
     # ---- start
 
@@ -133,6 +137,8 @@ class StickydService(Service):
         """Start accepting, and log it."""
         freeze_gc()
         master.frontend.start()
+        master.accepts = True
+        self._delay = self._settings.lifecycle.end.shutdown_delay
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
             version=__version__,
@@ -176,6 +182,8 @@ class StickydService(Service):
         also_on(self._reactor, signal.SIGUSR2, self.upgrade)
 
     def _reload(self) -> None:
+        if not self.running:
+            return
         self._notifier.reloading()
         self._running_master().supervisor.reload()
 
@@ -246,6 +254,7 @@ class StickydService(Service):
             return
         # Part of the state is packed already: stop in order instead of running without it.
         _log.failure("upgrade: failed on the way", failure=failure)
+        self._delay = 0.0
         unblock_signals()
         fail_with()
         self._reactor.stop()
@@ -258,20 +267,25 @@ class StickydService(Service):
         self._reloader.stop()
         grace = QUICK_GRACE if self._quick else self._settings.lifecycle.graceful_timeout
         grace = min(grace, self._settings.lifecycle.graceful_timeout)
-        self._notifier.stopping(grace + KILL_AFTER + STOP_MARGIN)
+        delay = 0.0 if self._quick else self._delay
+        if self._master is not None:
+            self._master.accepts = False
+        self._notifier.stopping(delay + grace + KILL_AFTER + STOP_MARGIN)
         # Twisted's handlers would stop the reactor a second time.
-        only_on(self._reactor, signal.SIGTERM, lambda: None)
+        only_on(self._reactor, signal.SIGTERM, self._delaying.end)
         only_on(self._reactor, signal.SIGINT, self._hurry)
-        return defer.ensureDeferred(self._stop(grace))
+        return defer.ensureDeferred(self._stop(delay, grace))
 
     def _hurry(self) -> None:
-        """SIGINT during a stop shortens the grace."""
+        """SIGINT during a stop shortens delay and grace."""
         if not self._quick:
             self._quick = True
+            self._delaying.end()
             if self._master is not None:
                 self._master.supervisor.hurry(QUICK_GRACE)
 
-    async def _stop(self, grace: float) -> None:
+    async def _stop(self, delay: float, grace: float) -> None:
+        await self._delaying.wait(delay, self._notifier.status)
         until = self._reactor.seconds() + grace
         master = self._master
         if master is not None:

@@ -51,7 +51,7 @@ def _install_signals(lifecycle: WorkerLifecycle) -> None:
     """SIGTERM requests a replacement; the master's signals are ignored."""
     for name in _MASTERS_SIGNALS:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(lifecycle.on_sigterm))
+    lifecycle.exit_signal.install()
     unblock_signals()
 
 

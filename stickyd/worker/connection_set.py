@@ -3,6 +3,7 @@
 import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet import defer
@@ -10,6 +11,7 @@ from twisted.internet import defer
 from stickyd.ipc.frame import Frame
 from stickyd.net.timeouts import Expiring, Sweeper
 from stickyd.worker.connection.transport import ClientTransport
+from stickyd.worker.spread import Spread
 
 FINAL_FLUSH = 0.4
 """Seconds for the closing messages to reach the clients when the grace period is over."""
@@ -47,6 +49,9 @@ class Connection(Expiring, Protocol):
 
     def retire(self) -> None:
         """The worker ends: finish the request, then go to another worker or close."""
+
+    def going_away(self) -> None:
+        """Its turn to be closed has come: close it if nothing is under way."""
 
     def close_gracefully(self) -> None:
         """The grace period is over: close it now, by its protocol's means if there are any."""
@@ -86,6 +91,7 @@ class ConnectionSet:
     :ivar sweeper: watches the deadlines of both.
     :ivar leaving: the worker retires, and other workers take its connections.
     :ivar closing: the worker retires with the daemon.
+    :ivar hurried: the worker retires, and does not wait for WebSockets and event streams.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -96,6 +102,9 @@ class ConnectionSet:
         self.moved = MovedConnections()
         self.leaving = False
         self.closing = False
+        self.hurried = False
+        self._in_turn: list[Connection] = []
+        self._turns = Spread(reactor)
 
     @property
     def members(self) -> set[Connection]:
@@ -144,16 +153,28 @@ class ConnectionSet:
         """What `retire` has returned, once it has fired."""
         return self._empty if self._empty is not None and self._empty.called else None
 
-    def retire(self) -> "defer.Deferred[None]":
-        """Retire every connection as `leaving` and `closing` say; fires when none is left.
+    def retire(self, spread: float = 0.0) -> "defer.Deferred[None]":
+        """Retire every connection as `leaving`, `closing` and `hurried` say; fires at the last end.
 
         May be called again meanwhile.
+
+        :param spread: seconds over which connections are closed that nothing is due on.
         """
         over = self._empty = self._empty or defer.Deferred()
+        self._in_turn = []
         for connection in list(self._members):
             connection.retire()
+        self._turns.start([partial(self._close, each) for each in self._in_turn], spread)
         self._check_empty()
         return over
+
+    def close_in_turn(self, connection: Connection) -> None:
+        """For a connection that is being retired: let it be closed within the spread."""
+        self._in_turn.append(connection)
+
+    def _close(self, connection: Connection) -> None:
+        if connection in self._members:
+            connection.going_away()
 
     def _check_empty(self) -> None:
         if self._empty is None or self._empty.called or self._members:
@@ -162,10 +183,12 @@ class ConnectionSet:
             # Answers are still on their way to clients.
             self._reactor.callLater(_CHECK_AGAIN, self._check_empty)
         else:
+            self._turns.stop()
             self._empty.callback(None)
 
     def abort(self) -> "defer.Deferred[None] | None":
         """Close what is left; fires when the closing messages have had their time."""
+        self._turns.stop()
         for connection in list(self._members):
             connection.close_gracefully()
         if not self.sweeper.members:

@@ -13,6 +13,9 @@ from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.transport import ClientTransport
 from stickyd.worker.connection.transport_writing import Receiver
 
+EVENT_STREAM = b"text/event-stream"
+"""The media type of server-sent events (HTML Living Standard, 9.2.5)."""
+
 
 class Exchange(Protocol):
     """One request and its answer.
@@ -33,6 +36,10 @@ class Exchange(Protocol):
     @property
     def asked(self) -> Head:
         """The head of the request as it came, with what is not for the app."""
+
+    @property
+    def event_stream(self) -> bool:
+        """Whether the answer has begun, and is one of server-sent events."""
 
     @property
     def to_head(self) -> bool:
@@ -60,7 +67,14 @@ class Exchange(Protocol):
 
 
 class UpgradedReceiver(Receiver, Protocol):
-    """Receives what the client sends after an upgrade (RFC 9110, 7.8), in place of the channel."""
+    """Receives what the client sends after an upgrade (RFC 9110, 7.8), in place of the channel.
+
+    :ivar closes: its protocol has a way to close in order.
+    """
+
+    @property
+    def closes(self) -> bool:
+        """See the class."""
 
     def sent(self) -> None:
         """The client has taken something of what was written."""
@@ -122,6 +136,9 @@ class App(Protocol):
 
     def close(self) -> None:
         """The daemon ends: each answer from now on is the last on its connection."""
+
+    def end_streams(self) -> None:
+        """Streams are to end now: tell libraries that do not look at `ExitSignal`."""
 
     def stop(self, seconds: float) -> "Deferred[None]":
         """No connection is left; fires when the app has ended, after ``seconds`` at most."""

@@ -23,6 +23,7 @@ from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import load_app
+from stickyd.worker.exit_signal import ExitSignal
 from stickyd.worker.garbage import GrowthCollector
 from stickyd.worker.importer import with_traceback
 from stickyd.worker.key_owner import KeyOwner
@@ -75,6 +76,7 @@ class WorkerLifecycle:
     :ivar link: the current control channel.
     :ivar worker: None until the app is loaded.
     :ivar own: the descriptors that the process cannot do without.
+    :ivar exit_signal: tells the app when its streams are to end.
     """
 
     def __init__(self, reactor: Any, stop: Callable[[], None], own: OwnDescriptors) -> None:
@@ -86,6 +88,8 @@ class WorkerLifecycle:
         self._reported = b""
         self._memory: KnownKeys | None = None
         self._sigterm = False
+        self._develops = False
+        self.exit_signal = ExitSignal(lambda: reactor.callFromThread(self.on_sigterm))
         self.link: control.ControlLink | None = None
         self.worker: Worker | None = None
 
@@ -126,6 +130,7 @@ class WorkerLifecycle:
             self._retire_hook = RetireHook(slot, None)
         await app.start()
         self._grace = lifecycle.graceful_timeout
+        self._develops = bool(settings.app.reload)
         resources = shared.resources(start["row"], start["owner"])
         self.worker = Worker(
             self._reactor,
@@ -185,7 +190,7 @@ class WorkerLifecycle:
         if self.worker is None:
             self._reactor.callLater(0, self._stop)
         elif self._finishing:
-            self.worker.retire(grace, heirs)
+            self._retire_worker(self.worker, grace, heirs, reason)
         else:
             self._finish(grace, heirs, reason).addBoth(lambda _: self._end())
 
@@ -224,7 +229,17 @@ class WorkerLifecycle:
         def stop_app(_: object) -> "defer.Deferred[None]":
             return worker.app.stop(max(until - self._reactor.seconds(), APP_LEAST))
 
-        return worker.retire(grace, heirs).addBoth(hand_over).addBoth(stop_app)
+        over = self._retire_worker(worker, grace, heirs, reason)
+        return over.addBoth(hand_over).addBoth(stop_app)
+
+    def _retire_worker(
+        self, worker: Worker, grace: float, heirs: list[int], reason: str
+    ) -> "defer.Deferred[None]":
+        # While developing, a page that waits for its connection to end is to load again now.
+        hurried = self._develops and reason == "reload"
+        if hurried or not heirs:
+            self.exit_signal.should_exit = True
+        return worker.retire(grace, heirs, hurried=hurried)
 
     def _end(self) -> None:
         self._send(control.Progress, counters=self.counters()).addBoth(lambda _: self._stop())

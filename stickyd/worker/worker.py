@@ -94,9 +94,10 @@ class Worker:
         config = ConnectionConfig.of(settings, slot)
         counters = WorkerCounters()
         replace_at = 0
-        lifecycle = settings.lifecycle
-        if lifecycle.max_requests:
-            replace_at = lifecycle.max_requests + randint(0, lifecycle.max_requests_jitter)
+        self._close_spread = settings.lifecycle.end.close_spread
+        recycle = settings.lifecycle.recycle
+        if recycle.max_requests:
+            replace_at = recycle.max_requests + randint(0, recycle.max_requests_jitter)
         learned = resources.learned
         if learned is not None:
             own.keep("the table of learned ids", learned.table.fd)
@@ -227,12 +228,16 @@ class Worker:
 
     # ---- the end
 
-    def retire(self, grace: float, heirs: Sequence[int] = ()) -> "defer.Deferred[None]":
+    def retire(
+        self, grace: float, heirs: Sequence[int] = (), *, hurried: bool = False
+    ) -> "defer.Deferred[None]":
         """Finish the requests; fires when no connection is left or after ``grace`` seconds.
 
         May be called again while connections are left; the last call decides.
 
-        :param heirs: slots whose inboxes get the idle connections; without any they are closed.
+        :param heirs: slots whose inboxes get the idle connections; without any they are closed,
+            and so are WebSockets, which otherwise have the grace period.
+        :param hurried: WebSockets and event streams are closed at once.
         """
         context = self.context
         connections = context.connections
@@ -250,9 +255,12 @@ class Worker:
         self.adoption.stop(drain=self.slot not in heirs)
         context.routing.senders.heirs = list(heirs)
         connections.leaving, connections.closing = bool(heirs), not heirs
+        connections.hurried = hurried
         if connections.closing:
             self.app.close()
-        over = connections.retire()
+        if connections.closing or hurried:
+            self.app.end_streams()
+        over = connections.retire(0.0 if hurried else min(self._close_spread, grace / 2))
         if not over.called:
             over.addTimeout(grace, self._reactor)
             over.addErrback(self._abort)

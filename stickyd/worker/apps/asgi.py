@@ -63,6 +63,10 @@ class AsgiApp:
         """Every answer from now on is the last on its connection."""
         self._runtime.close()
 
+    def end_streams(self) -> None:
+        """Tell libraries that have patched uvicorn's `Server`."""
+        self._runtime.tell_exit()
+
     def stop(self, seconds: float) -> "defer.Deferred[None]":
         """Wait for tasks that continue after their answers, then end the app."""
         return _deferred(self._stop(seconds))

@@ -90,6 +90,11 @@ class AsgiExchange(HeadReader):
         begun = self.begun and not (self._upgrades or self._unsent)
         return begun and self._response.is_whole(self._protocol.cycle)
 
+    @property
+    def event_stream(self) -> bool:
+        """Whether the answer has begun, and is one of server-sent events."""
+        return self._response.event_stream
+
     def bodyReceived(self, data: bytes) -> None:
         """Part of the request body."""
         self._protocol.on_body(data)
@@ -172,6 +177,9 @@ class AsgiExchange(HeadReader):
         if not self.begun:
             # uvicorn has refused the app's answer before any of it was written.
             self._break_off()
+        if self._websocket is None and self._response.is_cut(self._protocol.cycle):
+            self.abort()
+            return
         self._protocol.connections.discard(self._protocol)
         self._finish(True)
         if self._websocket is not None:

@@ -5,6 +5,7 @@ from typing import Any
 from stickyd.http1.body_parser import BodyPart, ChunkedReader
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import NO_CONTENT, rewritten
+from stickyd.worker.interfaces import EVENT_STREAM
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -16,11 +17,12 @@ class AsgiResponse:
     :ivar muted: nothing more of it is sent.
     """
 
-    __slots__ = ("_unchunk", "last", "muted")
+    __slots__ = ("_head", "_unchunk", "last", "muted")
 
     def __init__(self) -> None:
         self.last = False
         self.muted = False
+        self._head = b""
         self._unchunk: ChunkedReader | None = None
 
     def head(
@@ -33,6 +35,7 @@ class AsgiResponse:
         :raise stickyd.http1.response.BadResponse: if it would not be HTTP.
         """
         data, left, self.last = rewritten(request, data, upgrades, header_line)
+        self._head = data
         if (left is None and request.minor) or (upgrades and data[9:12] == b"101"):
             return data
         if left == NO_CONTENT:
@@ -53,6 +56,20 @@ class AsgiResponse:
             return False
         # uvicorn's count of what is to come.
         return bool(cycle.expected_content_length == 0)
+
+    def is_cut(self, cycle: Any) -> bool:
+        """Whether a client would take the end of the connection now for that of the answer.
+
+        It is the end of a body without any framing (RFC 9112, 6.3).
+
+        :param cycle: uvicorn's of this request, None if there is none.
+        """
+        return self._unchunk is not None and cycle is not None and not cycle.response_complete
+
+    @property
+    def event_stream(self) -> bool:
+        """Whether it has begun, and is one of server-sent events."""
+        return EVENT_STREAM in self._head.lower()
 
     def body(self, data: bytes) -> bytes:
         """Part of the body: HTTP/1.0 has no chunks."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import logging
+import signal
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -19,6 +21,11 @@ from stickyd.routing.policy import Policy
 from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
 
 _log = Logger("stickyd")
+
+
+def _is_not_about_a_stream(record: logging.LogRecord) -> bool:
+    """Whether a record of uvicorn is another one than that a response is not complete."""
+    return record.msg != "ASGI callable returned without completing response."
 
 
 class BufferedExchange(Protocol):
@@ -145,6 +152,18 @@ class AsgiRuntime:
         self._loop.call_soon(call, *arguments, context=self.context)
 
     # ---- the end
+
+    def tell_exit(self) -> None:
+        """Call what a server of uvicorn's would call at SIGTERM.
+
+        sse-starlette before 3.1 replaces the method in the class, to end its streams.
+        """
+        # sse-starlette cancels its streams, which is no fault of theirs.
+        logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_stream)
+        try:
+            uvicorn.Server(self.config).handle_exit(signal.SIGTERM, None)
+        except Exception:
+            _log.failure("a library's handler of the server's exit failed")
 
     def close(self) -> None:
         """Every answer from now on is the last on its connection."""

@@ -46,6 +46,9 @@ class WebApp:
     def close(self) -> None:
         """Exchanges look at the connection set."""
 
+    def end_streams(self) -> None:
+        """Apps look at the worker's `ExitSignal`."""
+
     def stop(self, seconds: float) -> "defer.Deferred[None]":
         """There is nothing to stop."""
         return defer.succeed(None)
@@ -65,8 +68,7 @@ class WsgiApp(WebApp):
 
     def stop(self, seconds: float) -> "defer.Deferred[None]":
         """End the threads."""
-        self._resource.stop()
-        return super().stop(seconds)
+        return defer.ensureDeferred(self._resource.stop(seconds))
 
 
 def load_app(reactor: Any, settings: Settings) -> App:

@@ -22,7 +22,7 @@ from stickyd.worker.apps.websocket_buffers import gather_linearly
 from stickyd.worker.connection.addresses import address_of
 from stickyd.worker.connection.transport_writing import WritingTransport
 from stickyd.worker.connection.upgraded import Upgraded
-from stickyd.worker.interfaces import ClientChannel
+from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel
 
 _log = Logger("stickyd")
 
@@ -80,6 +80,14 @@ class WebExchange:
         return request
 
     # ---- for the channel
+
+    @property
+    def event_stream(self) -> bool:
+        """Whether the answer has begun, and is one of server-sent events."""
+        if not self.begun or self._request is None:
+            return False
+        kinds = self._request.responseHeaders.getRawHeaders(b"content-type") or ()
+        return any(kind.strip().lower().startswith(EVENT_STREAM) for kind in kinds)
 
     @property
     def to_head(self) -> bool:
@@ -252,8 +260,12 @@ class WebExchange:
         self.transport.unregisterProducer()
 
     def loseConnection(self) -> None:
-        """End the connection when everything written is sent."""
-        self.transport.loseConnection()
+        """End the connection when everything written is sent; a cut answer must not look whole."""
+        if self.begun and self._left is None and not self._head.minor:
+            # Its end is that of the connection (RFC 9112, 6.3).
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
 
     def getPeer(self) -> Any:
         """The peer's address; the client's is ``request.getClientAddress()``."""

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet import defer
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPullProducer
+from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -25,6 +26,11 @@ StartResponse = Callable[..., Write]
 
 WRITE_AHEAD = 65536
 """Bytes an app may write before it waits for the client to take them."""
+
+LEAVE_MOST = 0.3
+"""Seconds that threads have to leave the app when the worker ends."""
+
+_LOOK_EVERY = 0.02
 
 _PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 _ERROR_PAGE = "Internal Server Error\n"
@@ -71,9 +77,18 @@ class WsgiResource:
         """Start the threads."""
         self._threads.start()
 
-    def stop(self) -> None:
-        """End the threads, unless one is still in the app: it ends with the process."""
-        if self._threads.started and not self._threads.working:
+    async def stop(self, seconds: float) -> None:
+        """End the threads, unless one is still in the app: it ends with the process.
+
+        One whose client has gone leaves the app at the next part of its answer, and closes what
+        the app has returned; it has `LEAVE_MOST` seconds for this, and at most ``seconds``.
+        """
+        if not self._threads.started:
+            return
+        until = self.reactor.seconds() + min(seconds, LEAVE_MOST)
+        while self._threads.working and self.reactor.seconds() < until:
+            await deferLater(self.reactor, _LOOK_EVERY)
+        if not self._threads.working:
             self._threads.stop()
 
     def render(self, request: Any) -> int:

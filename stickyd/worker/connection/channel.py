@@ -239,6 +239,8 @@ class Channel:
         self.context.accounting.counters.pinned += 1
         # What arrived behind the request is for the new protocol, once it is set up.
         self.context.reactor.callLater(0, self.deliver_held)
+        if self.context.connections.closing:
+            self.context.reactor.callLater(0, self.going_away)
 
     def deliver_held(self) -> None:
         """Give what arrived before the new protocol was set up to it."""
@@ -285,16 +287,12 @@ class Channel:
 
     def retire(self) -> None:
         """The worker ends: finish the request, then go to another worker or close."""
-        leaving = self.context.connections.leaving
-        if self.idle() and not leaving:
-            self.close()
-        elif self.state is State.HEAD and (leaving or not self.buffer):
-            self.ending = not leaving
-            steps.advance(self)
+        steps.retire(self)
+
+    def going_away(self) -> None:
+        """Its turn to be closed, when the worker ends."""
+        exit.going_away(self)
 
     def close_gracefully(self) -> None:
         """The grace period is over: close, by the means of an upgraded protocol if it has any."""
-        if self.state is State.PINNED and self.upgraded is not None:
-            self.upgraded.close_gracefully()
-        else:
-            self.transport.abortConnection()
+        exit.close_gracefully(self)

@@ -1,6 +1,10 @@
 """How a connection ends here: in order, by a refusal, by the client, or after an upgrade."""
 
+from collections.abc import Callable
+from functools import partial
+
 from twisted.internet.error import ConnectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd.http1.error_response import Refusal
@@ -8,7 +12,10 @@ from stickyd.net.lingering_close import end_connection
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.connection.next_step import State
+from stickyd.worker.connection.upgraded import GOING_AWAY
 from stickyd.worker.interfaces import Exchange
+
+_log = Logger("stickyd")
 
 
 def close(connection: Connection, *, may_send: bool = False) -> None:
@@ -78,6 +85,46 @@ def close_after_upgrade(connection: Connection) -> None:
     if exchange is not None:
         exchange.connectionLost(reason)
     receiver.connectionLost(reason)
+
+
+def going_away(connection: Connection) -> None:
+    """Close it now, unless a request has begun meanwhile, whose answer will be the last."""
+    close = closer(connection)
+    if close is not None:
+        close()
+    elif connection.idle():
+        connection.close()
+
+
+def close_gracefully(connection: Connection) -> None:
+    """The grace period is over: close, by the means of an upgraded protocol if it has any.
+
+    Otherwise it is reset: a FIN could make half an answer look like a whole one.
+    """
+    close = closer(connection)
+    if close is None:
+        connection.transport.abortConnection()
+    else:
+        close()
+
+
+def closer(connection: Connection) -> Callable[[], None] | None:
+    """What closes a connection that an app has taken over, by the means of its protocol."""
+    upgraded = connection.upgraded
+    if connection.state is State.PINNED:
+        return upgraded.close_gracefully if upgraded is not None and upgraded.closes else None
+    # Autobahn's resource takes the transport without a word; this is its protocol's method.
+    send = getattr(connection.transport.protocol, "sendCloseFrame", None)
+    return partial(_send_close_frame, connection, send) if callable(send) else None
+
+
+def _send_close_frame(connection: Connection, send: Callable[[int], object]) -> None:
+    try:
+        send(GOING_AWAY)
+    except Exception:
+        # The handshake is not complete.
+        _log.debug("a connection cannot be closed in order")
+        connection.transport.abortConnection()
 
 
 def lost(connection: Connection, reason: Failure) -> None:

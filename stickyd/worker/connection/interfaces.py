@@ -49,6 +49,9 @@ class Connection(ClientChannel, Protocol):
     def retire(self) -> None:
         """The worker ends."""
 
+    def going_away(self) -> None:
+        """Its turn to be closed has come."""
+
     def close_gracefully(self) -> None:
         """The grace period is over."""
 

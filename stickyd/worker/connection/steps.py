@@ -116,6 +116,30 @@ _PLACED = frozenset({Step.STAY, Step.MISROUTE, Step.MOVE})
 """The steps by which this worker decides where a request is served."""
 
 
+def retire(connection: Advancing) -> None:
+    """The worker ends: finish the request, then go to another worker or close.
+
+    A connection that is idle, or that an app has taken over, is closed in its turn
+    (`exit.going_away`) if the daemon ends; the latter also if nothing that lasts is waited for.
+    """
+    connections = connection.context.connections
+    if exit.closer(connection) is not None:
+        if connections.closing or connections.hurried:
+            connections.close_in_turn(connection)
+    elif connections.hurried and _is_event_stream(connection):
+        connection.transport.abortConnection()
+    elif connection.idle() and not connections.leaving:
+        connections.close_in_turn(connection)
+    elif connection.state is State.HEAD and (connections.leaving or not connection.buffer):
+        connection.ending = not connections.leaving
+        advance(connection)
+
+
+def _is_event_stream(connection: Advancing) -> bool:
+    exchange = connection.exchange
+    return exchange is not None and exchange.event_stream
+
+
 def undecided(connection: Advancing) -> bool:
     """Whether there is more to do now than to wait for the next request."""
     return (

@@ -80,6 +80,11 @@ class Upgraded:
 
     # ---- for the channel
 
+    @property
+    def closes(self) -> bool:
+        """Whether the protocol has a way to close in order."""
+        return self._close is not None
+
     def sent(self) -> None:
         """The client has taken something."""
         if self._held and self._ready():

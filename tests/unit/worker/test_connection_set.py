@@ -1,6 +1,7 @@
 """The connections of a worker: idle ones, those that moved, and the end of all."""
 
 import unittest
+from functools import partial
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -31,6 +32,10 @@ class Fake:
         self.said.append("retire")
         if self._idle:
             self.close()
+
+    def going_away(self) -> None:
+        self.said.append("going away")
+        self.close()
 
     def close_gracefully(self) -> None:
         self.said.append("close gracefully")
@@ -79,6 +84,36 @@ class Sets(unittest.TestCase):
         self.assertFalse(over.called)
         self.set.sweeper.discard(lingering)
         self.clock.advance(0.1)
+        self.assertTrue(over.called)
+
+    def test_what_nothing_is_due_on_is_closed_in_turn(self) -> None:
+        ones: list[Any] = [self.add(50.0, False) for _ in range(4)]
+
+        def retire(one: Any) -> None:
+            self.set.close_in_turn(one)
+
+        for one in ones:
+            one.retire = partial(retire, one)
+        over = self.set.retire(4.0)
+        closed = [sum("going away" in one.said for one in ones)]
+        for _ in range(2):
+            self.clock.advance(1.0)
+            closed.append(sum("going away" in one.said for one in ones))
+        self.assertEqual(closed, [1, 2, 3])
+        # The client has closed the last one itself, before its turn.
+        (last,) = [one for one in ones if not one.said]
+        last.close()
+        self.assertTrue(over.called)
+        self.clock.advance(9.0)
+        self.assertEqual(last.said, ["close"])
+
+    def test_a_second_call_with_less_time_replaces_the_first(self) -> None:
+        ones: list[Any] = [self.add(50.0, False) for _ in range(4)]
+        for one in ones:
+            one.retire = partial(self.set.close_in_turn, one)
+        self.set.retire(400.0)
+        over = self.set.retire(1.0)
+        self.clock.pump([0.5, 0.5])
         self.assertTrue(over.called)
 
     def test_what_is_left_is_closed_and_has_its_time(self) -> None:
