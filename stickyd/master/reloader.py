@@ -11,8 +11,12 @@ from twisted.logger import Logger
 
 from stickyd.master.file_changes import FileChanges, Stamp, Stamps, is_searched, is_source
 
-EVERY = 1.0
+EVERY = 0.25
 """Seconds between two scans."""
+
+PAUSE = 9.0
+"""Least pause between two scans, in multiples of the time that one takes: of a large tree, or on
+a network file system."""
 
 SETTLE_EVERY = 0.1
 """Seconds between two scans while files keep changing."""
@@ -38,6 +42,7 @@ class Reloader:
         self._on_changed = on_changed
         self._stopped = threading.Event()
         self._next: Any = None
+        self._took = 0.0
 
     def start(self) -> None:
         """Scan the files, before the app is loaded from them, and start polling."""
@@ -55,10 +60,13 @@ class Reloader:
     def _scan_later(self, changes: FileChanges) -> None:
         if not self._stopped.is_set():
             delay = SETTLE_EVERY if changes.unsettled else EVERY
-            self._next = self._reactor.callLater(delay, self._scan, changes)
+            self._next = self._reactor.callLater(
+                max(delay, PAUSE * self._took), self._scan, changes
+            )
 
     def _scan(self, changes: FileChanges) -> None:
         # In a thread: a large tree, or a slow disk, must not block the reactor.
+        began = self._reactor.seconds()
         scanning: defer.Deferred[Stamps] = deferToThreadPool(
             self._reactor,
             self._reactor.getThreadPool(),
@@ -66,11 +74,12 @@ class Reloader:
             self._directories,
             self._stopped,
         )
-        scanning.addCallback(self._scanned, changes)
+        scanning.addCallback(self._scanned, changes, began)
         scanning.addErrback(lambda failure: _log.failure("cannot watch files", failure))
         scanning.addCallback(lambda _: self._scan_later(changes))
 
-    def _scanned(self, stamps: Stamps, changes: FileChanges) -> None:
+    def _scanned(self, stamps: Stamps, changes: FileChanges, began: float) -> None:
+        self._took = self._reactor.seconds() - began
         if self._stopped.is_set():
             return
         found = changes.update(stamps)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
@@ -78,6 +78,12 @@ class Deaf:
         await send({"type": "http.response.body", "body": b""})
 
 
+async def slow(request):
+    while not (LIFE / "go").exists():
+        await asyncio.sleep(TICK)
+    return PlainTextResponse("slow")
+
+
 async def fails(request):
     async def ticks():
         yield b"tick\n"
@@ -104,6 +110,7 @@ async def late(websocket):
 app = Starlette(
     routes=[
         Route("/listens", listens),
+        Route("/slow", slow),
         Route("/fails", fails),
         Route("/deaf", Deaf(b"text/event-stream")),
         Route("/deaf-sized", Deaf(b"text/plain")),
@@ -162,6 +169,21 @@ class Stream(Resource):
         return NOT_DONE_YET
 
 
+class Slow(Resource):
+    isLeaf = True
+
+    def render_GET(self, request):
+        def look():
+            if (LIFE / "go").exists():
+                looking.stop()
+                request.write(b"slow")
+                request.finish()
+
+        looking = LoopingCall(look)
+        looking.start(TICK)
+        return NOT_DONE_YET
+
+
 class Echo:
     def negotiationStarted(self, transport):
         self.transport = transport
@@ -191,5 +213,6 @@ def site():
     root = Resource()
     root.putChild(b"listens", Stream(True))
     root.putChild(b"deaf", Stream(False))
+    root.putChild(b"slow", Slow())
     root.putChild(b"ws", WebSocketResource(Factory()))
     return root

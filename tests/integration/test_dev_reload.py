@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 import unittest
+from functools import partial
 from pathlib import Path
 
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from stickyd.master.file_changes import UNSETTLED_MOST, FileChanges, changed, is_searched, is_source
 from stickyd.master.reloader import stamps_below
 from tests.support.daemon import Daemon, Reader, request, wait_for
+from tests.support.lasting import Stream, code_of, engine, over, together
 
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 A, B, C = (1, 10, 7), (2, 10, 7), (3, 10, 7)
@@ -145,3 +147,39 @@ class Page(Resource):
             self.assertEqual(daemon.report()["generation"], 3)
             self.assertEqual(daemon.report()["workers"]["lost"], 0)
             self.assertFalse((root / "__pycache__").exists())
+
+
+class Lasting(unittest.TestCase):
+    """Sockets and streams end with the old code, so that a page that waits for this loads again."""
+
+    def check(self, *app: str) -> None:
+        daemon = Daemon(*app, "--reload", workers=1)
+        daemon._environment["LIFE"] = daemon.directory.name
+        file = Path(daemon.directory.name) / "watched.py"
+        file.write_text("1")
+        with daemon, over(daemon, ONE) as websocket:
+            pid = daemon.pids()[1]
+            stream = Stream(daemon, "/deaf", TWO)
+            self.assertEqual(websocket.recv(), "open")
+            with daemon.connect() as late:
+                late.sendall(request(ONE, "/slow"))
+                wait_for(lambda: daemon.report()["workers"]["requests"] == 3, what="a request")
+                file.write_text("2")
+                code, end = together([partial(code_of, websocket), stream.end])
+                # The grace of 30 s is not waited for, nor is the stream asked.
+                self.assertEqual((code, end.how, end.whole), (1012, "RST", False))
+                self.assertLess(end.seconds, 15)
+                # Who comes back reaches the new code.
+                self.assertNotEqual(daemon.pids()[1], pid)
+                with over(daemon, ONE) as again:
+                    self.assertEqual(again.recv(), "open")
+                # Any other response is completed.
+                (Path(daemon.directory.name) / "go").touch()
+                self.assertEqual(Reader(late).response().body, b"slow")
+
+    def test_asgi(self) -> None:
+        self.check("--asgi", "stickyd_stream_apps:app")
+
+    def test_web_and_the_engine(self) -> None:
+        with engine("1"):
+            self.check("--class", "stickyd_stream_apps:site")

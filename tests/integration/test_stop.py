@@ -3,15 +3,25 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import unittest
-from collections.abc import Iterator
 from functools import partial
 
 from tests.support.daemon import Daemon, Reader, _alive, request, wait_for
-from tests.support.extent import SLOW
-from tests.support.lasting import Stream, client_of, code_of, over, port_is_free, together
+from tests.support.extent import SLOW, slow
+from tests.support.lasting import (
+    Stream,
+    client_of,
+    code_of,
+    engine,
+    over,
+    port_is_free,
+    together,
+)
 
 ASGI = ("--asgi", "stickyd_stream_apps:app")
 WEB = ("--class", "stickyd_stream_apps:site")
@@ -21,19 +31,6 @@ ONE = "10.10.10.10"
 
 ENGINES = ("", "1") if SLOW else ("1",)
 """Whether the compiled engine is on; most other tests are without it."""
-
-
-@contextlib.contextmanager
-def engine(name: str) -> Iterator[None]:
-    """Daemons with the compiled engine, or without it."""
-    before = os.environ.get("STICKYD_ENGINE")
-    os.environ["STICKYD_ENGINE"] = name
-    try:
-        yield
-    finally:
-        os.environ.pop("STICKYD_ENGINE")
-        if before is not None:
-            os.environ["STICKYD_ENGINE"] = before
 
 
 def start(*options: str, workers: int = 2) -> Daemon:
@@ -228,6 +225,27 @@ class Sockets(unittest.TestCase):
                 websocket.send("still here")
                 self.assertEqual([websocket.recv(), websocket.recv()], ["open", "still here"])
                 self.assertEqual(code_of(websocket), 1012)
+
+
+@slow
+class Library(unittest.TestCase):
+    """Versions of sse-starlette, each of which asks in its own way whether the server ends."""
+
+    def test_versions(self) -> None:
+        for version in ("1.8.2", "2.4.1", "3.1.2"):
+            with self.subTest(version), tempfile.TemporaryDirectory() as directory:
+                pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
+                wanted = ["--target", directory, f"sse-starlette=={version}"]
+                subprocess.run([*pip, *wanted], check=True, stderr=subprocess.DEVNULL)
+                daemon = start(*ASGI, workers=1)
+                path = daemon._environment["PYTHONPATH"]
+                daemon._environment["PYTHONPATH"] = f"{directory}{os.pathsep}{path}"
+                with daemon:
+                    stream = Stream(daemon, "/listens", ONE)
+                    daemon.process.send_signal(signal.SIGTERM)
+                    end = stream.end()
+                    self.assertEqual((end.how, end.whole), ("FIN", False))
+                    self.assertLess(end.seconds, 10)
 
 
 class Delay(unittest.TestCase):

@@ -1,6 +1,7 @@
 """Clients of what lasts: WebSockets and event streams, and how these end."""
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -54,6 +55,19 @@ class Stream:
             except ConnectionResetError:
                 how = "RST"
         return End(time.monotonic() - began, how, self.data.endswith(b"0\r\n\r\n"))
+
+
+@contextlib.contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Daemons with the compiled engine, or without it."""
+    before = os.environ.get("STICKYD_ENGINE")
+    os.environ["STICKYD_ENGINE"] = name
+    try:
+        yield
+    finally:
+        os.environ.pop("STICKYD_ENGINE")
+        if before is not None:
+            os.environ["STICKYD_ENGINE"] = before
 
 
 @contextlib.contextmanager
