@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.ipc.fd_queue import make_inbox
+from stickyd.master.supervisor.process_group import LeftGroups
 from stickyd.master.supervisor.replacement import KILL_AFTER, traceback_of, why
 from stickyd.master.supervisor.worker_process import WorkerProcess, WorkerStart
 from stickyd.settings import Settings
@@ -89,6 +90,9 @@ async def _load(reactor: Any, settings: Settings) -> str:
         elif in_time:
             worker.kill()
         await worker.ended
+        groups = LeftGroups(reactor)
+        worker.leave(groups, 0.0)
+        await groups.stop(0.0)
     if failed is None:
         return ""
     text = traceback_of(failed)

@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.process import drop_saved_ids, unblock_signals
+from stickyd.process import drop_saved_ids, end_own_group, unblock_signals
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.output import as_lines, tell_levels
@@ -36,6 +36,9 @@ reactor: Any = _reactor
 _reactors = open_descriptors() - _before
 _stopped = False
 _own = OwnDescriptors(end_process)
+
+ORPHANS_LEAST = 1.0
+"""Seconds that the app's processes have to end when both master and worker have ended."""
 
 _MASTERS_SIGNALS = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
 
@@ -93,6 +96,9 @@ def main() -> None:
         # asyncio's epoll.
         _own.failed(error, "the reactor's epoll")
         raise
+    if lifecycle.alone:
+        # Nobody else is left to end what the app has started.
+        end_own_group(ORPHANS_LEAST)
 
 
 if __name__ == "__main__":

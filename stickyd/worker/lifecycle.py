@@ -76,6 +76,7 @@ class WorkerLifecycle:
     :ivar link: the current control channel.
     :ivar worker: None until the app is loaded.
     :ivar own: the descriptors that the process cannot do without.
+    :ivar alone: the master has ended.
     :ivar exit_signal: tells the app when its streams are to end.
     """
 
@@ -89,6 +90,7 @@ class WorkerLifecycle:
         self._memory: KnownKeys | None = None
         self._sigterm = False
         self._develops = False
+        self.alone = False
         self.exit_signal = ExitSignal(lambda: reactor.callFromThread(self.on_sigterm))
         self.link: control.ControlLink | None = None
         self.worker: Worker | None = None
@@ -196,6 +198,7 @@ class WorkerLifecycle:
 
     def master_ended(self) -> None:
         """Finish the requests that have begun, then stop."""
+        self.alone = True
         if self.worker is None:
             self._stop()
         elif not self._finishing:

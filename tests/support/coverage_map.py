@@ -95,6 +95,7 @@ COVERED_BY: dict[str, Cover] = {
     "master.supervisor.heartbeat": Cover("unit/master/test_heartbeat.py"),
     "master.supervisor.misroute_warning": Cover("integration/test_moves.py", "affinity-scope"),
     "master.supervisor.orphan_policy": Cover("unit/shm/test_connection_table.py"),
+    "master.supervisor.process_group": Cover("integration/test_orphans.py", "/stubborn"),
     "master.supervisor.replacement": Cover("integration/test_lifecycle.py", "SIGHUP"),
     "master.supervisor.requeue": Cover("integration/test_load_accounting.py"),
     "master.supervisor.respawn": Cover("integration/test_workers.py", "SIGKILL"),

@@ -12,6 +12,8 @@ from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.master.supervisor.process_group import ProcessGroup
+
 _READ_MOST = 8192
 """Bytes per read: each line becomes a log event, which blocks the reactor meanwhile."""
 
@@ -23,12 +25,15 @@ def spawn(
     environment: dict[str, str],
     keep: int | None = None,
     blocked: Collection[int] = (),
+    *,
+    leads: bool = False,
 ) -> tuple[int, int]:
     """Start a process with no input, its output and errors in one pipe.
 
     :param keep: a descriptor that the process inherits under the same number;
         all others are close-on-exec (PEP 446).
     :param blocked: signals that are blocked until the process unblocks them (sigprocmask(2)).
+    :param leads: it leads a process group of its own (setpgid(2)).
     :return: pid, and the reading end of the pipe, non-blocking.
     :raise OSError: if it cannot be started.
     """
@@ -42,6 +47,7 @@ def spawn(
         if keep is not None:
             # Onto itself: clears close-on-exec in the child alone (glibc 2.29).
             actions.append((os.POSIX_SPAWN_DUP2, keep, keep))
+        group: dict[str, Any] = {"setpgroup": 0} if leads else {}
         # A child starts with default actions, whatever this process ignores.
         pid = os.posix_spawn(
             command[0],
@@ -50,6 +56,7 @@ def spawn(
             file_actions=actions,
             setsigmask=blocked,
             setsigdef=[signal.SIGPIPE, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2],
+            **group,
         )
     except BaseException:
         os.close(output)
@@ -66,6 +73,8 @@ class ChildProcess:
     :param on_line: called with each line of output, without its line end.
     :ivar ended: fires with the wait status (waitpid(2)) when the process has ended and its
         output has been read.
+    :ivar group: the group that it has led, once it has ended; SIGTERM is sent to what is left.
+    :ivar left: how many processes that is.
     """
 
     def __init__(self, reactor: Any, pid: int, output: int, on_line: Callable[[str], None]) -> None:
@@ -73,6 +82,8 @@ class ChildProcess:
         self.ended: defer.Deferred[int] = defer.Deferred()
         self._reactor = reactor
         self._alive = True
+        self.group = ProcessGroup(reactor, pid)
+        self.left = 0
         self._output = _Output(reactor, output, on_line)
         self._pidfd = os.pidfd_open(pid)
         reactor.addReader(self)
@@ -92,13 +103,16 @@ class ChildProcess:
 
     def doRead(self) -> None:
         """For the reactor: the process has ended."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid:
+        # Its entry stays until its group has ended.
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is not None:
             self._alive = False
             self._reactor.removeReader(self)
             os.close(self._pidfd)
+            self.left = self.group.terminate()
             self._output.finish()
-            self.ended.callback(status)
+            exited = found.si_code == os.CLD_EXITED
+            self.ended.callback(found.si_status << 8 if exited else found.si_status)
 
     def connectionLost(self, reason: object) -> None:
         """For the reactor; a pidfd has no connection to lose."""

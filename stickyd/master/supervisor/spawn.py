@@ -29,7 +29,8 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
         # for files that are being edited.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
     # Blocked until its handlers are installed: a signal to the process group would end it.
-    return spawn(command, variables, channel, HELD_BACK)
+    # In a group of its own, as are the processes that the app starts.
+    return spawn(command, variables, channel, HELD_BACK, leads=True)
 
 
 def apps_environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from stickyd.ipc.exec_state import Packed
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.heartbeat import HeartbeatMonitor
 from stickyd.master.supervisor.misroute_warning import MisrouteWarning
+from stickyd.master.supervisor.process_group import LeftGroups
 from stickyd.master.supervisor.replacement import KILL_AFTER, Replacement, log_traceback, why
 from stickyd.master.supervisor.respawn import Respawner
 from stickyd.master.supervisor.scaling import Scaling
@@ -57,6 +58,7 @@ class Supervisor:
         self._ended_counters = add_up([])
         self._reload_waits = False
         self._packing = False
+        self._left_groups = LeftGroups(context.reactor)
         self.generation = 1
         self.on_reloaded: Callable[[], None] = lambda: None
 
@@ -167,6 +169,7 @@ class Supervisor:
         """A worker process has ended: requeue its connections, and start another if it served."""
         ended = {**worker.take_last_report(), "open": 0}
         self._ended_counters = add_up([self._ended_counters, ended])
+        worker.leave(self._left_groups, self._context.settings.lifecycle.graceful_timeout)
         stopping = self._replacement.stopping
         guardian = self._context.guardian
         if guardian is not None:
@@ -221,6 +224,7 @@ class Supervisor:
     async def stop(self, grace: float) -> None:
         """Retire every worker within ``grace`` seconds; returns when the last one has ended."""
         self._stop_changes()
+        until = self._reactor.seconds() + grace
         workers = self._slots.workers()
         for slot in self._slots:
             for worker in slot.workers():
@@ -229,6 +233,7 @@ class Supervisor:
                 else:
                     self._stop_worker(worker, grace)
         await defer.DeferredList([worker.ended for worker in workers])
+        await self._left_groups.stop(max(until - self._reactor.seconds(), 0.0))
 
     def _stop_changes(self) -> None:
         self._replacement.stopping = True
@@ -242,6 +247,7 @@ class Supervisor:
 
     def hurry(self, grace: float) -> None:
         """During `stop`: shorten the grace to ``grace`` seconds from now."""
+        self._left_groups.kill(grace)
         for worker in self._slots.workers():
             self._stop_worker(worker, grace)
 
@@ -262,6 +268,7 @@ class Supervisor:
         workers = self._slots.workers()
         relinks = [worker.link.relink(self._reactor, RELINK_PATIENCE) for worker in workers]
         channels = await defer.gatherResults(relinks)
+        self._left_groups.abandon()
         return {
             "generation": self.generation,
             "gone": self._ended_counters,

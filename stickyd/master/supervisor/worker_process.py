@@ -17,6 +17,7 @@ from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.logs.levels import split
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended
 from stickyd.master.supervisor.control_link import MasterControlLink, Senders, as_ends
+from stickyd.master.supervisor.process_group import LeftGroups
 from stickyd.master.supervisor.spawn import spawn_worker
 from stickyd.master.supervisor.worker_heartbeat import WorkerHeartbeat
 from stickyd.settings import Settings
@@ -261,6 +262,11 @@ class WorkerProcess:
         self.loaded.callback(None)
 
     # ---- end
+
+    def leave(self, groups: LeftGroups, grace: float) -> None:
+        """The process has ended: what it has left ends within ``grace`` seconds."""
+        if self._child is not None:
+            groups.add(self.slot, self._child.group, self._child.left, grace)
 
     def signal(self, number: int) -> None:
         """Send a signal, unless the process has ended."""
