@@ -1,9 +1,8 @@
-"""Process-wide state: credentials (credentials(7)), signals, process group, garbage collector."""
+"""Process-wide state: credentials (credentials(7)), signals, garbage collector."""
 
 import gc
 import os
 import signal
-import time
 
 HELD_BACK = frozenset(
     {
@@ -55,43 +54,6 @@ def drop_saved_ids() -> None:
         os.setresgid(gid, gid, gid)
     if os.getresuid() != (uid, uid, uid):
         os.setresuid(uid, uid, uid)
-
-
-def group_members(group: int) -> list[int]:
-    """Processes of a process group, without those that have ended and not been waited for.
-
-    From ``/proc/PID/stat`` (proc(5)); with ``hidepid`` those of this user.
-    """
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    # The name of the program, in parentheses, may contain anything.
-                    state, _, of_group, *_ = file.read().rpartition(b")")[2].split()
-            except (OSError, ValueError):
-                continue
-            if int(of_group) == group and state not in (b"Z", b"X"):
-                found.append(int(name))
-    return found
-
-
-def end_own_group(seconds: float) -> None:
-    """End the other processes of the group that this one leads; SIGKILL after ``seconds``.
-
-    For a process that ends, too: SIGKILL does not spare it.
-    """
-    own = os.getpid()
-    if os.getpgrp() != own or group_members(own) == [own]:
-        return
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.killpg(own, signal.SIGTERM)
-    until = time.monotonic() + seconds
-    while group_members(own) != [own]:
-        if time.monotonic() > until:
-            os.killpg(own, signal.SIGKILL)
-        # They are no children of this process, which could wait for them.
-        time.sleep(0.02)
 
 
 def is_root() -> bool:

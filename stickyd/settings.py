@@ -144,14 +144,16 @@ class RecycleSettings:
 
 @attrs.frozen
 class EndSettings:
-    """How the daemon stops.
+    """What happens when the daemon stops, or a worker has ended.
 
     :ivar close_spread: WebSockets and idle connections are closed over so long.
     :ivar shutdown_delay: the daemon continues to serve for so long after TERM.
+    :ivar child_exit: import name of a callable, or "".
     """
 
     close_spread: float = 1.0
     shutdown_delay: float = 0.0
+    child_exit: str = ""
 
 
 @attrs.frozen

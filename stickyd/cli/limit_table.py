@@ -212,4 +212,13 @@ LIFECYCLE = (
         Argument("FQPN"),
         "app.on_retire",
     ),
+    Option(
+        "child-exit",
+        Group.LIFECYCLE,
+        "callable that is called when a worker process has ended",
+        Argument("FQPN"),
+        "lifecycle.end.child_exit",
+        details="In a process of its own, with pid, slot and exit status. See"
+        " [Ended workers](life.md#ended-workers---child-exit).",
+    ),
 )

@@ -29,6 +29,7 @@ _TEXTS = (
     "app.root_path",
     "log.access_file",
     "routing.ids.cookie_attributes",
+    "lifecycle.end.child_exit",
 )
 """Settings that are "" if they are not given."""
 

@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.ipc.fd_queue import make_inbox
-from stickyd.master.supervisor.process_group import LeftGroups
 from stickyd.master.supervisor.replacement import KILL_AFTER, traceback_of, why
 from stickyd.master.supervisor.worker_process import WorkerProcess, WorkerStart
+from stickyd.net.process_group import LeftGroups
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 

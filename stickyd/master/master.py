@@ -9,6 +9,7 @@ from stickyd import __version__
 from stickyd.core.native import CORE
 from stickyd.errors import StartFailed
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
+from stickyd.master.child_exit import ChildExit
 from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slot_states import SlotState
@@ -37,6 +38,10 @@ class Master:
         self.counters = context.counters
         self.frontend = Frontend(context, self._close_idle, first_number)
         self.supervisor = Supervisor(context, self.frontend.update_slots)
+        name = context.settings.lifecycle.end.child_exit
+        self._child_exit = child_exit = ChildExit(context.reactor, name)
+        self.supervisor.on_child_exit = child_exit.ended
+        self.supervisor.on_generation = child_exit.restart
 
     @classmethod
     def create(cls, reactor: Any, settings: Settings) -> "Master":
@@ -64,6 +69,14 @@ class Master:
 
     def _close_idle(self, count: int) -> None:
         self.supervisor.close_idle(count)
+
+    async def start(self) -> None:
+        """Start the helper and the workers.
+
+        :raise StartFailed: if the app, or a callable, cannot be loaded.
+        """
+        await self._child_exit.start()
+        await self.supervisor.start()
 
     # ---- reports
 
@@ -102,13 +115,19 @@ class Master:
 
     # ---- the master's program is replaced
 
+    async def detach(self) -> Packed:
+        """Detach all workers; see `Supervisor.pack`."""
+        await self._child_exit.stop()
+        return await self.supervisor.pack()
+
     def pack(self, workers: Packed) -> Packed:
-        """The state for the next program; ``workers`` as `Supervisor.pack` returned them."""
+        """The state for the next program; ``workers`` as `detach` returned them."""
         return {
             "front": self.frontend.pack(),
             "connections": self._context.connection_limit.open_in_master(),
             "workers": workers,
             "tables": self._pack_tables(),
+            "child_exits": self._child_exit.pack(),
             "slots": self.slots.pack(),
         }
 
@@ -140,9 +159,15 @@ class Master:
         slots = packed["slots"]["slots"]
         self.supervisor.resume(packed["workers"], slots)
         self.frontend.resume(packed["front"], slots)
+        self._child_exit.resume(packed.get("child_exits", []))
         self.counters.upgrades += 1
 
     # ---- stop
+
+    async def stop(self, grace: float) -> None:
+        """Retire the workers within ``grace`` seconds, and tell of their ends."""
+        await self.supervisor.stop(grace)
+        await self._child_exit.stop()
 
     def close(self) -> None:
         """Close what is left when the last worker has ended."""

@@ -110,7 +110,7 @@ class StickydService(Service):
         master.frontend.listen(await self._listen_sockets.listen())
         self._listen_control()
         self._react()
-        await master.supervisor.start()
+        await master.start()
         if self.running:
             self._open(master)
 
@@ -237,7 +237,7 @@ class StickydService(Service):
         if self._control is not None:
             await self._control.pause()
             control = keep_on_exec(self._control.pack())
-        workers = await master.supervisor.pack()
+        workers = await master.detach()
         if self._output is not None:
             self._output.writer.close(LAST_LINES)
         self._count_dropped()
@@ -291,7 +291,7 @@ class StickydService(Service):
         if master is not None:
             await master.frontend.stop(min(FIRST_HEADS, grace / 4))
             left = QUICK_GRACE if self._quick else until - self._reactor.seconds()
-            await master.supervisor.stop(max(0.0, min(left, grace)))
+            await master.stop(max(0.0, min(left, grace)))
         if self._control is not None:
             await self._control.stop()
         if master is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from stickyd.ipc.control_channel import ASYNCIO
 from stickyd.net.own_descriptors import OwnDescriptors, end_process, open_descriptors
+from stickyd.net.process_group import end_own_group
 
 _before = open_descriptors()
 
@@ -27,7 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.process import drop_saved_ids, end_own_group, unblock_signals
+from stickyd.process import drop_saved_ids, unblock_signals
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.output import as_lines, tell_levels

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from twisted.internet import defer
 
 from stickyd.ipc.frame import Frame
+from stickyd.net.spread import Spread
 from stickyd.net.timeouts import Expiring, Sweeper
 from stickyd.worker.connection.transport import ClientTransport
-from stickyd.worker.spread import Spread
 
 FINAL_FLUSH = 0.4
 """Seconds for the closing messages to reach the clients when the grace period is over."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet import defer
 
-from stickyd.master.supervisor.process_group import ProcessGroup
+from stickyd.net.process_group import ProcessGroup
 
 _READ_MOST = 8192
 """Bytes per read: each line becomes a log event, which blocks the reactor meanwhile."""

@@ -18,7 +18,6 @@ from stickyd.ipc.exec_state import Packed
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.heartbeat import HeartbeatMonitor
 from stickyd.master.supervisor.misroute_warning import MisrouteWarning
-from stickyd.master.supervisor.process_group import LeftGroups
 from stickyd.master.supervisor.replacement import KILL_AFTER, Replacement, log_traceback, why
 from stickyd.master.supervisor.respawn import Respawner
 from stickyd.master.supervisor.scaling import Scaling
@@ -26,6 +25,7 @@ from stickyd.master.supervisor.slot_table import SlotTablePublisher
 from stickyd.master.supervisor.slots import Slot
 from stickyd.master.supervisor.stats_report import Report, report_on
 from stickyd.master.supervisor.worker_process import WorkerProcess
+from stickyd.net.process_group import LeftGroups
 from stickyd.stats import add_up
 
 RELINK_PATIENCE = 5.0
@@ -38,6 +38,8 @@ class Supervisor:
     """Runs one worker in every slot.
 
     :param on_table: called whenever the slot table changes.
+    :ivar on_generation: called when a reload has succeeded.
+    :ivar on_child_exit: called with pid, slot and exit status (waitpid(2)) of each ended worker.
     :ivar on_reloaded: called when a reload has succeeded or failed, and no other waits.
     """
 
@@ -60,6 +62,8 @@ class Supervisor:
         self._packing = False
         self._left_groups = LeftGroups(context.reactor)
         self.generation = 1
+        self.on_generation: Callable[[], None] = lambda: None
+        self.on_child_exit: Callable[[int, int, int], None] = lambda pid, slot, status: None
         self.on_reloaded: Callable[[], None] = lambda: None
 
     # ---- start
@@ -120,6 +124,7 @@ class Supervisor:
             self._respawner.cancel(slot)
         if await self._replace(list(self._slots), "reload"):
             self.generation += 1
+            self.on_generation()
             _log.info("reload: generation {n} serves", n=self.generation)
         elif not self._replacement.stopping:
             _log.error("reload: given up; the workers of before go on")
@@ -169,6 +174,8 @@ class Supervisor:
         """A worker process has ended: requeue its connections, and start another if it served."""
         ended = {**worker.take_last_report(), "open": 0}
         self._ended_counters = add_up([self._ended_counters, ended])
+        if worker.exit_status is not None:
+            self.on_child_exit(worker.pid, slot.number, worker.exit_status)
         worker.leave(self._left_groups, self._context.settings.lifecycle.graceful_timeout)
         stopping = self._replacement.stopping
         guardian = self._context.guardian

@@ -17,9 +17,9 @@ from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.logs.levels import split
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended
 from stickyd.master.supervisor.control_link import MasterControlLink, Senders, as_ends
-from stickyd.master.supervisor.process_group import LeftGroups
 from stickyd.master.supervisor.spawn import spawn_worker
 from stickyd.master.supervisor.worker_heartbeat import WorkerHeartbeat
+from stickyd.net.process_group import LeftGroups
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 
@@ -77,6 +77,7 @@ class WorkerProcess:
     :ivar counters: the last that it reported.
     :ivar retiring: it was asked to retire.
     :ivar retire_reason: why it will be, while it drains.
+    :ivar exit_status: as of waitpid(2), once the process has ended.
     :ivar version: of the slot table that it was sent last.
     :ivar stats: counts of its connections, in shared memory.
     """
@@ -100,6 +101,7 @@ class WorkerProcess:
         self.ready = False
         self.retiring = False
         self.retire_reason = "reload"
+        self.exit_status: int | None = None
         self.version = 0
         self.stats = stats
         self.row = row
@@ -172,6 +174,7 @@ class WorkerProcess:
                 self.loaded.errback(failure)
 
     def _process_ended(self, status: int) -> None:
+        self.exit_status = status
         self._settle_loaded(Failure(RuntimeError(how_it_ended(status))))
         self.ended.callback(None)
 

@@ -9,14 +9,13 @@ to be set by each of them, and a subreaper could not tell apart those that are t
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from twisted.internet import defer
 from twisted.logger import Logger
-
-from stickyd.process import group_members
 
 LAST = 1.0
 """Seconds that processes have to end after SIGKILL, before the master stops without them."""
@@ -164,3 +163,40 @@ def _end_of(group: ProcessGroup) -> "defer.Deferred[None]":
     end: defer.Deferred[None] = defer.Deferred()
     group.gone.addCallback(lambda _: None if end.called else end.callback(None))
     return end
+
+
+def group_members(group: int) -> list[int]:
+    """Processes of a process group, without those that have ended and not been waited for.
+
+    From ``/proc/PID/stat`` (proc(5)); with ``hidepid`` those of this user.
+    """
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # The name of the program, in parentheses, may contain anything.
+                    state, _, of_group, *_ = file.read().rpartition(b")")[2].split()
+            except (OSError, ValueError):
+                continue
+            if int(of_group) == group and state not in (b"Z", b"X"):
+                found.append(int(name))
+    return found
+
+
+def end_own_group(seconds: float) -> None:
+    """End the other processes of the group that this one leads; SIGKILL after ``seconds``.
+
+    For a process that ends, too: SIGKILL does not spare it.
+    """
+    own = os.getpid()
+    if os.getpgrp() != own or group_members(own) == [own]:
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(own, signal.SIGTERM)
+    until = time.monotonic() + seconds
+    while group_members(own) != [own]:
+        if time.monotonic() > until:
+            os.killpg(own, signal.SIGKILL)
+        # They are no children of this process, which could wait for them.
+        time.sleep(0.02)

@@ -4,7 +4,7 @@ import unittest
 
 from twisted.internet.task import Clock
 
-from stickyd.worker.spread import Spread
+from stickyd.net.spread import Spread
 
 
 class Spreads(unittest.TestCase):

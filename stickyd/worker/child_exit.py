@@ -1,0 +1,63 @@
+"""``python -m stickyd.worker.child_exit FD NAME``: calls an app's callable for each ended worker.
+
+A helper process of the master, which itself never imports an app. ``FD`` is a socket: the helper
+writes an empty line, or one that says why the callable cannot be loaded, and reads a line of JSON
+for each worker: pid, slot, status. It ends at the end of the socket.
+"""
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from json import loads
+
+from stickyd.errors import CannotLoad
+from stickyd.process import drop_saved_ids, unblock_signals
+from stickyd.worker.importer import load_named
+
+_MASTERS_SIGNALS = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU),
+)
+
+
+def load(name: str) -> Callable[[int, int, int], object]:
+    """The callable of ``--child-exit``.
+
+    :raise CannotLoad: with one line that says why.
+    """
+    found = load_named("child-exit", name)
+    if not callable(found):
+        raise CannotLoad(f"--child-exit {name} is not callable")
+    call: Callable[[int, int, int], object] = found
+    return call
+
+
+def main() -> None:
+    """Run until the master closes the socket."""
+    drop_saved_ids()
+    for number in _MASTERS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    unblock_signals()
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    end = socket.socket(fileno=int(sys.argv[1]))
+    end.set_inheritable(False)
+    with end, end.makefile("rwb", buffering=0) as stream:
+        try:
+            call = load(sys.argv[2])
+        except CannotLoad as error:
+            stream.write(f"{error}\n".encode("utf-8", "backslashreplace"))
+            return
+        stream.write(b"\n")
+        for line in stream:
+            try:
+                call(*loads(line))
+            except Exception:
+                print("--child-exit failed", traceback.format_exc(), sep="\n", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
