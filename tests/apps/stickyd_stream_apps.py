@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from twisted.internet.task import LoopingCall
@@ -84,6 +85,13 @@ async def slow(request):
     return PlainTextResponse("slow")
 
 
+async def upload(request):
+    try:
+        return PlainTextResponse(f"{len(await request.body())}")
+    except ClientDisconnect:
+        return PlainTextResponse("gone")
+
+
 async def fails(request):
     async def ticks():
         yield b"tick\n"
@@ -111,6 +119,7 @@ app = Starlette(
     routes=[
         Route("/listens", listens),
         Route("/slow", slow),
+        Route("/upload", upload, methods=["POST"]),
         Route("/fails", fails),
         Route("/deaf", Deaf(b"text/event-stream")),
         Route("/deaf-sized", Deaf(b"text/plain")),
