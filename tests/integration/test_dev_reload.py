@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stickyd.master.file_changes import UNSETTLED_MOST, FileChanges, changed, is_searched, is_source
 from stickyd.master.reloader import stamps_below
 from tests.support.daemon import Daemon, Reader, request, wait_for
-from tests.support.lasting import Stream, code_of, engine, over, together
+from tests.support.lasting import Stream, code_of, core, over, together
 
 ONE, TWO = "10.10.10.10", "10.10.12.11"
 A, B, C = (1, 10, 7), (2, 10, 7), (3, 10, 7)
@@ -180,6 +180,6 @@ class Lasting(unittest.TestCase):
     def test_asgi(self) -> None:
         self.check("--asgi", "stickyd_stream_apps:app")
 
-    def test_web_and_the_engine(self) -> None:
-        with engine("1"):
+    def test_web_and_the_core_in_python(self) -> None:
+        with core("0"):
             self.check("--class", "stickyd_stream_apps:site")

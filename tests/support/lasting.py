@@ -58,16 +58,16 @@ class Stream:
 
 
 @contextlib.contextmanager
-def engine(name: str) -> Iterator[None]:
-    """Daemons with the compiled engine, or without it."""
-    before = os.environ.get("STICKYD_ENGINE")
-    os.environ["STICKYD_ENGINE"] = name
+def core(native: str) -> Iterator[None]:
+    """Daemons with the Python core if ``native`` is "0"; with "" with the one that is there."""
+    before = os.environ.get("STICKYD_NATIVE")
+    os.environ["STICKYD_NATIVE"] = native or before or ""
     try:
         yield
     finally:
-        os.environ.pop("STICKYD_ENGINE")
+        os.environ.pop("STICKYD_NATIVE")
         if before is not None:
-            os.environ["STICKYD_ENGINE"] = before
+            os.environ["STICKYD_NATIVE"] = before
 
 
 @contextlib.contextmanager

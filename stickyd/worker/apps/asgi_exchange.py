@@ -15,10 +15,10 @@ from zope.interface import implementer
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import BadResponse, fields_of
-from stickyd.http1.websocket_frames import FrameMeter
 from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.asgi_response import CONTINUE, AsgiResponse
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime, who_asks
+from stickyd.worker.apps.asgi_websocket import upgraded
 from stickyd.worker.apps.httptools_adapter import HeadReader
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.upgraded import WRITE_AHEAD, Upgraded
@@ -219,16 +219,7 @@ class AsgiExchange(HeadReader):
         self._unsent.append(BROKEN.response(to_head=self.to_head))
 
     def _upgrade(self) -> None:
-        websocket = self._websocket
-        self._upgraded = Upgraded(
-            self._channel,
-            websocket.data_received,
-            # uvicorn chooses the code: 1012 too.
-            close=lambda code: websocket.shutdown(),
-            # The library limits the size of messages, since it decompresses them.
-            meter=FrameMeter(None),
-            waiting=lambda: self._unasked,
-        )
+        self._upgraded = upgraded(self._channel, self._websocket, lambda: self._unasked)
         self._channel.pin(self._upgraded)
 
     def flush(self) -> None:

@@ -1,11 +1,15 @@
 """uvicorn's WebSocket protocol: bounded fragments, and valid fields in the handshake."""
 
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
 from stickyd.http1.response import check_field
+from stickyd.http1.websocket_frames import FrameMeter
+from stickyd.worker.connection.upgraded import Upgraded
+from stickyd.worker.interfaces import ClientChannel
 
 _HANDSHAKE = frozenset({"websocket.accept", "websocket.http.response.start"})
 
@@ -38,3 +42,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if event.fin:
             self.frames = [bytes(whole)]
             self.send_receive_event_to_app()
+
+
+def upgraded(channel: ClientChannel, websocket: Any, waiting: Callable[[], int]) -> Upgraded:
+    """The receiver of a connection that is a WebSocket now.
+
+    :param websocket: uvicorn's protocol object of the connection.
+    :param waiting: bytes that wait for the client because of what it sent.
+    """
+    return Upgraded(
+        channel,
+        websocket.data_received,
+        # uvicorn chooses the code: 1012 too.
+        close=lambda code: websocket.shutdown(),
+        # The library limits the size of messages, since it decompresses them.
+        meter=FrameMeter(None),
+        waiting=waiting,
+    )
