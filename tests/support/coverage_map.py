@@ -157,7 +157,6 @@ COVERED_BY: dict[str, Cover] = {
     "worker.apps.loader": Cover("integration/test_apps.py"),
     "worker.apps.pulled": Cover("integration/test_bad_responses.py", "HEAD"),
     "worker.apps.sessions": Cover("integration/test_sessions.py"),
-    "worker.apps.pulled": Cover("integration/test_apps.py", "HEAD"),
     "worker.apps.static_files": Cover("integration/test_apps.py", "--path"),
     "worker.apps.uvicorn_log": Cover("integration/test_log_levels.py", "uvicorn"),
     "worker.apps.web": Cover("unit/http1/test_response.py", "WebApp"),

@@ -5,7 +5,6 @@ written goes to the channel's transport, `close` ends the answer. Its parser is 
 (`stickyd.worker.apps.httptools_adapter`).
 """
 
-import asyncio
 from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
@@ -17,7 +16,7 @@ from stickyd.http1.head_parser import Head
 from stickyd.http1.response import BadResponse, fields_of
 from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.asgi_response import CONTINUE, AsgiResponse
-from stickyd.worker.apps.asgi_runtime import AsgiRuntime, who_asks
+from stickyd.worker.apps.asgi_runtime import AsgiRuntime, WriteFlow, who_asks
 from stickyd.worker.apps.asgi_websocket import upgraded
 from stickyd.worker.apps.httptools_adapter import HeadReader
 from stickyd.worker.connection.next_step import State
@@ -26,7 +25,7 @@ from stickyd.worker.interfaces import ClientChannel
 
 
 @implementer(IPullProducer)
-class AsgiExchange(HeadReader):
+class AsgiExchange(HeadReader, WriteFlow):
     """One request; to uvicorn it is the transport and the parser.
 
     Each request has an exchange of its own, so that one that has been answered cannot reach the
@@ -56,7 +55,6 @@ class AsgiExchange(HeadReader):
     def _connect(self, client: tuple[str, int] | None, secure: bool) -> Any:
         """Take a protocol object of uvicorn's, which is returned."""
         self._transport = self._channel.transport
-        self.write_paused = False
         self._response = AsgiResponse()
         self._over = False
         self._unsent: list[bytes] = []
@@ -239,22 +237,6 @@ class AsgiExchange(HeadReader):
     def abort(self) -> None:
         """Reset the connection."""
         self._transport.abortConnection()
-
-    # ---- in place of uvicorn's flow control; `pause_reading`, `resume_reading` are above
-
-    def pause_writing(self) -> None:
-        """The client is slower than the app."""
-        self._room = asyncio.Event()
-
-    def resume_writing(self) -> None:
-        """The client has taken what was written, or has gone."""
-        if self.write_paused:
-            self.write_paused = False
-            self._room.set()
-
-    async def drain(self) -> None:
-        """For ``send``: wait for the client."""
-        await self._room.wait()
 
     # ---- as a producer of the transport
 

@@ -48,6 +48,30 @@ def who_asks(head: Head, peer: Address | None, policy: Policy) -> tuple[Address 
     return client, forwarded_proto(head, host, policy.trusted) == "https"
 
 
+class WriteFlow:
+    """In place of uvicorn's flow control, for what an app writes.
+
+    :ivar write_paused: the app waits for the client.
+    """
+
+    write_paused = False
+    _room: asyncio.Event
+
+    def pause_writing(self) -> None:
+        """The client is slower than the app."""
+        self._room = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The client has taken what was written, or has gone."""
+        if self.write_paused:
+            self.write_paused = False
+            self._room.set()
+
+    async def drain(self) -> None:
+        """For ``send``: wait for the client."""
+        await self._room.wait()
+
+
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's, with our head parser in place of its own, and for one request at a time.
 
