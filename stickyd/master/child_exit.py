@@ -1,4 +1,4 @@
-"""Tells a helper process of each ended worker (``--child-exit``); `stickyd.worker.child_exit`."""
+"""Tells a helper process of each ended worker (``--child-exit``); `stickyd.helper.child_exit`."""
 
 import json
 import os
@@ -126,7 +126,7 @@ class _Helper(Protocol):
             command = [
                 sys.executable,
                 "-m",
-                "stickyd.worker.child_exit",
+                "stickyd.helper.child_exit",
                 str(theirs.fileno()),
                 name,
             ]

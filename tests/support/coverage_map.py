@@ -126,7 +126,7 @@ COVERED_BY: dict[str, Cover] = {
     "worker.connection.from_engine": Cover("unit/core/test_engine.py", "engine"),
     "worker.connection.given": Cover("unit/core/test_engine.py", "engine"),
     "worker.__main__": Cover("integration/test_workers.py", "Daemon("),
-    "worker.child_exit": Cover("integration/test_child_exit.py", "--child-exit"),
+    "helper.child_exit": Cover("integration/test_child_exit.py", "--child-exit"),
     "worker.control_link": Cover("integration/test_workers.py", "Daemon("),
     "worker.event_loop": Cover("integration/test_asgi.py", "--asgi"),
     "worker.garbage": Cover("integration/test_memory.py"),

@@ -61,6 +61,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "worker.interfaces",
         "worker.importer",
     ),
+    "helper": (*LEAVES, "worker.importer"),
     "cli": ("", "settings", "errors", "net", "http1", "routing"),
     "cli.verify": ("", "errors", "cli", "net"),
 }

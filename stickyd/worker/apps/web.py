@@ -12,16 +12,14 @@ from twisted.web.server import Request, Site
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import CHUNKED, Head, origin_form
 from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, response_head
-from stickyd.http1.websocket_frames import FrameMeter
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.handshake import complete_handshake
 from stickyd.worker.apps.lean_request import LeanRequest
 from stickyd.worker.apps.pulled import Pulled
-from stickyd.worker.apps.websocket_buffers import gather_linearly
+from stickyd.worker.apps.websocket_buffers import upgraded
 from stickyd.worker.connection.addresses import address_of
 from stickyd.worker.connection.transport_writing import WritingTransport
-from stickyd.worker.connection.upgraded import Upgraded
 from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel
 
 _log = Logger("stickyd")
@@ -84,10 +82,8 @@ class WebExchange:
     @property
     def event_stream(self) -> bool:
         """Whether the answer has begun, and is one of server-sent events."""
-        if not self.begun or self._request is None:
-            return False
-        kinds = self._request.responseHeaders.getRawHeaders(b"content-type") or ()
-        return any(kind.strip().lower().startswith(EVENT_STREAM) for kind in kinds)
+        headers = self._request.responseHeaders if self.begun and self._request else Headers()
+        return EVENT_STREAM in headers.getRawHeaders(b"content-type", [b""])[0].lower()
 
     @property
     def to_head(self) -> bool:
@@ -289,20 +285,9 @@ class WebExchange:
 
         Twisted has no public name for this; other protocols may use it, too.
         """
-        channel = self._channel
-        meter = None
-        if any(b"websocket" in value.lower() for value in self._head.values(b"upgrade")):
-            meter = FrameMeter(channel.context.config.ws_max_size)
-            gather_linearly(protocol)
-        upgraded = Upgraded(
-            channel,
-            protocol.dataReceived,
-            lost=protocol.connectionLost,
-            # A `WebSocketTransport` has this method; any other protocol is reset.
-            close=getattr(protocol, "loseConnection", None),
-            meter=meter,
-        )
-        channel.pin(upgraded)
+        values = self._head.values(b"upgrade")
+        websocket = any(b"websocket" in value.lower() for value in values)
+        self._channel.pin(upgraded(self._channel, protocol, websocket=websocket))
         if not self.begun and isinstance(self.transport, WritingTransport):
             complete_handshake(self.transport, self._handshake)
         protocol.makeConnection(self.transport)

@@ -4,6 +4,12 @@ Twisted 26.10 appends each fragment to an immutable string, which costs the squa
 Its buffers have no public name: where they are not found, Twisted's own stay.
 """
 
+from typing import Any
+
+from stickyd.http1.websocket_frames import FrameMeter
+from stickyd.worker.connection.upgraded import Upgraded
+from stickyd.worker.interfaces import ClientChannel
+
 
 class BytesBuffer:
     """A binary message."""
@@ -52,3 +58,22 @@ def gather_linearly(protocol: object) -> bool:
     for name, buffer in zip(names, (BytesBuffer(), TextBuffer()), strict=True):
         setattr(protocol, name, buffer)
     return True
+
+
+def upgraded(channel: ClientChannel, protocol: Any, *, websocket: bool) -> Upgraded:
+    """The receiver of a connection that a protocol takes over.
+
+    :param websocket: it speaks WebSocket.
+    """
+    meter = None
+    if websocket:
+        meter = FrameMeter(channel.context.config.ws_max_size)
+        gather_linearly(protocol)
+    return Upgraded(
+        channel,
+        protocol.dataReceived,
+        lost=protocol.connectionLost,
+        # A `WebSocketTransport` has this method; any other protocol is reset.
+        close=getattr(protocol, "loseConnection", None),
+        meter=meter,
+    )

@@ -1,4 +1,4 @@
-"""``python -m stickyd.worker.child_exit FD NAME``: calls an app's callable for each ended worker.
+"""``python -m stickyd.helper.child_exit FD NAME``: calls an app's callable for each ended worker.
 
 A helper process of the master, which itself never imports an app. ``FD`` is a socket: the helper
 writes an empty line, or one that says why the callable cannot be loaded, and reads a line of JSON
