@@ -31,8 +31,31 @@ class ExitSignal:
         reactor, and another process's request for a replacement is not its to make.
         """
         signal.signal(signal.SIGTERM, self.handle_exit)
-        os.register_at_fork(after_in_child=_default_action)
+        _Fork().register()
 
 
-def _default_action() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+class _Fork:
+    """Gives forked processes the default action.
+
+    The signal is blocked meanwhile (the interpreter lock is held, so one fork at a time): Python
+    drops a signal whose handler is replaced between its arrival and the call.
+    """
+
+    def __init__(self) -> None:
+        self._mask: set[int] = set()
+
+    def register(self) -> None:
+        """For every fork from now on."""
+        os.register_at_fork(
+            before=self._before, after_in_parent=self._restore, after_in_child=self._in_child
+        )
+
+    def _before(self) -> None:
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}))
+
+    def _restore(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _in_child(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._restore()
