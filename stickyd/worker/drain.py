@@ -1,12 +1,14 @@
 """The end of an old worker whose successor serves beside it: when its last key is free."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
+from stickyd.net.spread import Spread
 from stickyd.settings import Settings
-from stickyd.worker.connection_set import ConnectionSet
+from stickyd.worker.connection_set import Connection, ConnectionSet
 from stickyd.worker.key_owner import KeyOwner
 
 
@@ -17,11 +19,13 @@ class DrainTimes:
     :ivar remembered: keys that it has served recently (``--session-drain``).
     :ivar in_use: keys of connections in use; then these are closed.
     :ivar idle: a remembered key without a request or connection for so long is free.
+    :ivar spread: connections in use are closed over so long (``--close-spread``).
     """
 
     remembered: float
     in_use: float
     idle: float
+    spread: float
 
     @classmethod
     def of(cls, settings: Settings) -> "DrainTimes":
@@ -29,7 +33,8 @@ class DrainTimes:
         lifecycle = settings.lifecycle
         remembered = lifecycle.session.drain
         in_use = max(remembered, lifecycle.graceful_timeout)
-        return cls(remembered, in_use, lifecycle.session.idle or settings.timeouts.keep_alive)
+        idle = lifecycle.session.idle or settings.timeouts.keep_alive
+        return cls(remembered, in_use, idle, lifecycle.end.close_spread)
 
 
 class Drain:
@@ -55,6 +60,7 @@ class Drain:
         self._finished = finished
         self._looking = False
         self._calls: list[Any] = []
+        self._turns = Spread(reactor)
         self.over = self.closed = False
 
     def start(self) -> None:
@@ -99,15 +105,29 @@ class Drain:
         self._look()
 
     def end(self) -> None:
-        """Close the connections that are in use; their keys are the successor's."""
-        if self.over:
+        """Close the connections in use one by one; then their keys are the successor's."""
+        if self.over or self.closed:
             return
-        held = [c for c in self._connections if c.keys and c.in_use()]
-        self._keys.close_keys()
         self.closed = True
-        for connection in held:
+        self._turns.start([partial(self._close, each) for each in self._held()], self._times.spread)
+        self._calls.append(self._reactor.callLater(self._times.spread, self._close_all))
+
+    def _held(self) -> list[Connection]:
+        return [each for each in self._connections if each.keys and each.in_use()]
+
+    def _close(self, connection: Connection) -> None:
+        if connection.keys and connection.in_use():
             connection.close_gracefully()
-        self._finish()
+            connection.keys = ()
+            self.released()
+
+    def _close_all(self) -> None:
+        # Those included whose requests came meanwhile.
+        for connection in self._held():
+            self._close(connection)
+        self._keys.close_keys()
+        if not self.over:
+            self._finish()
 
     def _finish(self) -> None:
         self.over = True
@@ -116,6 +136,7 @@ class Drain:
 
     def cancel(self) -> None:
         """The worker retires: no timer is needed any more."""
+        self._turns.stop()
         for call in self._calls:
             if call.active():
                 call.cancel()

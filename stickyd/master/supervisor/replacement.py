@@ -132,9 +132,14 @@ class Replacement:
             for each in slot.draining:
                 # One generation drains at a time.
                 each.worker.link.end_drain()
-                self._retire_after(END_DRAIN_MOST, slot, each.worker, reason)
+                self._retire_after(self._end_drain_most, slot, each.worker, reason)
             slot.retiring.append(old)
-            self._drain(slot, old, new, reason)
+            if self._context.settings.app.reload:
+                # While developing, pages are to load again now.
+                new.link.serve()
+                self.retire(slot, old, reason)
+            else:
+                self._drain(slot, old, new, reason)
         self._events.slot_served(slot)
 
     def _drain(self, slot: Slot, old: WorkerProcess, new: WorkerProcess, reason: str) -> None:
@@ -150,7 +155,11 @@ class Replacement:
     def _drain_most(self) -> float:
         """Seconds after which a worker is retired that does not report that it has drained."""
         lifecycle = self._lifecycle
-        return max(lifecycle.session.drain, lifecycle.graceful_timeout) + END_DRAIN_MOST
+        return max(lifecycle.session.drain, lifecycle.graceful_timeout) + self._end_drain_most
+
+    @property
+    def _end_drain_most(self) -> float:
+        return self._lifecycle.end.close_spread + END_DRAIN_MOST
 
     def _retire_after(self, seconds: float, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)

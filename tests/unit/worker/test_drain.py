@@ -55,7 +55,7 @@ class DrainTests(unittest.TestCase):
         def finished() -> None:
             self.finished += 1
 
-        times = DrainTimes(remembered, 30.0, 5.0)
+        times = DrainTimes(remembered, 30.0, 5.0, 1.0)
         drain = Drain(self.clock, times, owner, all_of_them, finished)
         owner.released = drain.released
         owner.lead(NEWER)
@@ -86,7 +86,7 @@ class DrainTests(unittest.TestCase):
         drain, (busy, idle) = self.drain("a", None)
         self.clock.advance(29.9)
         self.assertEqual((self.finished, busy.closed), (0, 0))
-        self.clock.advance(0.2)
+        self.clock.pump([0.2, 1.0, 0])
         self.assertEqual((self.finished, busy.closed, idle.closed), (1, 1, 0))
         self.assertTrue(drain.closed)
         self.assertEqual(self.owner.other("a", 0.0, came_with=True), NEWER)
@@ -95,7 +95,22 @@ class DrainTests(unittest.TestCase):
         drain, (busy,) = self.drain("a")
         drain.end()
         drain.end()
+        self.clock.pump([0, 1.0, 0])
         self.assertEqual((self.finished, busy.closed), (1, 1))
+
+    def test_a_key_is_the_successors_when_its_connection_is_closed(self) -> None:
+        drain, connections = self.drain(*"abcd")
+        drain.end()
+        order = []
+        for _ in range(20):
+            self.clock.advance(0.1)
+            free = [c.closed for c in connections]
+            for name, closed in zip("abcd", free, strict=True):
+                other = self.owner.other(name, 0.0, came_with=True)
+                self.assertEqual(other, NEWER if closed else None)
+            order.append(sum(free))
+        self.assertEqual((order[-1], self.finished), (4, 1))
+        self.assertGreater(len(set(order)), 2)
 
     def test_known_keys_are_kept_until_they_are_idle(self) -> None:
         self.memory.note("a", 0.0)
@@ -122,7 +137,7 @@ class Times(unittest.TestCase):
     def test_of_the_settings(self) -> None:
         lifecycle = LifecycleSettings(graceful_timeout=30.0, session=SessionSettings(600.0, 7.0))
         self.assertEqual(
-            DrainTimes.of(Settings(lifecycle=lifecycle)), DrainTimes(600.0, 600.0, 7.0)
+            DrainTimes.of(Settings(lifecycle=lifecycle)), DrainTimes(600.0, 600.0, 7.0, 1.0)
         )
         settings = Settings(timeouts=Timeouts(keep_alive=11.0))
-        self.assertEqual(DrainTimes.of(settings), DrainTimes(0.0, 30.0, 11.0))
+        self.assertEqual(DrainTimes.of(settings), DrainTimes(0.0, 30.0, 11.0, 1.0))
