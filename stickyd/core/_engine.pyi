@@ -25,7 +25,7 @@ class WebSite:
     def __init__(self, parts: Any) -> None: ...
 
 class AsgiExchange:
-    """One request of a lane; a base of `stickyd.worker.apps.compiled_asgi`'s class for lanes."""
+    """One request of a lane; a base of `stickyd.worker.apps.compiled.asgi`'s class for lanes."""
 
 class AsgiSite:
     """What such exchanges of one app share."""

@@ -41,7 +41,6 @@ BUILT_FROM = STICKYD_SOURCES.decode("ascii")
 include "engine_defs.pxi"
 include "engine_lane.pxi"
 include "engine_web.pxi"
-include "engine_asgi.pxi"
 include "engine_inbox.pxi"
 
 
@@ -56,12 +55,10 @@ cdef class Engine:
 
     cdef object context, app, connections, routing, accounting
     cdef public bint enabled
-    cdef object poller, members, own, log, seconds, parts
-    cdef object lost_error, probe
+    cdef object poller, members, own, log, seconds, parts, lost_error, probe
     cdef set channels, timed
-    cdef object sweeper, states
+    cdef object sweeper, states, policy
     cdef HeadReader reader
-    cdef object policy
     cdef Placer placer
     cdef WebSite web
     cdef AsgiSite asgi

@@ -4,7 +4,7 @@
 cdef class AsgiSite:
     """What the requests to one ASGI app share.
 
-    :param parts: what they are made of; see `stickyd.worker.apps.compiled_asgi.AsgiParts`.
+    :param parts: what they are made of; see `stickyd.worker.apps.compiled.asgi.AsgiParts`.
     """
 
     cdef object parts, runtime, exchange_type, loop, context, app, tasks, asgi_version

@@ -1,13 +1,14 @@
-# Exchanges of twisted.web on lanes: a part of _engine.pyx.
+# Exchanges of twisted.web on lanes, and what belongs to exchanges of any kind: a part of _engine.pyx.
 
 include "engine_answer.pxi"
 include "engine_web_answer.pxi"
+include "engine_asgi.pxi"
 
 
 cdef class WebSite:
     """What the exchanges of one site share.
 
-    :param parts: what they are made of; see `stickyd.worker.apps.compiled_web.WebParts`.
+    :param parts: what they are made of; see `stickyd.worker.apps.compiled.web.WebParts`.
     """
 
     cdef object site, parts

@@ -11,7 +11,7 @@ from stickyd.http1.head_parser import Head
 from stickyd.worker.apps.asgi_exchange import AsgiExchange
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime
 from stickyd.worker.apps.asgi_tracebacks import with_tracebacks
-from stickyd.worker.apps.compiled_asgi import asgi_site
+from stickyd.worker.apps.compiled.asgi import asgi_site
 from stickyd.worker.apps.lifespan import Lifespan
 from stickyd.worker.interfaces import ClientChannel
 

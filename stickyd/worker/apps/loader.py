@@ -10,7 +10,7 @@ from twisted.web.server import Site
 from stickyd.errors import CannotLoad
 from stickyd.http1.head_parser import Head
 from stickyd.settings import Settings
-from stickyd.worker.apps.compiled_web import web_site
+from stickyd.worker.apps.compiled.web import web_site
 from stickyd.worker.apps.demo import Demo
 from stickyd.worker.apps.sessions import KeyedSite
 from stickyd.worker.apps.web import WebExchange

@@ -1,0 +1,1 @@
+"""What the compiled engine is told of apps, by their kind."""
