@@ -185,11 +185,10 @@ LIFECYCLE = (
     Option(
         "session-idle",
         Group.LIFECYCLE,
-        "while an old worker drains: seconds until a key without a request or connection is free; "
-        "0: as --keep-alive",
+        "seconds until an unused key leaves a draining worker; 0: --keep-alive",
         Argument("SECONDS", _OR_NEVER),
         "lifecycle.session.idle",
-        details="See [Reload](life.md).",
+        details="A key is unused without a request or an open connection. See [Reload](life.md).",
     ),
     Option(
         "slot-failover",

@@ -22,7 +22,7 @@ cdef class Lane:
     cdef uint64_t taken, sent
     cdef double deadline_at, head_until
     cdef size_t parts_size, scanned
-    cdef int fd
+    cdef readonly int fd
     cdef uint32_t interest, entry
     cdef State at
     cdef bint came_with, ending, advancing, guarded, settled, parting, ending_now

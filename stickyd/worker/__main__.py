@@ -18,7 +18,7 @@ _before = open_descriptors()
 
 if ASYNCIO in sys.argv[1:]:
     # Before anything imports the reactor.
-    from stickyd.worker.event_loop import install_asyncio
+    from stickyd.worker.runtime.event_loop import install_asyncio
 
     install_asyncio()
 
@@ -31,7 +31,7 @@ from stickyd.ipc.control_channel import adopt_stream
 from stickyd.process import drop_saved_ids, unblock_signals
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
-from stickyd.worker.output import as_lines, tell_levels
+from stickyd.worker.runtime.output import as_lines, tell_levels
 
 reactor: Any = _reactor
 _reactors = open_descriptors() - _before

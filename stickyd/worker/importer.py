@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from stickyd.errors import CannotLoad
-from stickyd.worker.zope_marks import unmark
+from stickyd.worker.runtime.zope_marks import unmark
 
 LINE_MOST = 2000
 """Characters of an error that is told in one line."""

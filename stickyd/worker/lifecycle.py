@@ -24,11 +24,11 @@ from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import load_app
 from stickyd.worker.exit_signal import ExitSignal
-from stickyd.worker.garbage import GrowthCollector
 from stickyd.worker.importer import with_traceback
 from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.retire_hook import RetireHook
+from stickyd.worker.runtime.garbage import GrowthCollector
 from stickyd.worker.worker import Resources, Worker
 
 BEAT_EVERY = 1.0

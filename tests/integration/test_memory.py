@@ -11,7 +11,7 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from stickyd.worker.garbage import GROWTH, REST, GrowthCollector, resident
+from stickyd.worker.runtime.garbage import GROWTH, REST, GrowthCollector, resident
 from tests.support.daemon import Daemon, Reader, request, wait_for
 from tests.support.extent import SLOW
 

@@ -13,6 +13,7 @@ import attrs
 
 from stickyd.core.native import Core
 from stickyd.shm.copies import descriptor_of
+from stickyd.worker.connection.channel import Channel
 from stickyd.worker.connection.lingering import LingeringConnection
 from tests.support.core_agreement import BUILT
 from tests.unit.core.test_lane import Side, request
@@ -127,6 +128,9 @@ class Daemon(World):
             for member in worker.context.connections.sweeper.members:
                 if isinstance(member, LingeringConnection):
                     yield member._socket.fileno()
+                elif not isinstance(member, Channel) and member.fd >= 0:
+                    # A lane, which perhaps only waits for the client's end.
+                    yield member.fd
 
     def is_connection(self, descriptor: int) -> bool:
         if descriptor in self.masters():

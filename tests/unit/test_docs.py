@@ -86,7 +86,7 @@ class Names(unittest.TestCase):
             "cli/validators.py",
             "tap.py",
             "worker/__main__.py",
-            "worker/event_loop.py",
+            "worker/runtime/event_loop.py",
         }
         self.assertEqual(found, named)
 

@@ -45,13 +45,22 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "worker.connection_set",
         "worker.slot_routing",
     ),
-    "worker": (*BELOW, *LEAVES, "worker.connection", "worker.interfaces", "worker.lifecycle"),
+    "worker.runtime": (*BELOW, *LEAVES),
+    "worker": (
+        *BELOW,
+        *LEAVES,
+        "worker.connection",
+        "worker.interfaces",
+        "worker.lifecycle",
+        "worker.runtime",
+    ),
     "worker.lifecycle": (
         *BELOW,
         *LEAVES,
         "worker",
         "worker.connection",
         "worker.interfaces",
+        "worker.runtime",
         "worker.apps",
     ),
     "worker.apps": (
@@ -60,6 +69,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "worker.connection",
         "worker.interfaces",
         "worker.importer",
+        # The cookie that an answer gets, and the ids that it hands out.
+        "worker.answer_ids",
     ),
     "helper": (*LEAVES, "worker.importer"),
     "cli": ("", "settings", "errors", "net", "http1", "routing"),

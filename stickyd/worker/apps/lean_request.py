@@ -22,6 +22,7 @@ from twisted.web.http import (
     toChunk,
 )
 from twisted.web.http_headers import Headers
+from twisted.web.iweb import INonQueuedRequestFactory
 from twisted.web.resource import EncodingResourceWrapper
 from zope.interface import implementedBy
 
@@ -200,3 +201,19 @@ _NO_TYPE = frozenset({NOT_MODIFIED, NO_CONTENT})
 
 def _eat(data: bytes) -> None:
     """There is no body to this answer."""
+
+
+def request_of(factory: Any, exchange: Any) -> Any:
+    """A request of the app's own class, with every attribute set.
+
+    :param factory: of its site.
+    :param exchange: the `stickyd.worker.apps.web.WebExchange` that is its channel.
+    """
+    if INonQueuedRequestFactory.providedBy(factory):
+        request = factory(exchange)
+    else:
+        request = factory(exchange, False)
+    request.client = exchange.client_address()
+    request.requestHeaders = exchange.read_headers()
+    request.parseCookies()
+    return request

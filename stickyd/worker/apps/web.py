@@ -6,7 +6,6 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import INonQueuedRequestFactory
 from twisted.web.server import Request, Site
 
 from stickyd.http1.error_response import BROKEN, Refusal
@@ -15,7 +14,7 @@ from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, r
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.handshake import complete_handshake
-from stickyd.worker.apps.lean_request import LeanRequest
+from stickyd.worker.apps.lean_request import LeanRequest, request_of
 from stickyd.worker.apps.pulled import Pulled
 from stickyd.worker.apps.websocket_buffers import upgraded
 from stickyd.worker.connection.addresses import address_of
@@ -63,19 +62,8 @@ class WebExchange:
         if factory is Request:
             self._request: Any = LeanRequest(self)
         else:
-            self._request = self._made_by(factory)
+            self._request = request_of(factory, self)
         self._request.gotLength(None if head.length == CHUNKED else head.length)
-
-    def _made_by(self, factory: Any) -> Any:
-        """A request of the app's own class, with every attribute set."""
-        if INonQueuedRequestFactory.providedBy(factory):
-            request = factory(self)
-        else:
-            request = factory(self, False)
-        request.client = self.client_address()
-        request.requestHeaders = self.read_headers()
-        request.parseCookies()
-        return request
 
     # ---- for the channel
 

@@ -10,7 +10,7 @@ from tests.support.daemon import Daemon, Reader, request
 IMPORTED = """
 import abc, gc, sys
 import stickyd.worker.__main__
-from stickyd.worker.zope_marks import unmark
+from stickyd.worker.runtime.zope_marks import unmark
 from zope.interface.declarations import ClassProvides
 
 def marked():
@@ -28,7 +28,7 @@ assert not unmark()
 DECLARED = """
 import collections, io, string
 from zope.interface import Interface, classImplements, directlyProvides, implementer, providedBy
-from stickyd.worker.zope_marks import unmark
+from stickyd.worker.runtime.zope_marks import unmark
 
 class IThing(Interface):
     pass

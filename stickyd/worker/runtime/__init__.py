@@ -1,0 +1,1 @@
+"""The worker process itself: event loop, standard output, garbage collector."""
