@@ -42,7 +42,7 @@ cdef class AsgiSite:
         cdef AsgiExchange each
         started, self.started = self.started, []
         for each in started:
-            if each.start is not None and each.cycle is None and not each.done:
+            if each.start is not None and not each.python and not each.done:
                 try:
                     each.go_python()
                     each.flush()
@@ -68,7 +68,7 @@ cdef class AsgiExchange:
     cdef int64_t length
     cdef int code
     cdef readonly bint secure
-    cdef bint received, done
+    cdef bint received, done, gone, python
     cdef public int status
     cdef public bint begun
 
@@ -82,7 +82,8 @@ cdef class AsgiExchange:
 
     def go_python(self):
         """A cycle of uvicorn's goes on from here."""
-        if self.cycle is None:
+        if not self.python:
+            self.python = True
             self.site_of.parts.go_on(self, self.start, bool(self.received))
 
     def take_cycle(self, cycle):
@@ -98,7 +99,7 @@ cdef class AsgiExchange:
         """For the app."""
         if self.cycle is not None:
             return await self.cycle.receive()
-        if self.done:
+        if self.done or self.gone:
             return {"type": "http.disconnect"}
         if not self.received:
             self.received = True
@@ -109,6 +110,8 @@ cdef class AsgiExchange:
     async def send(self, message):
         """For the app."""
         if self.cycle is None:
+            if self.gone:
+                return
             if self.done:
                 raise RuntimeError(
                     f"Unexpected ASGI message '{message['type']}' sent,"
@@ -134,6 +137,11 @@ async def asgi_run(AsgiExchange exchange):
         else:
             exchange.go_python()
             await site.parts.ended(exchange.cycle, failed, result)
+    if exchange.cycle is not None:
+        # They refer to each other. What the app has left running can send nothing more.
+        exchange.gone = exchange.cycle.disconnected
+        exchange.done = True
+        exchange.cycle = None
     site.tasks.discard(site.parts.current_task())
 
 

@@ -131,7 +131,11 @@ class AsgiParts:
                 raise failed
             return result
 
-        await cycle.run_asgi(again)
+        try:
+            await cycle.run_asgi(again)
+        finally:
+            # Its traceback refers to us.
+            failed = None
 
     @staticmethod
     def ended_late(failed: BaseException | None, result: Any) -> None:
