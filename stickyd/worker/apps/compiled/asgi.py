@@ -34,6 +34,11 @@ class _Going(AsgiExchange):
     _upgrades = False
     _keep_alive = True
 
+    @property
+    def event_stream(self) -> bool:
+        """As the parent; before a cycle goes on, no answer has begun."""
+        return self.cycle is not None and super().event_stream
+
     def bodyReceived(self, data: bytes) -> None:
         """For the lane: no body comes."""
         raise AssertionError("the engine serves requests without a body")
