@@ -53,10 +53,19 @@ class Daemons(unittest.TestCase):
             self.assertIn(b"From worker 1 ", body)
             self.assertTrue(head.startswith(b"HTTP/1."), head)
 
+    def check_reset(self, daemon: Daemon, message: bytes) -> None:
+        """An end in order would be that of a whole answer (RFC 9112, 6.3)."""
+        with self.subTest(message=message), daemon.connect() as sock:
+            sock.sendall(message)
+            self.assertRaises(ConnectionResetError, read_all, sock)
+
     def check_kind(self, *options: str, paths: tuple[str, ...] = ("/",)) -> None:
         with Daemon(*options, workers=1) as daemon:
             for path in paths:
-                self.check(daemon, old(path))
+                if path == "/cut":
+                    self.check_reset(daemon, old(path))
+                else:
+                    self.check(daemon, old(path))
                 self.check(daemon, closing(path))
             wait_for(lambda: daemon.report()["connections"]["open"] == 0, what="no connection")
 

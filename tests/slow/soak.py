@@ -18,6 +18,7 @@ meanwhile, and a day tells no smaller slope from that.
 
 import argparse
 import os
+import random
 import signal
 import socket
 import sys
@@ -28,7 +29,8 @@ from pathlib import Path
 from benchmarks.contest import memory
 from tests.integration.test_lifecycle import reload
 from tests.integration.test_upgrade import upgrade
-from tests.slow.million import Run
+from tests.slow.million import Clients
+from tests.slow.pipelining import Crowd
 from tests.slow.slow_clients import cpu_seconds
 from tests.support.daemon import Daemon, Reader, read_all, request, wait_for
 
@@ -93,12 +95,12 @@ class Day:
 
     def moving(self, seed: int, requests: int) -> None:
         """Requests of many clients over few connections."""
-        many = Run(self.daemon, requests, seed)
+        chance = random.Random(seed)
+        many = Crowd(self.daemon, Clients(chance), requests, chance)
         try:
             many.run()
         finally:
-            for connection in many.open:
-                connection.sock.close()
+            many.close()
         self.failed += many.wrong
         self.check(many.answered == requests, f"{many.answered} of {requests} answers")
 
