@@ -176,10 +176,16 @@ class LifecycleSettings:
 
 @attrs.frozen
 class LogSettings:
-    """The access log: an absolute path, ``-`` for the daemon's log, or "" for none."""
+    """What the daemon tells of its work.
+
+    :ivar access_file: an absolute path, ``-`` for the daemon's log, or "" for no access log.
+    :ivar admin: endpoint description of the admin listener, or "" for none; with one the
+        durations of requests are measured.
+    """
 
     access_file: str = ""
     access_format: str = "combined"
+    admin: str = ""
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
 """The counters, named as in the report of ``--control``; docs/counters.md explains each."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -9,6 +10,7 @@ class MasterCounters:
 
     ``refused`` counts by the status of the response; ``proxy`` are connections closed
     without one: from a peer that may not send a PROXY header, or without a valid header.
+    ``restarts`` counts workers that took the place of another, by the reason.
     """
 
     def __init__(self) -> None:
@@ -24,6 +26,7 @@ class MasterCounters:
         self.displaced = 0
         self.forgotten = 0
         self.log_dropped = 0
+        self.restarts: Counter[str] = Counter()
 
     def hand_off(self, slot: int, reason: str, count: int = 1) -> None:
         """Count connections that were put into the inbox of ``slot`` because of ``reason``."""
@@ -49,6 +52,7 @@ class MasterCounters:
         self.forgotten = packed["forgotten"]
         # Older programs do not have it.
         self.log_dropped = packed.get("log_dropped", 0)
+        self.restarts = Counter(packed.get("restarts", {}))
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -65,45 +69,165 @@ class MasterCounters:
             "displaced": self.displaced,
             "forgotten": self.forgotten,
             "log_dropped": self.log_dropped,
+            "restarts": dict(sorted(self.restarts.items())),
         }
 
 
+SOURCES = 32
+"""Numbers of key sources (`stickyd.routing.source_numbers`)."""
+_SLOTS = 513
+_STATUSES = 600
+DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the histogram of request durations, in seconds; one more cell has the rest."""
+
+_SCALARS = (
+    "adopted",
+    "arrived",
+    "passed",
+    "returned",
+    "misrouted",
+    "lost",
+    "pinned",
+    "inserted",
+    "learned",
+    "shed",
+    "eased",
+    "displaced",
+    "forgotten",
+    "log_dropped",
+    "open",
+    "upgraded",
+)
+ADOPTED, ARRIVED = 0, 1
+REQUESTS = 32
+PLACED = REQUESTS + SOURCES
+MOVED = PLACED + SOURCES
+REFUSED = MOVED + _SLOTS
+DURATIONS = REFUSED + _STATUSES
+DURATION_SUM = DURATIONS + len(DURATION_BOUNDS) + 1
+COUNTER_CELLS = DURATION_SUM + 1
+"""Cells of 64 bits that the counters of a worker take."""
+
+
+class _Cell:
+    """A counter, as an attribute."""
+
+    def __init__(self, name: str) -> None:
+        self._at = _SCALARS.index(name)
+
+    def __get__(self, counters: "WorkerCounters", owner: object = None) -> int:
+        return counters.cells[self._at]
+
+    def __set__(self, counters: "WorkerCounters", value: int) -> None:
+        counters.cells[self._at] = value
+
+
+class CellRange:
+    """Counters by a small number."""
+
+    def __init__(self, cells: "memoryview[int]", first: int, count: int) -> None:
+        self._cells = cells[first : first + count]
+
+    def __getitem__(self, number: int) -> int:
+        return self._cells[number]
+
+    def __setitem__(self, number: int, value: int) -> None:
+        self._cells[number] = value
+
+    def values(self) -> list[int]:
+        """All of them."""
+        return self._cells.tolist()
+
+    def as_json(self) -> dict[str, int]:
+        """Those that are not 0."""
+        return {str(number): n for number, n in enumerate(self.values()) if n}
+
+    def release(self) -> None:
+        """Let go of the memory."""
+        self._cells.release()
+
+
 class WorkerCounters:
-    """A worker's counters since its start."""
+    """A worker's counters since its start, in cells of 64 bits.
 
-    def __init__(self) -> None:
-        self.adopted = 0
-        self.requests = 0
-        self.placed: Counter[str] = Counter()
-        self.moved: Counter[int] = Counter()
-        self.arrived = 0
-        self.passed = 0
-        self.returned = 0
-        self.misrouted = 0
-        self.refused: Counter[int] = Counter()
-        self.lost = 0
-        self.pinned = 0
-        self.inserted = 0
-        self.learned = 0
-        self.shed = 0
-        self.eased = 0
-        self.displaced = 0
-        self.forgotten = 0
-        self.log_dropped = 0
-        self.open = 0
+    The master reads those in shared memory (`stickyd.shm.worker_stats`), also when the worker
+    has been killed. What every request changes is changed in ``cells`` directly.
 
-    def as_json(self) -> dict[str, Any]:
-        """JSON-ready."""
+    :param cells: ``COUNTER_CELLS`` of them, format Q; by default some of its own.
+    :ivar requests_by: requests given to the app, by number of the source of their key.
+    :ivar placed: requests that the worker has placed, by number of the source.
+    :ivar moved: connections sent to another slot, by slot.
+    :ivar refused: by status.
+    :ivar durations: requests by duration, each cell those up to one of `DURATION_BOUNDS`.
+    """
+
+    adopted = _Cell("adopted")
+    arrived = _Cell("arrived")
+    passed = _Cell("passed")
+    returned = _Cell("returned")
+    misrouted = _Cell("misrouted")
+    lost = _Cell("lost")
+    pinned = _Cell("pinned")
+    inserted = _Cell("inserted")
+    learned = _Cell("learned")
+    shed = _Cell("shed")
+    eased = _Cell("eased")
+    displaced = _Cell("displaced")
+    forgotten = _Cell("forgotten")
+    log_dropped = _Cell("log_dropped")
+    open = _Cell("open")
+    upgraded = _Cell("upgraded")
+
+    def __init__(self, cells: "memoryview[int] | None" = None) -> None:
+        if cells is None:
+            cells = memoryview(bytearray(8 * COUNTER_CELLS)).cast("Q")
+        self.cells = cells
+        self.requests_by = CellRange(cells, REQUESTS, SOURCES)
+        self.placed = CellRange(cells, PLACED, SOURCES)
+        self.moved = CellRange(cells, MOVED, _SLOTS)
+        self.refused = CellRange(cells, REFUSED, _STATUSES)
+        self.durations = CellRange(cells, DURATIONS, len(DURATION_BOUNDS) + 1)
+
+    @property
+    def requests(self) -> int:
+        """Requests given to the app."""
+        return sum(self.requests_by.values())
+
+    @property
+    def duration_sum(self) -> float:
+        """Seconds of all requests in ``durations``."""
+        return self.cells[DURATION_SUM] / 1e6
+
+    def release(self) -> None:
+        """Let go of the memory; only the worker's own end may use the counters after this."""
+        for each in (self.requests_by, self.placed, self.moved, self.refused, self.durations):
+            each.release()
+        self.cells.release()
+
+    def add(self, others: "WorkerCounters") -> None:
+        """Add those of another worker."""
+        cells = self.cells
+        for at, number in enumerate(others.cells.tolist()):
+            if number:
+                cells[at] += number
+
+    def as_json(self, names: Sequence[str] = ()) -> dict[str, Any]:
+        """JSON-ready.
+
+        :param names: of the numbers of sources.
+        """
         return {
             "adopted": self.adopted,
             "requests": self.requests,
-            "placed": dict(sorted(self.placed.items())),
-            "moved": {str(slot): n for slot, n in sorted(self.moved.items())},
+            "placed": {
+                names[int(at)] if names else at: n for at, n in self.placed.as_json().items()
+            },
+            "moved": self.moved.as_json(),
             "arrived": self.arrived,
             "passed": self.passed,
             "returned": self.returned,
             "misrouted": self.misrouted,
-            "refused": {str(status): n for status, n in sorted(self.refused.items())},
+            "refused": self.refused.as_json(),
             "lost": self.lost,
             "pinned": self.pinned,
             "inserted": self.inserted,
@@ -115,16 +239,3 @@ class WorkerCounters:
             "log_dropped": self.log_dropped,
             "open": self.open,
         }
-
-
-def add_up(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """The sums over several worker reports."""
-    total: dict[str, Any] = WorkerCounters().as_json()
-    for report in reports:
-        for name, value in report.items():
-            if isinstance(value, dict):
-                for key, number in value.items():
-                    total[name][key] = total[name].get(key, 0) + number
-            else:
-                total[name] += value
-    return total

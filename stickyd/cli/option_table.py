@@ -77,6 +77,15 @@ _LISTENING = (
         details="See [Counters](counters.md).",
     ),
     Option(
+        "admin",
+        Group.LISTENING,
+        "address that answers with metrics, health and status over HTTP",
+        Argument("ADDR", parsers.admin_address),
+        "log.admin",
+        details="`HOST:PORT`, `:PORT` (loopback), `[V6]:PORT`, `unix:PATH`, or a Twisted endpoint"
+        " description. See [Metrics](metrics.md).",
+    ),
+    Option(
         "proxy-protocol",
         Group.LISTENING,
         "require a PROXY header: off, v1, v2 or auto (v1 or v2)",

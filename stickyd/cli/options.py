@@ -82,6 +82,8 @@ class Options(TableOptions):
         for description in self["listen"]:
             validators.check_endpoint(description)
         self.settings = self._settings()
+        if self.settings.log.admin:
+            validators.check_endpoint(self.settings.log.admin, "--admin")
         # twistd reads the file of --pidfile after this; twist and `stickyd run` have none.
         file = self.parent.get("pidfile") if self.parent is not None else None
         remove_stale_once(file or "", lambda: accepts_connections(self["listen"], self["control"]))

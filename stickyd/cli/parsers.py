@@ -14,6 +14,7 @@ import attrs
 from stickyd.http1.access_log_format import compiled
 from stickyd.http1.cookie_attributes import CookieAttributes
 from stickyd.http1.token import is_token
+from stickyd.net.bind_address import endpoint_of
 from stickyd.routing.affinity import parse_chain
 from stickyd.routing.trusted_peers import TrustedPeers
 
@@ -129,6 +130,11 @@ def peers(text: str) -> str:
     """A list of trusted peers, unchanged."""
     TrustedPeers.parse(text)
     return text
+
+
+def admin_address(text: str) -> str:
+    """The endpoint description of an address, on the loopback interface unless it names another."""
+    return endpoint_of(text, loopback=True) if text else ""
 
 
 def log_format(text: str) -> str:

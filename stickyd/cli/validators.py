@@ -30,6 +30,7 @@ _TEXTS = (
     "log.access_file",
     "routing.ids.cookie_attributes",
     "lifecycle.end.child_exit",
+    "log.admin",
 )
 """Settings that are "" if they are not given."""
 
@@ -124,17 +125,20 @@ def _mode(path: str) -> int:
         return 0
 
 
-def check_endpoint(description: str) -> None:
-    """Refuse a description that is not an endpoint description."""
+def check_endpoint(description: str, option: str = "--listen") -> None:
+    """Refuse a description that is not an endpoint description.
+
+    :param option: that it is the value of.
+    """
     kind = description.partition(":")[0]
     if kind in ("ssl", "tls"):
-        raise usage.UsageError(f"--listen: {kind}: is not supported; terminate TLS in a proxy")
+        raise usage.UsageError(f"{option}: {kind}: is not supported; terminate TLS in a proxy")
     from twisted.internet import reactor
 
     try:
         with_mode(description)
     except ValueError as error:
-        raise usage.UsageError(f"--listen: {description!a}: {error}") from None
+        raise usage.UsageError(f"{option}: {description!a}: {error}") from None
     try:
         serverFromString(reactor, with_mode(description))
     except Exception as error:
@@ -142,21 +146,21 @@ def check_endpoint(description: str) -> None:
             # systemd passes sockets at start only, not to a check or after an upgrade.
             return
         # Endpoint parsers are plugins and may raise any exception.
-        raise usage.UsageError(_no_endpoint(description, error)) from None
+        raise usage.UsageError(_no_endpoint(option, description, error)) from None
     port = _PORT.match(description)
     if port is not None and not 0 <= int(port[1]) <= 65535:
         raise usage.UsageError(
-            f"--listen: {description!r}: port {port[1]} is not within 0 to 65535"
+            f"{option}: {description!r}: port {port[1]} is not within 0 to 65535"
         )
     if re.fullmatch(r"unix:(address=)?(:.*)?", description):
-        raise usage.UsageError(_no_endpoint(description, "no path"))
+        raise usage.UsageError(_no_endpoint(option, description, "no path"))
 
 
-def _no_endpoint(description: str, error: object) -> str:
+def _no_endpoint(option: str, description: str, error: object) -> str:
     proposal = intended_endpoint(description)
     if proposal:
-        return f"--listen: {description!a} is no endpoint description; did you mean {proposal}?"
+        return f"{option}: {description!a} is no endpoint description; did you mean {proposal}?"
     return (
-        f"--listen: {description!a} is no endpoint description ({error}); for example: tcp:PORT,"
+        f"{option}: {description!a} is no endpoint description ({error}); for example: tcp:PORT,"
         " tcp:PORT:interface=HOST, unix:PATH"
     )

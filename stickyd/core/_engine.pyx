@@ -64,8 +64,8 @@ cdef class Engine:
     cdef AsgiSite asgi
     cdef uint32_t version, slot
     cdef bint moves
-    cdef object senders, counters, moved, placed, stats, access
-    cdef list reasons
+    cdef object senders, counters, cells, stats, access
+    cdef Py_ssize_t adopted_at, arrived_at, moved_at, placed_at
     cdef type frame_type
     cdef tuple kinds
     cdef double keep_alive, head_timeout, send_timeout
@@ -123,8 +123,8 @@ cdef class Engine:
         self.senders = context.routing.senders.by_slot
         self.accounting = context.accounting
         self.counters = context.accounting.counters
-        self.moved = self.counters.moved
-        self.placed = self.counters.placed
+        self.cells = self.counters.cells
+        self.adopted_at, self.arrived_at, self.moved_at, self.placed_at = parts.cells_at
         self.stats = context.accounting.stats
         self.access = context.access
         self.frame_type = parts.frame
@@ -252,9 +252,9 @@ cdef class Engine:
         if frame.kind == SD_PLACED_KIND:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
             sd_make_nonblocking(descriptor)
-        self.counters.adopted += 1
+        self.cells[self.adopted_at] += 1
         if frame.kind == SD_MOVED_KIND:
-            self.counters.arrived += 1
+            self.cells[self.arrived_at] += 1
         self.put(lane)
         try:
             lane_begin(lane, self.message + begin, size - begin)
@@ -295,6 +295,5 @@ cdef class Engine:
     cdef int take_policy(self, policy) except -1:
         self.policy = policy
         self.placer = self.parts.placer(policy)
-        self.reasons = [source.text for source in policy.chain]
         self.version = policy.table.version
         return 0

@@ -243,7 +243,8 @@ cdef class MasterLane:
         frame.head_left = 0  # the clock has not started
         frame.entry = entry
         frame.hops = 0
-        frame.listener = self._index
+        frame.source = _number_of(&placement)
+        frame.listener = <uint8_t>self._index
         sd_set_ends(&frame, peer, local)
         size = sd_write_frame(message, &frame)
         error = sd_put(route._inboxes[slot], message, size, descriptor)

@@ -19,7 +19,8 @@ cdef extern from "frame.h" nogil:
         uint32_t head_left
         uint32_t entry
         uint16_t hops
-        uint16_t listener
+        uint8_t source
+        uint8_t listener
         uint8_t kind
         uint8_t family
         uint8_t address_size

@@ -79,6 +79,7 @@ cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data
     if inbox < 0:
         return 0
     frame.kind = SD_MOVED_KIND
+    frame.source = lane.source
     frame.table = engine.version
     frame.head_left = 0
     frame.hops += frame.hops < 0xFFFF

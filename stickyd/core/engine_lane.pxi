@@ -20,13 +20,14 @@ cdef class Lane:
     cdef list parts  # written and not sent; None for nothing
     cdef object channel, transport_after
     cdef uint64_t taken, sent
-    cdef double deadline_at, head_until
+    cdef double deadline_at, head_until, began
     cdef size_t parts_size, scanned
     cdef readonly int fd
     cdef uint32_t interest, entry
     cdef State at
     cdef bint came_with, ending, advancing, guarded, settled, parting, ending_now
     cdef double part_until
+    cdef uint8_t source
 
     def __cinit__(self):
         self.fd = -1
@@ -45,6 +46,9 @@ cdef class Lane:
         if self.logged is not None:
             logged, self.logged = self.logged, None
             logged.answered(exchange.status, self.written())
+        if self.began:
+            self.engine.accounting.answered(self.began)
+            self.began = 0
         if last or self.engine.connections.closing:
             self.ending = True
         self.at = HEAD
@@ -144,6 +148,8 @@ cdef class Lane:
             self.advancing,
             self.deadline_at if self.deadline_at >= 0 else None,
             self.head_until if self.head_until >= 0 else None,
+            self.source,
+            self.began,
         )
         channel = engine.parts.channel(self.context, engine.app, given)
         engine.lanes[self.fd] = None
@@ -155,6 +161,7 @@ cdef class Lane:
         self.parts = None
         self.parts_size = 0
         self.exchange = self.logged = None
+        self.began = 0
         return channel
 
     def __getattr__(self, name):

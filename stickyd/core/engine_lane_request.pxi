@@ -42,7 +42,7 @@ cdef int lane_deliver(
         return 0
     lane.at = ANSWER
     lane.deadline_at = NEVER
-    engine.accounting.request()
+    lane.began = engine.accounting.request(lane.source)
     try:
         exchange.requestReceived()
     except Exception:

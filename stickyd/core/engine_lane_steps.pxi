@@ -84,24 +84,29 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         engine.take_policy(policy)
     made = None
     placed = None
-    reason = "none"
+    lane.source = 0
     if engine.access is not None or (not lane.came_with and engine.placer is None):
         made = engine.reader.make(data, head)
         placed = policy.place(made, lane_peer_text(lane))
-        named, reason = placed.slot or 0, placed.reason
+        named = placed.slot or 0
+        lane.source = engine.routing.source_of(placed)
     elif not lane.came_with:
         lane_peer_address(lane, &peer)
         sd_place(&engine.placer.c, head, data, &peer, &placement)
         if placement.where == SD_ASK_POLICY:
             made = engine.reader.make(data, head)
             asked = policy.place(made, lane_peer_text(lane))
-            named, reason = asked.slot or 0, asked.reason
+            named = asked.slot or 0
+            lane.source = engine.routing.source_of(asked)
         elif placement.where == SD_PLACED:
-            named, reason = placement.slot, engine.reasons[placement.source]
-    if not lane.came_with:
+            named = placement.slot
+            lane.source = <uint8_t>min(placement.source + 1, SOURCE_OTHER)
+    if lane.came_with:
+        lane.source = lane.frame_head.source
+    else:
         if named and named != engine.slot:
             if engine.moves or lane.frame_head.table != engine.version:
-                return lane_move(lane, named, reason, data, size, whole)
+                return lane_move(lane, named, data, size, whole)
             if not engine.counters.misrouted:
                 # The first is told to the master.
                 return lane_python(lane, data, size, whole)
@@ -109,7 +114,7 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         else:
             # Placed among the slots of now: it stays put again.
             lane.frame_head.table = engine.version
-        engine.placed[reason] += 1
+        engine.cells[engine.placed_at + lane.source] += 1
     if made is None and (engine.web is None or engine.access is not None):
         made = engine.reader.make(data, head)
     if head.length:
@@ -124,7 +129,7 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
 
 
 cdef int lane_move(
-    Lane lane, uint32_t slot, str reason, const uint8_t *data, size_t size, bytes whole
+    Lane lane, uint32_t slot, const uint8_t *data, size_t size, bytes whole
 ) except -1:
     """Give the connection to another slot, with what has not been served yet."""
     cdef Engine engine = lane.engine
@@ -140,8 +145,8 @@ cdef int lane_move(
     if not send_frame(engine, lane, slot, data, size):
         return lane_python(lane, data, size, whole)
     # From here on it is the receiver's, who writes into the table.
-    engine.moved[slot] += 1
-    engine.placed[reason] += 1
+    engine.cells[engine.moved_at + slot] += 1
+    engine.cells[engine.placed_at + lane.source] += 1
     if not lane.guarded:
         engine.stats.moved()
     descriptor = lane.fd

@@ -27,7 +27,8 @@ typedef struct {
     uint32_t head_left; /* ms */
     uint32_t entry;
     uint16_t hops;
-    uint16_t listener;
+    uint8_t source;
+    uint8_t listener;
     uint8_t kind;
     uint8_t family;
     uint8_t address_size;
@@ -67,7 +68,8 @@ static inline size_t sd_read_frame(const uint8_t *message, size_t size, sd_frame
     frame->table = (uint32_t)sd_get_be(message + 12, 4);
     frame->head_left = (uint32_t)sd_get_be(message + 16, 4);
     frame->entry = (uint32_t)sd_get_be(message + 20, 4);
-    frame->listener = (uint16_t)sd_get_be(message + 24, 2);
+    frame->source = message[24];
+    frame->listener = message[25];
     frame->family = message[26];
     frame->address_size = message[27];
     if (sd_addresses_of(frame->family) != frame->address_size) return 0;
@@ -86,7 +88,8 @@ static inline size_t sd_write_frame(uint8_t *message, const sd_frame_head *frame
     sd_put_be(message + 12, frame->table, 4);
     sd_put_be(message + 16, frame->head_left, 4);
     sd_put_be(message + 20, frame->entry, 4);
-    sd_put_be(message + 24, frame->listener, 2);
+    message[24] = frame->source;
+    message[25] = frame->listener;
     message[26] = frame->family;
     message[27] = frame->address_size;
     memcpy(message + SD_FRAME_FIXED, frame->addresses, frame->address_size);

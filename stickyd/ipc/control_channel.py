@@ -138,15 +138,7 @@ class Reopen(amp.Command):
 
 
 class Report(amp.Command):
-    """Master to worker: report the counters, as JSON."""
-
-    response = [(b"counters", amp.String())]
-
-
-class Progress(amp.Command):
-    """Worker to master: the counters, as JSON; sent every second if they have changed."""
-
-    arguments = [(b"counters", amp.String())]
+    """Master to worker: bring the counters in shared memory up to date."""
 
 
 class Misrouted(amp.Command):

@@ -6,7 +6,8 @@ layout (network byte order)::
 
     u8  version        u8  kind           u16 hops
     u64 connection id  u32 table version  u32 head deadline, ms left
-    u32 table entry    u16 listener id    u8  family    u8  length of the addresses
+    u32 table entry    u8  source         u8  listener id
+    u8  family         u8  length of the addresses
     addresses          peer and local, host and port each: `_V4`, `_V6`, or nothing
                        (family 0), which is a Unix socket's
     rest               unread bytes of the connection
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from stickyd.net.address import Address
 
 VERSION = 2
-_FIXED = struct.Struct("!BBHQIIIHBB")
+_FIXED = struct.Struct("!BBHQIIIBBBB")
 _ID = struct.Struct("!Q")
 _ENTRY = struct.Struct("!I")
 _ID_AT, _LEFT_AT, _ENTRY_AT = 4, 16, 20
@@ -56,13 +57,15 @@ class Frame(NamedTuple):
     :ivar peer: the client's address as the PROXY header or the kernel names it,
         None on a Unix socket.
     :ivar local: address of the daemon's end, None on a Unix socket.
-    :ivar listener: which of the daemon's listeners accepted it, from 0.
+    :ivar listener: which of the daemon's listeners accepted it, from 0 (modulo 256).
     :ivar head_left: milliseconds until the head must be complete, 0 if the
         deadline begins with the next head.
     :ivar table: version of the slot table that the sender used.
     :ivar hops: number of workers that had the connection before.
     :ivar unread: bytes read from the socket and not yet served.
     :ivar entry: number in the connection table (`stickyd.shm.connection_table`), 0 for none.
+    :ivar source: of the key by which the sender placed the request that comes with it
+        (`stickyd.routing.source_numbers`).
     """
 
     kind: Kind
@@ -75,6 +78,7 @@ class Frame(NamedTuple):
     hops: int = 0
     unread: bytes = b""
     entry: int = 0
+    source: int = 0
 
     def encode(self) -> bytes:
         """The frame as one message."""
@@ -87,7 +91,8 @@ class Frame(NamedTuple):
             self.table,
             self.head_left,
             self.entry,
-            self.listener,
+            self.source,
+            self.listener & 0xFF,
             family,
             len(addresses),
         )
@@ -125,9 +130,19 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
     :raise FrameError: if it is not a frame of this version.
     """
     try:
-        version, kind, hops, connection, table, head_left, entry, listener, family, length = (
-            _FIXED.unpack_from(message)
-        )
+        (
+            version,
+            kind,
+            hops,
+            connection,
+            table,
+            head_left,
+            entry,
+            source,
+            listener,
+            family,
+            length,
+        ) = _FIXED.unpack_from(message)
     except struct.error:
         raise FrameError("message shorter than a frame") from None
     if version != VERSION:
@@ -143,7 +158,17 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
             peer, local = _unpack_addresses(family, message[start:end])
         unread = message[end:]
         return Frame(
-            _KINDS[kind], connection, peer, local, listener, head_left, table, hops, unread, entry
+            _KINDS[kind],
+            connection,
+            peer,
+            local,
+            listener,
+            head_left,
+            table,
+            hops,
+            unread,
+            entry,
+            source,
         )
     except KeyError:
         raise FrameError(f"malformed frame: no kind {kind}") from None

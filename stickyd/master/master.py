@@ -10,10 +10,12 @@ from stickyd.core.native import CORE
 from stickyd.errors import StartFailed
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.master.child_exit import ChildExit
+from stickyd.master.facts import Facts, SlotFacts
 from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slots
+from stickyd.master.supervisor.stats_report import totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
@@ -27,10 +29,10 @@ class Master:
     """The parts of a master; none of them runs yet.
 
     :param first_number: id of the next connection.
-    :ivar accepts: the daemon accepts connections, and is not about to stop.
+    :ivar accepts: the daemon accepts connections, and is not about to stop; None while it starts.
     """
 
-    accepts = False
+    accepts: bool | None = None
 
     def __init__(self, context: MasterContext, first_number: int = 1) -> None:
         self._context = context
@@ -82,13 +84,52 @@ class Master:
 
     def ready(self) -> bool:
         """Whether new clients are to be sent here: it accepts, and every slot can serve."""
-        return self.accepts and all(slot.state is SlotState.READY for slot in self.slots)
+        return not self.not_ready()
 
     def status(self) -> str:
         """One line for the service manager."""
         ready = sum(slot.state is SlotState.READY for slot in self.slots)
         generation = self.supervisor.generation
         return f"{ready} of {len(self.slots)} workers ready, generation {generation}"
+
+    def not_ready(self) -> str:
+        """Why new clients are not to be sent here; empty if they are."""
+        if not self.accepts:
+            return "starting" if self.accepts is None else "stopping"
+        unserved = [str(slot.number) for slot in self.slots if slot.state is not SlotState.READY]
+        return f"slots without a worker: {', '.join(unserved)}" if unserved else ""
+
+    def facts(self) -> Facts:
+        """What is known without asking a worker."""
+        context, supervisor = self._context, self.supervisor
+        board, guardian = context.scoreboard, context.guardian
+        numbers = [slot.number for slot in self.slots]
+        loads = board.loads(numbers) if board is not None else {}
+        return Facts(
+            version=__version__,
+            core=CORE.name,
+            generation=supervisor.generation,
+            table_version=self.slots.version,
+            master_pid=os.getpid(),
+            master=context.counters,
+            totals=totals_of(self.slots, supervisor.ended_counters),
+            sources=context.sources,
+            slots=[
+                SlotFacts(
+                    slot.number,
+                    slot.serving is not None,
+                    loads.get(slot.number),
+                    slot.outbox.waiting(),
+                    slot.spawned,
+                    [worker.pid for worker in slot.workers()],
+                )
+                for slot in self.slots
+            ],
+            heads=self.frontend.waiting(),
+            open=context.connection_limit.open(),
+            most=context.connection_limit.most,
+            idle=guardian.table.idle() if guardian is not None else None,
+        )
 
     async def report(self) -> dict[str, Any]:
         """The report of ``--control``, JSON-ready."""

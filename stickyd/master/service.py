@@ -13,20 +13,20 @@ from twisted.python.failure import Failure
 from stickyd import __version__
 from stickyd.core.native import CORE
 from stickyd.errors import CannotUpgrade, StartFailed
-from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
+from stickyd.ipc.exec_state import Packed
 from stickyd.logs.stream import LAST_LINES, LogStream
 from stickyd.master.bootstrap import (
     fail_with,
     log_startup_warnings,
     raise_descriptor_limit,
 )
-from stickyd.master.frontend.listen_sockets import InheritedSocket, ListenSockets
+from stickyd.master.frontend.listen_sockets import ListenSockets
 from stickyd.master.master import Master
 from stickyd.master.reloader import Reloader
+from stickyd.master.reporting import Reporting
 from stickyd.master.sd_notify import Notifier
 from stickyd.master.shutdown_delay import ShutdownDelay
 from stickyd.master.signals import also_on, only_on
-from stickyd.master.stats_socket import StatsSocket
 from stickyd.master.supervisor.replacement import KILL_AFTER
 from stickyd.master.supervisor.spawn import environment
 from stickyd.master.upgrade import (
@@ -76,10 +76,9 @@ class StickydService(Service):
         self._resumed = resumed()
         self._listen_sockets = ListenSockets(reactor, listen)
         self._notifier = Notifier(reactor, os.environ)
-        self._control_path = control
         self._arguments = arguments
-        self._control: StatsSocket | None = None
         self._master: Master | None = None
+        self._reporting = Reporting(reactor, control, settings.log.admin, output)
         self._reloader = Reloader(reactor, settings.app.reload, self._reload)
         self._quick = False
         self._upgrading = False
@@ -94,6 +93,7 @@ class StickydService(Service):
         super().privilegedStartService()
         if self._resumed is None:
             self._listen_sockets.bind_privileged()
+            self._reporting.bind_privileged()
 
     def startService(self) -> None:
         """Start once the reactor runs."""
@@ -108,7 +108,7 @@ class StickydService(Service):
     async def _start(self) -> None:
         master = self._use(Master.create(self._reactor, self._settings))
         master.frontend.listen(await self._listen_sockets.listen())
-        self._listen_control()
+        await self._reporting.listen(master)
         self._react()
         await master.start()
         if self.running:
@@ -119,7 +119,7 @@ class StickydService(Service):
         master = self._use(Master.unpack(self._reactor, self._settings, packed))
         master.frontend.listen(self._listen_sockets.resume(packed["ports"]))
         master.resume(packed)
-        self._resume_control(packed["control"])
+        self._reporting.resume(master, packed["reporting"])
         self._react()
         unblock_signals()
         self._open(master)
@@ -191,32 +191,6 @@ class StickydService(Service):
         assert self._master is not None
         return self._master
 
-    # ---- the control socket
-
-    def _listen_control(self) -> None:
-        if self._control_path is None:
-            return
-        control = StatsSocket(self._reactor, self.report)
-        try:
-            control.listen(self._control_path)
-        except Exception as error:
-            raise StartFailed(f"cannot listen on {self._control_path}: {error}") from error
-        self._control = control
-
-    def _resume_control(self, descriptor: int | None) -> None:
-        if descriptor is not None:
-            self._control = StatsSocket(self._reactor, self.report)
-            self._control.resume(InheritedSocket(close_on_exec(descriptor)))
-
-    def report(self) -> "defer.Deferred[dict[str, Any]]":
-        """The report of ``--control``."""
-        self._count_dropped()
-        return defer.ensureDeferred(self._running_master().report())
-
-    def _count_dropped(self) -> None:
-        if self._output is not None:
-            self._running_master().counters.log_dropped += self._output.writer.take_dropped()
-
     # ---- upgrade
 
     def upgrade(self) -> None:
@@ -233,16 +207,17 @@ class StickydService(Service):
         master = self._running_master()
         _log.info("upgrade: becoming the program on disk")
         block_signals()
-        control = None
-        if self._control is not None:
-            await self._control.pause()
-            control = keep_on_exec(self._control.pack())
+        await self._reporting.pause()
         workers = await master.detach()
         if self._output is not None:
             self._output.writer.close(LAST_LINES)
-        self._count_dropped()
+        self._reporting.count_dropped()
         # From here until execve nothing may return to the reactor.
-        state = {"ports": self._listen_sockets.pack(), "control": control, **master.pack(workers)}
+        state = {
+            "ports": self._listen_sockets.pack(),
+            "reporting": self._reporting.pack(),
+            **master.pack(workers),
+        }
         if pidfile is not None:
             os.remove(pidfile)
         replace_program(state)
@@ -292,8 +267,7 @@ class StickydService(Service):
             await master.frontend.stop(min(FIRST_HEADS, grace / 4))
             left = QUICK_GRACE if self._quick else until - self._reactor.seconds()
             await master.stop(max(0.0, min(left, grace)))
-        if self._control is not None:
-            await self._control.stop()
+        await self._reporting.stop()
         if master is not None:
             master.close()
         self._notifier.stop()

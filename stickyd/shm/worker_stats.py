@@ -1,17 +1,19 @@
-"""Counts of one worker's connections, and its heartbeat, in memory shared with the master.
+"""Counters of one worker, and its heartbeat, in memory shared with the master.
 
 The worker writes, the master reads. The memory outlives the worker: when a worker
-is killed, the master still knows how many connections ended with it. Connections
-that the master guards (`stickyd.shm.connection_table`) are not counted here.
+is killed, the master still knows what it had counted, and how many connections ended with
+it. The latter without those that the master guards (`stickyd.shm.connection_table`).
 """
 
 import mmap
 import os
 
 from stickyd.shm.memory import create_memory
+from stickyd.stats import COUNTER_CELLS, WorkerCounters
 
 _RECEIVED, _MOVED, _ENDED, _HEARTBEAT = range(4)
-_SIZE = 4 * 8
+_COUNTERS = 8
+_SIZE = (_COUNTERS + COUNTER_CELLS) * 8
 
 
 class WorkerStats:
@@ -22,12 +24,14 @@ class WorkerStats:
 
     :param descriptor: of the shared memory, which this object closes;
         -1 for private memory.
+    :ivar counters: the public counters, valid until `close`.
     """
 
     def __init__(self, descriptor: int = -1) -> None:
         self.descriptor = descriptor
         self._map = mmap.mmap(descriptor, _SIZE)
         self._cells = memoryview(self._map).cast("Q")
+        self.counters = WorkerCounters(self._cells[_COUNTERS:])
 
     @classmethod
     def shared(cls) -> "WorkerStats":
@@ -67,6 +71,7 @@ class WorkerStats:
 
     def close(self) -> None:
         """Unmap the memory and close its descriptor."""
+        self.counters.release()
         self._cells.release()
         self._map.close()
         if self.descriptor >= 0:

@@ -1,11 +1,13 @@
 """What a worker counts, and the reports to the master that follow from it."""
 
-from typing import Any, Protocol
+from bisect import bisect_left
+from time import monotonic
+from typing import Protocol
 
 from stickyd.routing.policy import Placement
 from stickyd.shm.connection_table import Entry
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.stats import WorkerCounters
+from stickyd.stats import DURATION_BOUNDS, DURATION_SUM, DURATIONS, REQUESTS, WorkerCounters
 
 
 class WorkerEvents(Protocol):
@@ -38,8 +40,10 @@ class Accounting:
     """Counts connections and requests of one worker.
 
     :param stats: connections that the master does not guard, in memory that it shares.
+    :param counters: the worker's public counters.
     :param replace_at: requests after which a replacement is requested, 0 for never.
-    :ivar counters: the worker's public counters.
+    :param timed: whether the durations of requests are measured.
+    :ivar cells: of ``counters``.
     :ivar events: the reports to the master.
     """
 
@@ -50,19 +54,34 @@ class Accounting:
         events: WorkerEvents,
         counters: WorkerCounters,
         replace_at: int,
+        timed: bool = False,
     ) -> None:
         self._slot = slot
         self.events = events
         self._replace_at = replace_at
         self.stats = stats
         self.counters = counters
+        self.cells = counters.cells
+        self._timed = timed
+        self._requests = 0
 
-    def request(self) -> None:
-        """A request is given to the app."""
-        counters = self.counters
-        counters.requests += 1
-        if counters.requests == self._replace_at:
+    def request(self, source: int) -> float:
+        """A request is given to the app.
+
+        :param source: number of the source of its key (`stickyd.routing.source_numbers`).
+        :return: when, for `answered`; 0 if durations are not measured.
+        """
+        self.cells[REQUESTS + source] += 1
+        self._requests += 1
+        if self._requests == self._replace_at:
             self.events.request_replacement("max-requests")
+        return monotonic() if self._timed else 0.0
+
+    def answered(self, began: float) -> None:
+        """A request that was given to the app then is answered, refused or lost."""
+        duration = monotonic() - began
+        self.cells[DURATIONS + bisect_left(DURATION_BOUNDS, duration)] += 1
+        self.cells[DURATION_SUM] += int(duration * 1e6)
 
     def misrouted(self, placement: Placement) -> None:
         """A request is served here though its key names another slot."""
@@ -85,12 +104,11 @@ class Accounting:
         else:
             entry.end()
 
-    def report(self, connections: int, log_dropped: int) -> dict[str, Any]:
-        """The counters, JSON-ready.
+    def note(self, connections: int, log_dropped: int) -> None:
+        """Count what is not counted as it happens; to be called every second.
 
         :param connections: that are open now.
-        :param log_dropped: lines of the access log dropped since the last report.
+        :param log_dropped: lines of the access log dropped since the last call.
         """
         self.counters.open = connections
         self.counters.log_dropped += log_dropped
-        return self.counters.as_json()

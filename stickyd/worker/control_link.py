@@ -118,8 +118,9 @@ class WorkerControlLink(control.ControlLink):
 
     @control.Report.responder
     def report(self) -> dict[str, Any]:
-        """Report the counters."""
-        return {"counters": self._lifecycle.counters()}
+        """Bring the counters up to date."""
+        self._worker.note()
+        return {}
 
     @control.Relink.responder
     def relink(self, channel: int) -> dict[str, Any]:

@@ -86,7 +86,6 @@ class WorkerLifecycle:
         self.own = own
         self._retire_hook: RetireHook | None = None
         self._finishing = False
-        self._reported = b""
         self._memory: KnownKeys | None = None
         self._sigterm = False
         self._develops = False
@@ -154,21 +153,13 @@ class WorkerLifecycle:
         sent: defer.Deferred[Any] = self.link.callRemote(command, **arguments)
         return sent.addBoth(lambda _: None)
 
-    def counters(self) -> bytes:
-        """The counters, as JSON."""
-        assert self.worker is not None
-        return json.dumps(self.worker.report()).encode()
-
     def _beat(self) -> None:
         assert self.worker is not None
         self.own.check()
         self.worker.context.accounting.stats.beat(self._reactor.seconds())
         self.worker.settle()
+        self.worker.note()
         self._garbage.look()
-        counters = self.counters()
-        if counters != self._reported:
-            self._reported = counters
-            self._send(control.Progress, counters=counters)
 
     def misrouted(self, slot: int, placement: Placement) -> None:
         """For the worker."""
@@ -185,7 +176,7 @@ class WorkerLifecycle:
     # ---- end
 
     def retire(self, grace: float, heirs: list[int], reason: str) -> None:
-        """Finish within ``grace`` seconds, report the counters, stop.
+        """Finish within ``grace`` seconds, then stop.
 
         :param heirs: slots that take the idle connections; see `Worker.retire`.
         """
@@ -245,4 +236,6 @@ class WorkerLifecycle:
         return worker.retire(grace, heirs, hurried=hurried)
 
     def _end(self) -> None:
-        self._send(control.Progress, counters=self.counters()).addBoth(lambda _: self._stop())
+        assert self.worker is not None
+        self.worker.note()
+        self._stop()

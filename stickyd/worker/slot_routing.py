@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from stickyd.http1.head_parser import Head
 from stickyd.routing.policy import Placement, Policy
+from stickyd.routing.source_numbers import OTHER, numbers_of
 from stickyd.worker.answer_ids import AnswerIds, Answering, RequestIds
 from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.slot_load import SlotLoad
@@ -34,6 +35,7 @@ class SlotRouting:
         self.senders = senders
         self.keys = keys
         self.ids = ids
+        self._sources = numbers_of(source.text for source in policy.chain)
 
     def place(self, head: Head, peer: str | None) -> Placement:
         """The slot of a request on a connection that is here already.
@@ -50,6 +52,10 @@ class SlotRouting:
     def request_ids(self, head: Head, connection: Answering) -> RequestIds | None:
         """The ids of a request that is served here, and of its answer; None as ``ids``."""
         return RequestIds(self.ids, self, head, connection) if self.ids is not None else None
+
+    def source_of(self, placement: Placement) -> int:
+        """The number of the source of the key (`stickyd.routing.source_numbers`)."""
+        return self._sources.get(placement.reason, OTHER)
 
     def update_slots(
         self,

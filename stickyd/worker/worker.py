@@ -16,7 +16,6 @@ from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.stats import WorkerCounters
 from stickyd.worker import lanes
 from stickyd.worker.accounting import Accounting, NoEvents, WorkerEvents
 from stickyd.worker.answer_ids import AnswerIds
@@ -92,7 +91,7 @@ class Worker:
         if log.access_file:
             access = AccessLog(reactor, log.access_file, log.access_format, own)
         config = ConnectionConfig.of(settings, slot)
-        counters = WorkerCounters()
+        counters = resources.stats.counters
         replace_at = 0
         self._close_spread = settings.lifecycle.end.close_spread
         recycle = settings.lifecycle.recycle
@@ -124,7 +123,9 @@ class Worker:
             poller,
             RoundRobin(reactor),
             ConnectionSet(reactor),
-            Accounting(slot, resources.stats, events or NoEvents(), counters, replace_at),
+            Accounting(
+                slot, resources.stats, events or NoEvents(), counters, replace_at, bool(log.admin)
+            ),
             SlotRouting(policy, load, senders, keys, ids),
             access,
         )
@@ -212,9 +213,14 @@ class Worker:
 
     def report(self) -> dict[str, Any]:
         """The counters, JSON-ready."""
+        self.note()
+        return self.context.accounting.counters.as_json()
+
+    def note(self) -> None:
+        """Bring the counters in shared memory up to date; to be called every second."""
         context = self.context
         dropped = context.access.take_dropped() if context.access is not None else 0
-        return context.accounting.report(len(context.connections), dropped)
+        context.accounting.note(len(context.connections), dropped)
 
     def update_slots(
         self,

@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core": ("net", "http1", "routing"),
     "ipc": ("net", "errors"),
     "shm": ("net", "routing", "stats"),
-    "master": (*BELOW, *LEAVES, "", "master.frontend", "master.supervisor"),
+    "master": (*BELOW, *LEAVES, "", "master.frontend", "master.supervisor", "master.admin"),
+    "master.admin": (*BELOW, *LEAVES, "", "master", "master.frontend"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
     "worker.interfaces": (*BELOW, *LEAVES, "worker.connection"),
@@ -82,6 +83,8 @@ prefix; "" is stickyd/__init__.py. The rule with the longest name that fits a mo
 MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # What starts the daemon, and what `--version` asks: `explain` and `verify` do without them.
     "cli": ("master", "cli.verify", "core", "ipc"),
+    # Without --admin its libraries are not loaded.
+    "master": ("master.admin",),
     # An app of one kind does without the libraries of the others.
     "worker.apps": ("worker.apps",),
 }

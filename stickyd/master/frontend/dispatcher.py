@@ -9,6 +9,7 @@ from stickyd.master.frontend.hand_off import HandOff
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.supervisor.slots import Slots
 from stickyd.routing.policy import Policy
+from stickyd.routing.source_numbers import OTHER, numbers_of
 from stickyd.shm.load_balancer import LoadBalancer
 
 
@@ -18,6 +19,7 @@ class Dispatcher:
 
     :ivar policy: replaced when the slot table changes.
     :ivar balance: None if no decision depends on loads.
+    :ivar sources: the number of each source, for frames.
     """
 
     policy: Policy
@@ -25,6 +27,11 @@ class Dispatcher:
     hand_off: HandOff
     patience: float
     balance: LoadBalancer | None = None
+    sources: dict[str, int] = attrs.field(init=False)
+
+    @sources.default
+    def _(self) -> dict[str, int]:
+        return numbers_of(source.text for source in self.policy.chain)
 
     def update_slots(self) -> None:
         """Use the slot table that is valid now."""
@@ -60,6 +67,7 @@ class Dispatcher:
             table=self.policy.table.version,
             unread=pending.unread,
             entry=entry,
+            source=self.sources.get(placement.reason, OTHER),
         ).encode()
         self.hand_off.put(
             self.slots[slot],

@@ -8,6 +8,8 @@ from stickyd.core.native import CORE, Core
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.guardian import Guardian
 from stickyd.master.supervisor.slots import Slots
+from stickyd.routing.affinity import parse_chain
+from stickyd.routing.source_numbers import names_of
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
@@ -37,6 +39,11 @@ class MasterContext:
     def scoreboard(self) -> Scoreboard | None:
         """None if no decision depends on loads."""
         return self.tables.scoreboard
+
+    @property
+    def sources(self) -> list[str]:
+        """The name of each number of a key source (`stickyd.routing.source_numbers`)."""
+        return names_of(source.text for source in parse_chain(self.settings.routing.affinity))
 
     @classmethod
     def build(

@@ -1,6 +1,5 @@
 """The master's end of a worker's control channel."""
 
-import json
 import os
 import socket
 from typing import Any, Protocol
@@ -16,9 +15,6 @@ Senders = dict[int, socket.socket]
 
 class LinkEvents(Protocol):
     """Receives what a worker reports on its own."""
-
-    def progressed(self, counters: dict[str, Any]) -> None:
-        """The counters of the worker, as JSON has them."""
 
     def misrouted(self, slot: int, named: int, source: str) -> None:
         """The worker of ``slot`` served a request whose key, from ``source``, names ``named``."""
@@ -36,12 +32,6 @@ class MasterControlLink(control.ControlLink):
     def __init__(self, events: LinkEvents) -> None:
         super().__init__()
         self._events = events
-
-    @control.Progress.responder
-    def progress(self, counters: bytes) -> dict[str, Any]:
-        """The worker reports its counters."""
-        self._events.progressed(json.loads(counters))
-        return {}
 
     @control.Misrouted.responder
     def misrouted(self, slot: int, named: int, source: str) -> dict[str, Any]:

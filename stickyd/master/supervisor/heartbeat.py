@@ -75,4 +75,5 @@ class HeartbeatMonitor:
                 pid=worker.pid,
                 limit=limit,
             )
+            worker.killed_for = "timeout"
             worker.kill(after=STACKS_FIRST, show_stacks=True)

@@ -134,6 +134,7 @@ class Replacement:
                 each.worker.link.end_drain()
                 self._retire_after(self._end_drain_most, slot, each.worker, reason)
             slot.retiring.append(old)
+            self._context.counters.restarts[reason] += 1
             if self._context.settings.app.reload:
                 # While developing, pages are to load again now.
                 new.link.serve()

@@ -26,7 +26,7 @@ from stickyd.master.supervisor.slots import Slot
 from stickyd.master.supervisor.stats_report import Report, report_on
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.net.process_group import LeftGroups
-from stickyd.stats import add_up
+from stickyd.shm.counter_totals import CounterTotals
 
 RELINK_PATIENCE = 5.0
 """Seconds that a worker may take to switch to another control channel; after that it ends."""
@@ -40,6 +40,7 @@ class Supervisor:
     :param on_table: called whenever the slot table changes.
     :ivar on_generation: called when a reload has succeeded.
     :ivar on_child_exit: called with pid, slot and exit status (waitpid(2)) of each ended worker.
+    :ivar ended_counters: of the workers that have ended.
     :ivar on_reloaded: called when a reload has succeeded or failed, and no other waits.
     """
 
@@ -57,7 +58,7 @@ class Supervisor:
         self._heartbeats = HeartbeatMonitor(
             context.reactor, context.settings, context.slots, self._unserved
         )
-        self._ended_counters = add_up([])
+        self.ended_counters = CounterTotals()
         self._reload_waits = False
         self._packing = False
         self._left_groups = LeftGroups(context.reactor)
@@ -172,8 +173,7 @@ class Supervisor:
 
     def worker_ended(self, slot: Slot, worker: WorkerProcess) -> None:
         """A worker process has ended: requeue its connections, and start another if it served."""
-        ended = {**worker.take_last_report(), "open": 0}
-        self._ended_counters = add_up([self._ended_counters, ended])
+        self.ended_counters.fold(slot.number, worker.stats.counters)
         if worker.exit_status is not None:
             self.on_child_exit(worker.pid, slot.number, worker.exit_status)
         worker.leave(self._left_groups, self._context.settings.lifecycle.graceful_timeout)
@@ -190,6 +190,7 @@ class Supervisor:
             return
         slot.unserved_since = self._reactor.seconds()
         if not slot.in_change:
+            self._context.counters.restarts[worker.killed_for or "crash"] += 1
             _log.warn("worker {slot} ended and is replaced", slot=slot.number)
             if slot.starting is None:
                 self._respawner.now(slot)
@@ -223,7 +224,7 @@ class Supervisor:
     async def report(self) -> Report:
         """Slot states, and counters of all workers including those that have ended."""
         board = self._context.scoreboard
-        report = await report_on(self._slots, self._ended_counters, board)
+        report = await report_on(self._slots, self.ended_counters, board, self._context.sources)
         return {"generation": self.generation, **report}
 
     # ---- stop
@@ -278,7 +279,7 @@ class Supervisor:
         self._left_groups.abandon()
         return {
             "generation": self.generation,
-            "gone": self._ended_counters,
+            "gone": self.ended_counters.pack(),
             "told_misrouted": self._misroutes.told,
             "workers": {
                 worker.pid: worker.pack(channel)
@@ -290,7 +291,7 @@ class Supervisor:
     def resume(self, packed: Packed, slots: list[Packed]) -> None:
         """Continue with what `pack` and `Slots.pack` of the previous program returned."""
         self.generation = packed["generation"]
-        self._ended_counters = add_up([packed["gone"]])
+        self.ended_counters.resume(packed["gone"])
         self._misroutes.told = packed["told_misrouted"]
         for slot, of_slot in zip(self._slots, slots, strict=True):
             self._replacement.attach(slot, of_slot, packed["workers"])

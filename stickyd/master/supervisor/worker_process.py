@@ -74,12 +74,12 @@ class WorkerProcess:
         with `stickyd.errors.CannotLoad`, or when the process ends before.
     :ivar ready: ``loaded`` has fired without a failure.
     :ivar ended: fires with None when the process has ended.
-    :ivar counters: the last that it reported.
     :ivar retiring: it was asked to retire.
     :ivar retire_reason: why it will be, while it drains.
     :ivar exit_status: as of waitpid(2), once the process has ended.
+    :ivar killed_for: why the master kills it, in a word; empty if it does not.
     :ivar version: of the slot table that it was sent last.
-    :ivar stats: counts of its connections, in shared memory.
+    :ivar stats: its counters, in shared memory; closed when it has ended.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class WorkerProcess:
         self.link = MasterControlLink(self)
         self._child: ChildProcess | None = None
         self.slot = slot
-        self.counters: dict[str, Any] = {}
         self.heartbeat = WorkerHeartbeat(reactor.seconds())
         self.ready = False
+        self.killed_for = ""
         self.retiring = False
         self.retire_reason = "reload"
         self.exit_status: int | None = None
@@ -180,10 +180,6 @@ class WorkerProcess:
 
     # ---- reports of the worker, for its control link
 
-    def progressed(self, counters: dict[str, Any]) -> None:
-        """The worker's counters have changed."""
-        self.counters = counters
-
     def misrouted(self, slot: int, named: int, source: str) -> None:
         """The worker has served its first misrouted request."""
         self._events.misrouted(slot, named, source)
@@ -205,22 +201,12 @@ class WorkerProcess:
         self.version = version
         return self.link.update_slots(version, slots, added)
 
-    def report(self, patience: float) -> "defer.Deferred[dict[str, Any]]":
-        """The counters; the last known ones if it does not answer in ``patience`` seconds."""
+    def refresh(self, patience: float) -> "defer.Deferred[None]":
+        """Fires when the worker has updated its counters, or after ``patience`` seconds."""
         if not self.loaded.called:
-            return defer.succeed(self.counters)
+            return defer.succeed(None)
         asked = self.link.ask(control.Report).addTimeout(patience, self._reactor)
-
-        def keep(response: dict[str, bytes]) -> dict[str, Any]:
-            self.counters = json.loads(response["counters"])
-            return self.counters
-
-        return asked.addCallback(keep).addErrback(lambda _: self.counters)
-
-    def take_last_report(self) -> dict[str, Any]:
-        """The last counters of a worker that has ended; returned once."""
-        last, self.counters = self.counters, {}
-        return last
+        return asked.addBoth(lambda _: None)
 
     # ---- the master's program is replaced
 
@@ -232,7 +218,6 @@ class WorkerProcess:
             "pid": pid,
             "output": keep_on_exec(output),
             "channel": keep_on_exec(channel.detach()) if channel is not None else None,
-            "counters": self.counters,
             "retiring": self.retiring,
             "version": self.version,
             "row": self.row,
@@ -247,7 +232,6 @@ class WorkerProcess:
         """A worker that the previous program packed; `attach` watches its process."""
         stats = WorkerStats(close_on_exec(packed["tally"]))
         worker = cls(reactor, slot, events, stats, packed["row"], packed["owner"])
-        worker.counters = packed["counters"]
         worker.retiring = packed["retiring"]
         worker.version = packed["version"]
         return worker

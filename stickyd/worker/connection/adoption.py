@@ -14,6 +14,7 @@ from stickyd.ipc.frame import FrameError, Kind, carries, connection_of, decode, 
 from stickyd.net.lingering_close import LingeringClose, send_and_close
 from stickyd.net.own_descriptors import above_standard
 from stickyd.shm.connection_table import ConnectionTable, Entry
+from stickyd.stats import ADOPTED, ARRIVED
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection_set import Connection
@@ -115,10 +116,10 @@ class Adoption:
         if frame.kind is Kind.PLACED:
             # Holds in every process it moves to: the flag belongs to the open file (fcntl(2)).
             os.set_blocking(descriptor, False)
-        counters = context.accounting.counters
-        counters.adopted += 1
+        cells = context.accounting.cells
+        cells[ADOPTED] += 1
         if frame.kind is Kind.MOVED:
-            counters.arrived += 1
+            cells[ARRIVED] += 1
         channel: Connection
         if moved is None:
             channel = Channel(context, self._app, frame, descriptor)

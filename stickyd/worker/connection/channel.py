@@ -55,6 +55,8 @@ class Channel:
         self.timer = ConnectionTimer(context)
         self.scanned = 0
         self.advancing = False
+        self.source = 0
+        self.began = 0.0
 
     # ---- adoption
 
@@ -178,7 +180,7 @@ class Channel:
     def deliver(self, exchange: Exchange) -> None:
         """The request is complete: give it to the app."""
         self.state = State.ANSWER
-        self.context.accounting.request()
+        self.began = self.context.accounting.request(self.source)
         try:
             exchange.requestReceived()
         except Exception:
@@ -236,7 +238,9 @@ class Channel:
         self.state = State.PINNED
         self.deadline = None
         self.upgraded = self.transport.protocol = upgraded
-        self.context.accounting.counters.pinned += 1
+        counters = self.context.accounting.counters
+        counters.pinned += 1
+        counters.upgraded += 1
         # What arrived behind the request is for the new protocol, once it is set up.
         self.context.reactor.callLater(0, self.deliver_held)
         if self.context.connections.closing:

@@ -153,6 +153,8 @@ def detach(connection: Connection, *, watched: bool = False) -> int:
 
 
 def _over(connection: Connection) -> None:
+    if connection.state is State.PINNED:
+        connection.context.accounting.counters.upgraded -= 1
     connection.state = State.OVER
     connection.buffer = b""
     connection.body = None
@@ -176,4 +178,7 @@ def end_exchange(connection: Connection, status: int = 0, size: int = 0) -> Exch
         routing.load.ended()
         if routing.keys.draining:
             routing.keys.released()
+    if connection.began:
+        connection.context.accounting.answered(connection.began)
+        connection.began = 0.0
     return exchange

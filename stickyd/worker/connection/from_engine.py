@@ -22,6 +22,8 @@ def taken_over(context: WorkerContext, app: App, given: Given) -> Channel:
     channel.exchange = given.exchange
     channel.logged = given.logged
     channel.came_with = given.came_with
+    channel.source = given.source
+    channel.began = given.began
     channel.timer.head_until = given.head_until
     channel.advancing = transport.corked = given.advancing
     context.connections.add(channel)

@@ -18,6 +18,8 @@ class Given(NamedTuple):
     :ivar parts: written and not sent, ``size`` bytes.
     :ivar sent: bytes sent since the connection came.
     :ivar ending: no request may follow.
+    :ivar source: of the key of the request (`stickyd.routing.source_numbers`).
+    :ivar began: when it was given to the app; 0 if that is not measured.
     :ivar advancing: the engine is in the middle of a step, and will say `Channel.go_on_here`.
     """
 
@@ -38,3 +40,5 @@ class Given(NamedTuple):
     advancing: bool
     deadline: float | None
     head_until: float | None
+    source: int
+    began: float

@@ -21,6 +21,7 @@ class Connection(ClientChannel, Protocol):
     :ivar body: the body of the request that is being received.
     :ivar upgraded: the receiver of a connection that the app has taken over.
     :ivar keys: noted if the worker had to (`stickyd.worker.key_owner`).
+    :ivar began: when its request was given to the app; 0 if that is not measured.
     """
 
     buffer: bytes
@@ -31,6 +32,7 @@ class Connection(ClientChannel, Protocol):
     body: RequestBody | None
     upgraded: UpgradedReceiver | None
     keys: tuple[str, ...]
+    began: float
 
     # As the connection set and the sweeper ask of it.
 

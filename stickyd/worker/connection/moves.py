@@ -11,6 +11,7 @@ from stickyd.http1.error_response import BUSY
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.shm.connection_table import Entry
+from stickyd.stats import MOVED
 from stickyd.worker.connection.exit import detach
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.next_step import State
@@ -30,27 +31,33 @@ def hold_keys(connection: Connection) -> None:
     routing.keys.hold(connection)
 
 
-def move(connection: Connection, slot: int) -> None:
-    """Move the connection to another slot."""
+def move(connection: Connection, slot: int, source: int) -> None:
+    """Move the connection to another slot.
+
+    :param source: of the key that names it (`stickyd.routing.source_numbers`).
+    """
     context = connection.context
 
     def moved() -> None:
-        context.accounting.counters.moved[slot] += 1
+        context.accounting.cells[MOVED + slot] += 1
 
     routing = context.routing
-    message = _frame(connection, Kind.MOVED, routing.policy.table.version)
+    message = _frame(connection, Kind.MOVED, routing.policy.table.version, source)
     _send(connection, partial(routing.senders.put, slot), message, moved)
 
 
-def pass_on(connection: Connection, other: InboxSender) -> None:
-    """Move the connection to another worker of this slot, into the inbox of ``other``."""
+def pass_on(connection: Connection, other: InboxSender, source: int) -> None:
+    """Move the connection to another worker of this slot, into the inbox of ``other``.
+
+    :param source: as for `move`.
+    """
     context = connection.context
 
     def passed() -> None:
         context.accounting.counters.passed += 1
 
     routing = context.routing
-    message = _frame(connection, Kind.MOVED, connection.frame.table)
+    message = _frame(connection, Kind.MOVED, connection.frame.table, source)
     _send(connection, partial(routing.senders.put_with, other), message, passed)
 
 
@@ -68,7 +75,7 @@ def requeue(connection: Connection) -> None:
     _send(connection, put, message, returned)
 
 
-def _frame(connection: Connection, kind: Kind, version: int) -> bytes:
+def _frame(connection: Connection, kind: Kind, version: int, source: int = 0) -> bytes:
     frame, buffer = connection.frame, connection.buffer
     left = 0
     if kind is Kind.RETURNED and connection.deadline is not None and buffer:
@@ -85,6 +92,7 @@ def _frame(connection: Connection, kind: Kind, version: int) -> bytes:
         frame.hops + 1,
         buffer,
         frame.entry,
+        source,
     ).encode()
 
 

@@ -7,6 +7,7 @@ from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.routing.policy import ANYWHERE, Placement
+from stickyd.stats import PLACED
 from stickyd.worker.connection import exit, moves, next_step
 from stickyd.worker.connection.access_log import LoggedRequest
 from stickyd.worker.connection.interfaces import Connection
@@ -20,12 +21,14 @@ class Advancing(Connection, Protocol):
     :ivar ending: the last answer has been given.
     :ivar scanned: bytes of the buffer known not to complete a head.
     :ivar advancing: within `advance`.
+    :ivar source: of the key of the request (`stickyd.routing.source_numbers`).
     """
 
     timer: ConnectionTimer
     ending: bool
     scanned: int
     advancing: bool
+    source: int
 
     def serve(self, head: Head) -> None:
         """Serve the request at the start of the buffer."""
@@ -93,9 +96,10 @@ def _step(connection: Advancing) -> bool:
         flushed=connection.transport.flushed(),
     )
     if not came_with and step in _PLACED:
-        context.accounting.counters.placed[placement.reason] += 1
+        context.accounting.cells[PLACED + routing.source_of(placement)] += 1
     if step is not Step.STAY and step is not Step.MISROUTE:
         return _take(connection, step, placement, other)
+    connection.source = connection.frame.source if came_with else routing.source_of(placement)
     if step is Step.MISROUTE:
         context.accounting.misrouted(placement)
     elif connection.frame.table != version and not came_with:
@@ -157,15 +161,16 @@ def _take(
 
     :param other: the inbox of this slot's other worker, if that serves the request.
     """
+    routing = connection.context.routing
     if step is Step.FLUSH:
         connection.transport.flush()
         return connection.transport.flushed()
     if step is Step.MOVE:
         assert placement.slot is not None
-        moves.move(connection, placement.slot)
+        moves.move(connection, placement.slot, routing.source_of(placement))
     elif step is Step.PASS:
         assert other is not None
-        moves.pass_on(connection, other)
+        moves.pass_on(connection, other, routing.source_of(placement))
     elif step is Step.RETURN:
         moves.requeue(connection)
     elif step is Step.CLOSE:

@@ -198,7 +198,7 @@ class Lanes(OneConnection):
         self.begin(b"GET / HTTP/1.1\r\n\r\n")
         self.take(1000)
         self.assertIn(b" 400 ", self.got)
-        self.assertEqual(self.worker.context.accounting.counters.refused, {400: 1})
+        self.assertEqual(self.worker.context.accounting.counters.refused.as_json(), {"400": 1})
 
     def test_abort(self) -> None:
         self.begin(HEAD % b"/aborts")

@@ -32,6 +32,7 @@ V4 = Frame(
     hops=2,
     unread=b"GET /",
     entry=0x0A0B0C0D,
+    source=3,
 )
 V4_BYTES = bytes.fromhex(
     "02"  # version
@@ -41,7 +42,8 @@ V4_BYTES = bytes.fromhex(
     "00000003"  # table version
     "0000270f"  # head deadline in ms
     "0a0b0c0d"  # ledger entry
-    "0001"  # listener
+    "03"  # source
+    "01"  # listener
     "02"  # family: IPv4
     "0c"  # length of the addresses
     "cb007107c000"  # peer and its port
@@ -55,8 +57,8 @@ V6_BYTES = bytes.fromhex(
     "20010db80000000000000000000000070001"
     "20010db8000000000000000000000001ffff"
 )
-UNIX = Frame(Kind.RETURNED, 2, None, None, listener=65535)
-UNIX_BYTES = bytes.fromhex("020300000000000000000002000000010000000000000000ffff0000")
+UNIX = Frame(Kind.RETURNED, 2, None, None, listener=255, source=31)
+UNIX_BYTES = bytes.fromhex("0203000000000000000000020000000100000000000000001fff0000")
 
 FIXED = 28
 """Bytes before the addresses."""
@@ -82,12 +84,13 @@ def frames(draw: st.DrawFn) -> Frame:
         draw(st.integers(0, 2**64 - 1)),
         peer,
         local,
-        draw(st.integers(0, 2**16 - 1)),
+        draw(st.integers(0, 2**8 - 1)),
         draw(st.integers(0, 2**32 - 1)),
         draw(st.integers(0, 2**32 - 1)),
         draw(st.integers(0, 2**16 - 1)),
         draw(st.binary(max_size=200)),
         draw(st.integers(0, 2**32 - 1)),
+        draw(st.integers(0, 2**8 - 1)),
     )
 
 

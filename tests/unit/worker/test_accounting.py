@@ -21,22 +21,22 @@ class Events:
 
 
 class Counting(unittest.TestCase):
-    def accounting(self, replace_at: int = 0) -> Accounting:
+    def accounting(self, replace_at: int = 0, timed: bool = False) -> Accounting:
         self.events = Events()
         self.stats = WorkerStats()
         self.addCleanup(self.stats.close)
-        return Accounting(1, self.stats, self.events, WorkerCounters(), replace_at)
+        return Accounting(1, self.stats, self.events, WorkerCounters(), replace_at, timed)
 
     def test_a_replacement_is_requested_once(self) -> None:
         accounting = self.accounting(replace_at=2)
         for _ in range(4):
-            accounting.request()
+            accounting.request(1)
         self.assertEqual(self.events.seen, ["max-requests"])
-        self.assertEqual(accounting.report(0, 0)["requests"], 4)
+        self.assertEqual(accounting.counters.requests, 4)
 
     def test_without_a_number_of_requests_there_is_none(self) -> None:
         accounting = self.accounting()
-        accounting.request()
+        accounting.request(1)
         self.assertEqual(self.events.seen, [])
 
     def test_the_first_misrouted_request_is_reported(self) -> None:
@@ -44,7 +44,7 @@ class Counting(unittest.TestCase):
         for slot in (2, 3):
             accounting.misrouted(Placement(slot, None))
         self.assertEqual(self.events.seen, [(1, 2)])
-        self.assertEqual(accounting.report(0, 0)["misrouted"], 2)
+        self.assertEqual(accounting.counters.misrouted, 2)
 
     def test_a_guarded_connection_is_not_in_the_stats(self) -> None:
         accounting = self.accounting()
@@ -63,6 +63,26 @@ class Counting(unittest.TestCase):
 
     def test_dropped_lines_add_up(self) -> None:
         accounting = self.accounting()
-        accounting.report(5, 2)
-        report = accounting.report(3, 4)
+        accounting.note(5, 2)
+        accounting.note(3, 4)
+        report = accounting.counters.as_json()
         self.assertEqual((report["open"], report["log_dropped"]), (3, 6))
+
+    def test_requests_are_counted_by_source(self) -> None:
+        accounting = self.accounting()
+        for source in (0, 2, 2):
+            accounting.request(source)
+        self.assertEqual(accounting.counters.requests_by.as_json(), {"0": 1, "2": 2})
+
+    def test_durations_are_measured_if_somebody_reads_them(self) -> None:
+        self.assertEqual(self.accounting().request(0), 0.0)
+        accounting = self.accounting(timed=True)
+        began = accounting.request(0)
+        accounting.answered(began)
+        accounting.answered(began - 0.004)
+        accounting.answered(began - 3600)
+        counters = accounting.counters
+        self.assertEqual(sum(counters.durations.values()), 3)
+        self.assertEqual(counters.durations.values()[-1], 1)
+        self.assertGreater(counters.duration_sum, 3600)
+        self.assertLess(counters.duration_sum, 3610)

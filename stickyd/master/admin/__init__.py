@@ -1,0 +1,1 @@
+"""The listener of ``--admin``: metrics, health, status."""
