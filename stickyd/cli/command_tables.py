@@ -4,7 +4,7 @@ import attrs
 
 from stickyd.cli.option import Argument, Default, Group, Option
 from stickyd.cli.option_table import BY_NAME
-from stickyd.cli.parsers import Seconds, Whole, header_name
+from stickyd.cli.parsers import OneOf, Seconds, Whole, header_name
 
 RUN = (
     Option(
@@ -138,10 +138,61 @@ VERIFY = (
     ),
 )
 
+REPLAY = (
+    Option(
+        "workers",
+        Group.COMMAND,
+        "slots",
+        Argument("N", BY_NAME["workers"].argument.parse),
+        "workers",
+        short="w",
+    ),
+    *(
+        attrs.evolve(BY_NAME[name], group=Group.COMMAND, details="")
+        for name in ("seed", "hash", "forwarded-allow-ips")
+    ),
+    Option(
+        "format",
+        Group.COMMAND,
+        "format of the log",
+        Argument("NAME", OneOf(("auto", "alb", "haproxy", "nginx", "combined", "json"))),
+        default=Default("auto"),
+        details="See [Replay](replay.md).",
+    ),
+    Option(
+        "client-field",
+        Group.COMMAND,
+        "field of a JSON log that has the key; A.B for B within A",
+        Argument("NAME"),
+        default=Default(computed="the usual names"),
+    ),
+    Option(
+        "connection-field",
+        Group.COMMAND,
+        "field of a JSON log that names the connection to the worker",
+        Argument("NAME"),
+        default=Default(computed="connection, connection_id"),
+    ),
+    Option(
+        "top",
+        Group.COMMAND,
+        "how many of the most frequent clients to list",
+        Argument("N", Whole(0, 1000)),
+        default=Default("10"),
+    ),
+    Option(
+        "picture",
+        Group.COMMAND,
+        "SVG file to write: requests by slot",
+        Argument("FILE"),
+    ),
+)
+
 COMMANDS = {
     "run": "Run the daemon in the foreground; the options of 'twistd -n stickyd'.",
     "explain": "Print which slot serves a key, and why. Needs no server.",
     "check": "Check the options of 'run'; with --load, load the app, too.",
+    "replay": "Place the clients of access logs: evenness, hot clients, what a resize moves.",
     "verify": "Test any server: does every request reach its client's own worker?",
 }
 """What each command does, in one line."""

@@ -174,10 +174,17 @@ def _verify(arguments: Sequence[str]) -> int:
     return verify(arguments)
 
 
+def _replay(arguments: Sequence[str]) -> int:
+    from stickyd.cli.replay.command import replay
+
+    return replay(arguments)
+
+
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "explain": _explain,
     "check": _check,
+    "replay": _replay,
     "verify": _verify,
 }
 

@@ -4,10 +4,21 @@ import re
 from collections.abc import Iterable, Iterator
 
 from stickyd import __version__
-from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, RUN, VERIFY
+from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
 from stickyd.cli.option import Group, Option
 from stickyd.cli.option_table import DAEMON
 
+_ARGUMENTS = {
+    "explain": "[options] KEY...",
+    "replay": "[options] LOG...",
+    "verify": "URL [options]",
+}
+_TABLES = (
+    ("check", CHECK),
+    ("explain", EXPLAIN),
+    ("replay", REPLAY),
+    ("verify", VERIFY),
+)
 _SIGNALS = {
     "TERM": "Stop: requests in progress are finished within --graceful-timeout.",
     "INT": "Stop within one second.",
@@ -40,7 +51,7 @@ def _lines() -> Iterator[str]:
         if number:
             yield ".br"
         yield f".B stickyd {command}"
-        yield {"explain": "[options] KEY...", "verify": "URL [options]"}.get(command, "[options]")
+        yield _ARGUMENTS.get(command, "[options]")
     yield from (".br", ".B twistd \\-n stickyd", "[options]")
     yield ".SH DESCRIPTION"
     yield _text(
@@ -57,7 +68,7 @@ def _lines() -> Iterator[str]:
         if members:
             yield f'.SS "{group.value}"'
             yield from _entries(members)
-    for command, table in (("check", CHECK), ("explain", EXPLAIN), ("verify", VERIFY)):
+    for command, table in _TABLES:
         yield f'.SS "Options of stickyd {command}"'
         yield from _entries(table)
     yield ".SH ENVIRONMENT"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from stickyd.cli.command_tables import CHECK, EXPLAIN, RUN, VERIFY
+from stickyd.cli.command_tables import CHECK, EXPLAIN, REPLAY, RUN, VERIFY
 from stickyd.cli.man_page import man_page
 from stickyd.cli.option import Group, Option
 from stickyd.cli.option_table import DAEMON
@@ -18,7 +18,7 @@ BEGIN = "<!-- options:begin -->"
 END = "<!-- options:end -->"
 """The table stands between these in the README; ``make options`` replaces it."""
 
-_COMMANDS = (("check", CHECK), ("explain", EXPLAIN), ("verify", VERIFY))
+_COMMANDS = (("check", CHECK), ("explain", EXPLAIN), ("replay", REPLAY), ("verify", VERIFY))
 
 
 def readme() -> str:

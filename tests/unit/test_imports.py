@@ -76,13 +76,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "helper": (*LEAVES, "worker.importer"),
     "cli": ("", "settings", "errors", "net", "http1", "routing"),
     "cli.verify": ("", "errors", "cli", "net"),
+    "cli.replay": ("cli", "net", "routing"),
 }
 """What each part may import besides itself: packages and modules of stickyd/, each without that
 prefix; "" is stickyd/__init__.py. The rule with the longest name that fits a module is its rule."""
 
 MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # What starts the daemon, and what `--version` asks: `explain` and `verify` do without them.
-    "cli": ("master", "cli.verify", "core", "ipc"),
+    "cli": ("master", "cli.verify", "cli.replay", "core", "ipc"),
     # Without --admin its libraries are not loaded.
     "master": ("master.admin",),
     # An app of one kind does without the libraries of the others.

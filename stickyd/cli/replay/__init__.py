@@ -1,0 +1,1 @@
+"""``stickyd replay``: where the clients of an access log would be placed."""
