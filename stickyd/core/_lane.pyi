@@ -70,4 +70,5 @@ def write_frame(
     table: int,
     hops: int,
     entry: int,
+    source: int,
 ) -> bytes: ...

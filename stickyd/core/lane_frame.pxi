@@ -10,7 +10,8 @@ cdef object _end_at(const uint8_t *packed, uint32_t size):
 
 
 def read_frame(bytes message not None):
-    """Kind, connection, peer, local end, listener, head_left, table, hops, unread bytes and entry.
+    """Kind, connection, peer, local end, listener, head_left, table, hops, unread bytes, entry and
+    source.
 
     :return: in the order of `stickyd.ipc.frame.Frame`; None if the message is no frame.
     """
@@ -27,7 +28,7 @@ def read_frame(bytes message not None):
         peer, local = _end_at(frame.addresses, size), _end_at(frame.addresses + size + 2, size)
     return (
         frame.kind, frame.connection, peer, local, frame.listener, frame.head_left, frame.table,
-        frame.hops, message[begin:], frame.entry,
+        frame.hops, message[begin:], frame.entry, frame.source,
     )
 
 
@@ -42,8 +43,9 @@ cdef int _take_end(sd_end *end, tuple named) except -1:
 
 
 def write_frame(
-    uint8_t kind, uint64_t connection, tuple peer, tuple local, uint16_t listener,
+    uint8_t kind, uint64_t connection, tuple peer, tuple local, uint8_t listener,
     uint32_t head_left, uint32_t table, uint16_t hops, uint32_t entry,
+    uint8_t source,
 ):
     """A frame without unread bytes.
 
@@ -57,6 +59,6 @@ def write_frame(
     frame.kind, frame.connection, frame.listener, frame.head_left = (
         kind, connection, listener, head_left
     )
-    frame.table, frame.hops, frame.entry = table, hops, entry
+    frame.table, frame.hops, frame.entry, frame.source = table, hops, entry, source
     sd_set_ends(&frame, &ends[0], &ends[1])
     return PyBytes_FromStringAndSize(<char *>message, sd_write_frame(message, &frame))

@@ -83,6 +83,11 @@ class Accounting:
         self.cells[DURATIONS + bisect_left(DURATION_BOUNDS, duration)] += 1
         self.cells[DURATION_SUM] += int(duration * 1e6)
 
+    def upgraded(self) -> None:
+        """An app has taken a connection over."""
+        self.counters.pinned += 1
+        self.counters.upgraded += 1
+
     def misrouted(self, placement: Placement) -> None:
         """A request is served here though its key names another slot."""
         self.counters.misrouted += 1

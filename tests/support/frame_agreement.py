@@ -42,12 +42,13 @@ def any_frame(chance: random.Random) -> Frame:
         chance.getrandbits(64),
         peer,
         local,
-        chance.getrandbits(16),
+        chance.getrandbits(8),
         chance.getrandbits(chance.choice((1, 32))),
         chance.getrandbits(32),
         chance.getrandbits(16),
         chance.randbytes(chance.choice((0, 0, 1, 40))),
         chance.getrandbits(32),
+        chance.getrandbits(8),
     )
 
 
@@ -95,6 +96,7 @@ def write_difference(frame: Frame) -> str | None:
         frame.table,
         frame.hops,
         frame.entry,
+        frame.source,
     )
     if got + frame.unread == expected:
         return None

@@ -55,8 +55,7 @@ class Channel:
         self.timer = ConnectionTimer(context)
         self.scanned = 0
         self.advancing = False
-        self.source = 0
-        self.began = 0.0
+        self.source, self.began = 0, 0.0
 
     # ---- adoption
 
@@ -238,9 +237,7 @@ class Channel:
         self.state = State.PINNED
         self.deadline = None
         self.upgraded = self.transport.protocol = upgraded
-        counters = self.context.accounting.counters
-        counters.pinned += 1
-        counters.upgraded += 1
+        self.context.accounting.upgraded()
         # What arrived behind the request is for the new protocol, once it is set up.
         self.context.reactor.callLater(0, self.deliver_held)
         if self.context.connections.closing:
