@@ -59,7 +59,9 @@ def drop_ended(
 ) -> int: ...
 def read_frame(
     message: bytes,
-) -> tuple[int, int, Address | None, Address | None, int, int, int, int, bytes, int] | None: ...
+) -> (
+    tuple[int, int, Address | None, Address | None, int, int, int, int, bytes, int, int] | None
+): ...
 def write_frame(
     kind: int,
     connection: int,
