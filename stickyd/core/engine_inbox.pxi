@@ -12,6 +12,7 @@ cdef class LaneInbox:
     cdef readonly object _receiver
     cdef object _adopt, _lost
     cdef bint reading
+    cdef readonly bint ended
 
     def __init__(self, Engine engine not None, receiver, adopt, lost):
         self.engine = engine
@@ -57,9 +58,10 @@ cdef class LaneInbox:
                 return False
             raise OSError(error, "recvmsg")
         if size == 0:
-            # Nobody holds a sending end any more: the whole family is ending.
+            # No process has a sending end any more.
             if descriptor >= 0:
                 close(descriptor)
+            self.ended = True
             self.stop()
             return False
         if descriptor < 0:

@@ -79,6 +79,7 @@ class InboxReader:
     :param adopt: called with message and descriptor; it owns the descriptor.
     :param lost: called with the message when the kernel could not install the descriptor
         (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is lost.
+    :ivar ended: no process has a sending end any more.
     """
 
     BATCH = 32
@@ -95,6 +96,7 @@ class InboxReader:
         self._adopt = adopt
         self._lost = lost
         self._reading = False
+        self.ended = False
         self._buffer = bytearray(MESSAGE_MOST)
         self._view = memoryview(self._buffer)
 
@@ -127,7 +129,8 @@ class InboxReader:
             return False
         size, descriptor = received
         if not size:
-            # No process has a sending end any more: the daemon is ending.
+            # No process has a sending end any more.
+            self.ended = True
             self.stop()
             return False
         if descriptor < 0:

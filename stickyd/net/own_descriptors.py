@@ -92,6 +92,10 @@ class OwnDescriptors:
         """Register an own descriptor; replaces an earlier one of the same name."""
         self._files[what] = descriptor, _file_of(descriptor)
 
+    def forget(self, what: str) -> None:
+        """An own descriptor is about to be closed."""
+        del self._files[what]
+
     def check(self) -> None:
         """End the worker if a descriptor has been closed or stands for another file."""
         # A copy: threads that fail check as well.

@@ -199,6 +199,7 @@ class Worker:
         """Correct the counts and drop what is kept too long; to be called every second."""
         context = self.context
         context.connections.moved.forget_old(self._reactor.seconds())
+        self.adoption.close_ended()
         if self._drain is not None:
             self._drain.tick()
         if not context.connections.retiring and context.routing.keys.alone:

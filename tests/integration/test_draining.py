@@ -153,6 +153,18 @@ class InUse(Life):
     def test_request_scope(self) -> None:
         self.check("request")
 
+    def test_no_descriptor_is_left(self) -> None:
+        with start() as daemon:
+            before = sorted(daemon.settled_descriptors().values())
+            busy, old = self.begin(daemon)
+            reload(daemon)
+            self.finish(daemon, busy, old)
+            busy.sock.close()
+            wait_for(
+                lambda: sorted(daemon.settled_descriptors().values()) == before,
+                what="the descriptors of before",
+            )
+
     def test_after_a_usr2(self) -> None:
         with start("--affinity-scope", "request") as daemon:
             busy, old = self.begin(daemon)

@@ -29,6 +29,10 @@ SHORT_AT, BRIM_AT = 16, 8
 _log = Logger("stickyd")
 
 
+def _private(inbox: socket.socket) -> str:
+    return f"the inbox {inbox.fileno()} of a predecessor"
+
+
 class Adoption:
     """Reads the inbox of the slot, and a private one while another worker drains the slot's.
 
@@ -52,7 +56,7 @@ class Adoption:
         self._engine = engine
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._inbox = self._reader("the inbox", inbox)
-        self._private: InboxReader | LaneInbox | None = None
+        self._private: list[tuple[socket.socket, InboxReader | LaneInbox]] = []
 
     def _reader(self, name: str, inbox: socket.socket) -> "InboxReader | LaneInbox":
         poller = self._context.poller
@@ -68,8 +72,16 @@ class Adoption:
 
     def start_private(self, private: socket.socket) -> None:
         """Take connections out of this inbox instead, while the predecessor has the slot's."""
-        self._private = self._reader("the private inbox", private)
-        self._private.start()
+        reader = self._reader(_private(private), private)
+        self._private.append((private, reader))
+        reader.start()
+
+    def close_ended(self) -> None:
+        """Close the inboxes into which no predecessor puts anything any more."""
+        for private, reader in [each for each in self._private if each[1].ended]:
+            self._private.remove((private, reader))
+            self._context.poller.own.forget(_private(private))
+            private.close()
 
     def stop(self, *, drain: bool) -> None:
         """Take no more.
@@ -79,10 +91,10 @@ class Adoption:
         while drain and self._inbox.take():
             pass
         self._inbox.stop()
-        if self._private is not None:
-            while self._private.take():
+        for _, reader in self._private:
+            while reader.take():
                 pass
-            self._private.stop()
+            reader.stop()
 
     def is_empty(self) -> bool:
         """Whether nothing could be taken out of the slot's inbox; takes one if there is one."""
