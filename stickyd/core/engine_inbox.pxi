@@ -13,6 +13,7 @@ cdef class LaneInbox:
     cdef object _adopt, _lost
     cdef bint reading
     cdef readonly bint ended
+    cdef public object on_end
 
     def __init__(self, Engine engine not None, receiver, adopt, lost):
         self.engine = engine
@@ -63,6 +64,8 @@ cdef class LaneInbox:
                 close(descriptor)
             self.ended = True
             self.stop()
+            if self.on_end is not None:
+                self.on_end()
             return False
         if descriptor < 0:
             self._lost(PyBytes_FromStringAndSize(<char *>engine.message, size))

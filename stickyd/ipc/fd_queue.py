@@ -80,6 +80,7 @@ class InboxReader:
     :param lost: called with the message when the kernel could not install the descriptor
         (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is lost.
     :ivar ended: no process has a sending end any more.
+    :ivar on_end: called then.
     """
 
     BATCH = 32
@@ -97,6 +98,7 @@ class InboxReader:
         self._lost = lost
         self._reading = False
         self.ended = False
+        self.on_end: Callable[[], None] | None = None
         self._buffer = bytearray(MESSAGE_MOST)
         self._view = memoryview(self._buffer)
 
@@ -132,6 +134,8 @@ class InboxReader:
             # No process has a sending end any more.
             self.ended = True
             self.stop()
+            if self.on_end is not None:
+                self.on_end()
             return False
         if descriptor < 0:
             self._lost(bytes(self._view[:size]))

@@ -11,6 +11,7 @@ from twisted.internet import defer
 from stickyd.ipc.frame import Frame
 from stickyd.net.spread import Spread
 from stickyd.net.timeouts import Expiring, Sweeper
+from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.transport import ClientTransport
 
 FINAL_FLUSH = 0.4
@@ -28,6 +29,7 @@ class Connection(Expiring, Protocol):
     frame: Frame
     transport: ClientTransport
     keys: tuple[str, ...]
+    state: State
 
     def reattach(self, frame: Frame, descriptor: int) -> None:
         """The connection has come back, after it moved to another worker."""

@@ -8,6 +8,7 @@ import attrs
 
 from stickyd.net.spread import Spread
 from stickyd.settings import Settings
+from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection_set import Connection, ConnectionSet
 from stickyd.worker.key_owner import KeyOwner
 
@@ -103,6 +104,14 @@ class Drain:
             in_use = {key for c in self._connections for key in c.keys}
             memory.forget_idle(now - self._times.idle, in_use)
         self._look()
+
+    def hasten(self) -> None:
+        """Another reload follows: close upgraded connections, let requests end in their time."""
+        if not self.over and not self.closed:
+            self._keys.forget_memory()
+            upgraded = [each for each in self._held() if each.state is State.PINNED]
+            self._turns.start([partial(self._close, each) for each in upgraded], self._times.spread)
+            self.released()
 
     def end(self) -> None:
         """Close the connections in use one by one; then their keys are the successor's."""

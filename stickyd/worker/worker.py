@@ -189,9 +189,9 @@ class Worker:
         drain.start()
 
     def end_drain(self) -> None:
-        """Close the connections in use: another generation follows."""
+        """Another generation follows: do not wait for upgraded connections and known keys."""
         if self._drain is not None:
-            self._drain.end()
+            self._drain.hasten()
 
     # ---- while it serves
 
@@ -199,7 +199,6 @@ class Worker:
         """Correct the counts and drop what is kept too long; to be called every second."""
         context = self.context
         context.connections.moved.forget_old(self._reactor.seconds())
-        self.adoption.close_ended()
         if self._drain is not None:
             self._drain.tick()
         if not context.connections.retiring and context.routing.keys.alone:

@@ -153,6 +153,25 @@ class InUse(Life):
     def test_request_scope(self) -> None:
         self.check("request")
 
+    def test_reloads_one_after_the_other_cut_no_request(self) -> None:
+        with start("--affinity-scope", "request") as daemon:
+            busy, old = self.begin(daemon)
+            between = []
+            for _ in range(3):
+                reload(daemon)
+                # Its request goes where the key is in use, through all generations.
+                client = self.client(daemon)
+                self.assertEqual(client.who(ONE), (1, old))
+                between.append(client.who(NEW))
+                self.assertEqual(between[-1], (1, daemon.pids()[1]))
+            self.assertEqual(len(set(between)), 3)
+            self.finish(daemon, busy, old)
+            wait_for(lambda: not _alive(between[0][1]), what="the end of the second generation")
+            client = self.client(daemon)
+            for key in (ONE, NEW):
+                self.assertEqual(client.who(key), (1, daemon.pids()[1]))
+            self.assertEqual(daemon.report()["workers"]["lost"], 0)
+
     def test_no_descriptor_is_left(self) -> None:
         with start() as daemon:
             before = sorted(daemon.settled_descriptors().values())

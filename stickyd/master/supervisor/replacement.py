@@ -130,9 +130,7 @@ class Replacement:
             new.link.serve(slot.private)
         else:
             for each in slot.draining:
-                # One generation drains at a time.
                 each.worker.link.end_drain()
-                self._retire_after(self._end_drain_most, slot, each.worker, reason)
             slot.retiring.append(old)
             self._context.counters.restarts[reason] += 1
             if self._context.settings.app.reload:

@@ -73,10 +73,15 @@ class Adoption:
     def start_private(self, private: socket.socket) -> None:
         """Take connections out of this inbox instead, while the predecessor has the slot's."""
         reader = self._reader(_private(private), private)
+        reader.on_end = self._end_soon
         self._private.append((private, reader))
         reader.start()
 
-    def close_ended(self) -> None:
+    def _end_soon(self) -> None:
+        # Its reader is at work on it now.
+        self._context.reactor.callLater(0, self._close_ended)
+
+    def _close_ended(self) -> None:
         """Close the inboxes into which no predecessor puts anything any more."""
         for private, reader in [each for each in self._private if each[1].ended]:
             self._private.remove((private, reader))

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.settings import LifecycleSettings, SessionSettings, Settings, Timeouts
+from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection_set import ConnectionSet
 from stickyd.worker.drain import Drain, DrainTimes
 from stickyd.worker.key_owner import KeyOwner
@@ -22,6 +23,7 @@ class Connection:
     uses: str | None = None
     keys: tuple[str, ...] = ()
     deadline: float | None = None
+    state: State = State.ANSWER
     closed: int = 0
 
     def in_use(self) -> bool:
@@ -91,7 +93,22 @@ class DrainTests(unittest.TestCase):
         self.assertTrue(drain.closed)
         self.assertEqual(self.owner.other("a", 0.0, came_with=True), NEWER)
 
-    def test_another_reload_ends_it(self) -> None:
+    def test_another_reload_does_not_wait_for_upgraded_connections(self) -> None:
+        self.memory.note("known", 0.0)
+        drain, (busy, upgraded) = self.drain("a", "b", remembered=600.0, keeps=True)
+        upgraded.state = State.PINNED
+        drain.hasten()
+        self.clock.pump([0, 1.0, 0])
+        self.assertEqual((self.finished, busy.closed, upgraded.closed), (0, 0, 1))
+        self.assertIsNone(self.owner.other("a", 0.0, came_with=True))
+        for key in ("b", "known"):
+            self.assertEqual(self.owner.other(key, 0.0, came_with=True), NEWER)
+        busy.uses = None
+        drain.released()
+        self.clock.advance(0)
+        self.assertEqual((self.finished, busy.closed), (1, 0))
+
+    def test_it_ends_once(self) -> None:
         drain, (busy,) = self.drain("a")
         drain.end()
         drain.end()
