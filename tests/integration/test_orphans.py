@@ -1,5 +1,6 @@
 """Processes that an app has started, when its worker ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 import unittest
+from pathlib import Path
 
 from tests.integration.test_upgrade import upgrade
 from tests.support.daemon import ROOT, Daemon, Reader, _alive, request, wait_for
@@ -20,6 +22,16 @@ def ask(daemon: Daemon, path: str) -> list[int]:
         sock.sendall(request(ONE, path))
         found: list[int] = json.loads(Reader(sock).response().body)
         return found
+
+
+def running(command: bytes) -> list[str]:
+    """The processes with exactly this command line (proc_pid_cmdline(5))."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if file.read_bytes() == command:
+                found.append(file.parent.name)
+    return found
 
 
 class Orphans(unittest.TestCase):
@@ -128,5 +140,4 @@ class Orphans(unittest.TestCase):
                 timeout=60,
             )
             self.assertEqual(done.returncode, 0, done.stderr)
-            found = subprocess.run(["pgrep", "-f", "sleep 1234.5"], capture_output=True)
-            self.assertEqual(found.stdout, b"")
+            self.assertEqual(running(b"sleep\0001234.5\0"), [])
