@@ -108,7 +108,7 @@ class Ended(unittest.TestCase):
                 sock.close()
 
     def forgive(self, daemon: Daemon) -> None:
-        """Apps that break off leave tracebacks in the log; it is whole when the daemon has ended."""
+        """Apps that break off leave tracebacks in the log, which is whole at the daemon's end."""
         daemon.stop()
         daemon.log[:] = [line for line in daemon.log if "Traceback" not in line]
 
