@@ -2,11 +2,13 @@
 
 import re
 import unittest
+import warnings
 from typing import Any
 from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 from twisted.web.resource import EncodingResourceWrapper, NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request
@@ -240,7 +242,7 @@ LINES = [
 
 
 @unittest.skipIf(ENGINES is None, "the compiled core is not built")
-class ItsExchange(OneConnection):
+class ItsExchange(OneConnection, SynchronousTestCase):
     """One request of each kind, to the engine's exchange and to Python's."""
 
     def resource(self) -> Resource:
@@ -248,8 +250,20 @@ class ItsExchange(OneConnection):
         return self.pages
 
     def served(self, data: bytes) -> tuple[bytes, str]:
-        """What the client receives, and what the app has been told."""
+        """What the client receives, and what the app and the log have been told."""
         self.doCleanups()
+        with warnings.catch_warnings():
+            # Of Twisted's own pages for errors.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            got = self.received(data)
+        mocks = [str(each.mock_calls) for each in self.pages.told if isinstance(each, mock.Mock)]
+        told = [str(each) for each in self.pages.told if not isinstance(each, mock.Mock)]
+        logged = [str(failure.value) for failure in self.flushLoggedErrors()]
+        rest = repr((told, mocks, logged, self.open()))
+        return re.sub(rb"Date: [^\r]*|0x[0-9a-f]+", b"", got), rest
+
+    def received(self, data: bytes) -> bytes:
+        """What a client of a new worker receives."""
         self.setUp()
         self.begin(data)
         self.client.settimeout(0)
@@ -268,9 +282,7 @@ class ItsExchange(OneConnection):
                 break
             got += more
             self.reactor.settle()
-        mocks = [str(each.mock_calls) for each in self.pages.told if isinstance(each, mock.Mock)]
-        told = [str(each) for each in self.pages.told if not isinstance(each, mock.Mock)]
-        return re.sub(rb"Date: [^\r]*", b"Date", got), repr((told, mocks, self.open()))
+        return got
 
     def pending(self) -> bool:
         """Whether the worker has more to send."""
