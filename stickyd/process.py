@@ -1,8 +1,10 @@
-"""Process-wide state: credentials (credentials(7)), signals, garbage collector."""
+"""Process-wide state: credentials (credentials(7)), signals, search path, garbage collector."""
 
 import gc
 import os
 import signal
+import sys
+from collections.abc import Collection
 
 HELD_BACK = frozenset(
     {
@@ -26,6 +28,21 @@ def block_signals() -> None:
 def unblock_signals() -> None:
     """Receive them: the handlers are installed."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+
+def ignore_signals(numbers: Collection[signal.Signals] = HELD_BACK) -> None:
+    """Ignore signals that are meant for the master, and that a process group gets with it."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def import_from_working_directory() -> None:
+    """Import modules from the working directory first, as ``python -m`` does.
+
+    Python started with ``-P`` or ``PYTHONSAFEPATH`` leaves it out of the search path.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 SERVICE_MANAGER_VARIABLES = frozenset(

@@ -5,8 +5,6 @@ writes an empty line, or one that says why the callable cannot be loaded, and re
 for each worker: pid, slot, status. It ends at the end of the socket.
 """
 
-import os
-import signal
 import socket
 import sys
 import traceback
@@ -14,13 +12,13 @@ from collections.abc import Callable
 from json import loads
 
 from stickyd.errors import CannotLoad
-from stickyd.process import drop_saved_ids, unblock_signals
-from stickyd.worker.importer import load_named
-
-_MASTERS_SIGNALS = (
-    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
-    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU),
+from stickyd.process import (
+    drop_saved_ids,
+    ignore_signals,
+    import_from_working_directory,
+    unblock_signals,
 )
+from stickyd.worker.importer import load_named
 
 
 def load(name: str) -> Callable[[int, int, int], object]:
@@ -38,11 +36,9 @@ def load(name: str) -> Callable[[int, int, int], object]:
 def main() -> None:
     """Run until the master closes the socket."""
     drop_saved_ids()
-    for number in _MASTERS_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     unblock_signals()
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    import_from_working_directory()
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     with end, end.makefile("rwb", buffering=0) as stream:

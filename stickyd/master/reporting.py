@@ -8,6 +8,7 @@ from twisted.internet import defer
 from stickyd.errors import StartFailed
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.logs.stream import LogStream
+from stickyd.master.admin import MULTIPROC_DIR
 from stickyd.master.facts import Facts
 from stickyd.master.frontend.listen_sockets import InheritedSocket
 from stickyd.master.master import Master
@@ -15,10 +16,6 @@ from stickyd.master.stats_socket import StatsSocket
 
 if TYPE_CHECKING:
     from stickyd.master.admin.listener import AdminListener
-
-
-MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of prometheus_client, which is imported only if it is set."""
 
 
 class Reporting:

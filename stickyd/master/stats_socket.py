@@ -13,6 +13,7 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from stickyd.net.acceptor import Acceptor
 from stickyd.net.unix_socket import make_way
 
 Report = dict[str, Any]
@@ -23,9 +24,6 @@ ANSWER_SECONDS = 10.0
 
 LAST_ANSWERS = 2.0
 """Seconds that connected clients have to read their document when the socket is paused."""
-
-RETRY_AFTER = 1.0
-"""Seconds until connections are accepted again when the process is out of descriptors."""
 
 
 class ListeningPort(Typed):
@@ -54,7 +52,7 @@ class StatsSocket(Factory):
         self.answering: set[_Answer] = set()
         self._reactor = reactor
         self._port: ListeningPort | None = None
-        self._retry: Any = None
+        self._acceptor: Acceptor | None = None
         self._on_quiet: list[defer.Deferred[None]] = []
 
     def listen(self, path: str) -> None:
@@ -70,45 +68,21 @@ class StatsSocket(Factory):
         """Use a socket that listens already."""
         self._port = port
         port.stopReading()
-        self._reactor.addReader(self)
+        self._acceptor = Acceptor(self._reactor, port.socket, self._serve, self.logPrefix())
 
     def pack(self) -> int:
         """The descriptor of the socket, for the program that replaces this one."""
         assert self._port is not None
         return self._port.socket.fileno()
 
-    # ---- for the reactor
-
-    def fileno(self) -> int:
-        """The listening socket's."""
-        return -1 if self._port is None else self._port.socket.fileno()
+    # ---- clients
 
     def logPrefix(self) -> str:
-        """For the log."""
+        """For Twisted's log lines about the port."""
         return "control socket"
 
-    def doRead(self) -> None:
-        """Accept a client."""
-        assert self._port is not None
-        try:
-            sock, _ = self._port.socket.accept()
-        except BlockingIOError:
-            return
-        except OSError:
-            # Out of descriptors (accept(2)): the client waits in the backlog.
-            self._reactor.removeReader(self)
-            self._retry = self._reactor.callLater(RETRY_AFTER, self._accept_again)
-            return
-        with sock:
-            sock.setblocking(False)
-            self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self)
-
-    def _accept_again(self) -> None:
-        self._retry = None
-        self._reactor.addReader(self)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """For the reactor."""
+    def _serve(self, sock: socket.socket) -> None:
+        self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, self)
 
     def buildProtocol(self, address: object) -> Protocol:
         """A protocol for a client."""
@@ -129,10 +103,8 @@ class StatsSocket(Factory):
 
         Clients that connect from now on wait in the backlog of the socket.
         """
-        self._reactor.removeReader(self)
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        if self._acceptor is not None:
+            self._acceptor.stop()
         if self.answering:
             quiet: defer.Deferred[None] = defer.Deferred()
             self._on_quiet.append(quiet)

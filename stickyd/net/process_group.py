@@ -7,7 +7,9 @@ to be set by each of them, and a subreaper could not tell apart those that are t
 """
 
 import contextlib
+import math
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -195,8 +197,24 @@ def end_own_group(seconds: float) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(own, signal.SIGTERM)
     until = time.monotonic() + seconds
-    while group_members(own) != [own]:
-        if time.monotonic() > until:
+    while left := [pid for pid in group_members(own) if pid != own]:
+        if time.monotonic() >= until:
             os.killpg(own, signal.SIGKILL)
-        # They are no children of this process, which could wait for them.
-        time.sleep(0.02)
+        _wait_for_end(left[0], max(until - time.monotonic(), 0.0))
+
+
+def _wait_for_end(pid: int, seconds: float) -> None:
+    """Wait until a process has ended, which need not be a child (pidfd_open(2)), or time is up."""
+    end = select.poll()
+    with contextlib.ExitStack() as opened:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        except OSError:
+            # Out of descriptors: the time is what is left to wait for.
+            pass
+        else:
+            opened.callback(os.close, descriptor)
+            end.register(descriptor, select.POLLIN)
+        end.poll(math.ceil(seconds * 1000))

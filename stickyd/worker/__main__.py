@@ -4,7 +4,6 @@
 """
 
 import faulthandler
-import os
 import signal
 import socket
 import sys
@@ -28,7 +27,13 @@ from twisted.python.failure import Failure
 from zope.interface import provider
 
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.process import drop_saved_ids, unblock_signals
+from stickyd.process import (
+    HELD_BACK,
+    drop_saved_ids,
+    ignore_signals,
+    import_from_working_directory,
+    unblock_signals,
+)
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.runtime.output import as_lines, tell_levels
@@ -41,8 +46,6 @@ _own = OwnDescriptors(end_process)
 ORPHANS_LEAST = 1.0
 """Seconds that the app's processes have to end when both master and worker have ended."""
 
-_MASTERS_SIGNALS = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU")
-
 
 def _stop() -> None:
     global _stopped
@@ -53,8 +56,7 @@ def _stop() -> None:
 
 def _install_signals(lifecycle: WorkerLifecycle) -> None:
     """SIGTERM requests a replacement; the master's signals are ignored."""
-    for name in _MASTERS_SIGNALS:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_signals(HELD_BACK - {signal.SIGTERM})
     lifecycle.exit_signal.install()
     unblock_signals()
 
@@ -79,9 +81,8 @@ def main() -> None:
     drop_saved_ids()
     tell_levels()
     globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
-    # As `python -m` does: apps are imported from the directory the daemon was started in.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    # Apps are imported from the directory the daemon was started in.
+    import_from_working_directory()
     # A worker that hangs gets SIGABRT, to print its stack, before it is killed.
     faulthandler.enable()
     for descriptor in _reactors:

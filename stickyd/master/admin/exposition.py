@@ -7,8 +7,7 @@ from prometheus_client import CollectorRegistry, Metric, multiprocess
 from prometheus_client.exposition import choose_encoder
 from twisted.logger import Logger
 
-MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of prometheus_client: where the processes of an app keep their values."""
+from stickyd.master.admin import MULTIPROC_DIR
 
 _log = Logger("stickyd")
 

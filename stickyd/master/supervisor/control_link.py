@@ -80,7 +80,7 @@ class MasterControlLink(control.ControlLink):
             told.addBoth(lambda _: os.close(end))
 
     def end_drain(self) -> None:
-        """Let it close the connections whose keys are in use, while it drains."""
+        """Let it close its upgraded connections, while it drains."""
         self.send(control.EndDrain)
 
     def drain(self, successor: socket.socket) -> None:

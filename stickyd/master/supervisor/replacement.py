@@ -154,11 +154,8 @@ class Replacement:
     def _drain_most(self) -> float:
         """Seconds after which a worker is retired that does not report that it has drained."""
         lifecycle = self._lifecycle
-        return max(lifecycle.session.drain, lifecycle.graceful_timeout) + self._end_drain_most
-
-    @property
-    def _end_drain_most(self) -> float:
-        return self._lifecycle.end.close_spread + END_DRAIN_MOST
+        in_use = max(lifecycle.session.drain, lifecycle.graceful_timeout)
+        return in_use + lifecycle.end.close_spread + END_DRAIN_MOST
 
     def _retire_after(self, seconds: float, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)
