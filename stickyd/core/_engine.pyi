@@ -12,8 +12,7 @@ class Lane:
 class LaneInbox:
     """Reads an inbox, as `stickyd.ipc.fd_queue.InboxReader` does."""
 
-    ended: bool
-    on_end: Callable[[], None] | None
+    on_end: Callable[[], object] | None
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def take(self) -> bool: ...

@@ -157,7 +157,7 @@ cdef class Engine:
         return 0
 
     def close(self):
-        """Let go of memory that is shared; nothing is noted any more."""
+        """Release the shared memory; the connection table is not written any more."""
         self.enabled = False
         self.epfd = -1
         if self.words != NULL:

@@ -243,7 +243,7 @@ cdef class MasterLane:
         frame.head_left = 0  # the clock has not started
         frame.entry = entry
         frame.hops = 0
-        frame.source = _number_of(&placement)
+        frame.source = sd_source_number(&placement)
         frame.listener = <uint8_t>self._index
         sd_set_ends(&frame, peer, local)
         size = sd_write_frame(message, &frame)

@@ -102,13 +102,18 @@ cdef bint answer_field(Answer *answer, object name, object value):
     return False
 
 
-cdef bint answer_begin(Answer *answer, int minor, int code, object reason):
-    """Write the status line; False for those that Python looks at."""
-    cdef char digits[3]
+cdef bint answer_clear(Answer *answer, int code):
+    """Begin; False for those that Python looks at: interim ones, and those without content."""
     answer.size = 0
     answer.length = -1
     answer.coded = False
-    if not 200 <= code <= 599 or code == 204 or code == 205 or code == 304:
+    return 200 <= code <= 599 and code != 204 and code != 205 and code != 304
+
+
+cdef bint answer_begin(Answer *answer, int minor, int code, object reason):
+    """Write the status line; False for those that Python looks at."""
+    cdef char digits[3]
+    if not answer_clear(answer, code):
         return False
     digits[0] = 0x30 + code // 100
     digits[1] = 0x30 + code // 10 % 10
@@ -154,6 +159,16 @@ cdef bint answer_end(
     if answer.length < 0 and answer.coded and minor and not to_head:
         return answer_raw(answer, b"Transfer-Encoding: chunked\r\n\r\n", 30)
     return answer_raw(answer, b"\r\n", 2)
+
+
+cdef bytes answer_joined(const void *head, size_t head_size, bytes body):
+    """Head and content in one piece, which is cheaper than another part to write."""
+    cdef size_t size = PyBytes_GET_SIZE(body)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, head_size + size)
+    cdef char *start = PyBytes_AS_STRING(whole)
+    memcpy(start, head, head_size)
+    memcpy(start + head_size, PyBytes_AS_STRING(body), size)
+    return whole
 
 
 def answer_head(bytes asked not None, int code, reason, fields, bint last, bytes extra not None):

@@ -158,15 +158,13 @@ cdef bint asgi_start(AsgiExchange self, object message) except -1:
     headers = message.get("headers")
     if type(status) is not int or (type(headers) is not list and type(headers) is not tuple):
         return False
+    # A greater number does not fit into `code`.
     if not 200 <= status <= 599:
         return False
     code = status
-    if code == 204 or code == 205 or code == 304:
+    if not answer_clear(&answer, code):
         return False
     site.take_date()
-    answer.size = 0
-    answer.length = -1
-    answer.coded = False
     if not answer_text_raw(&answer, site.status_lines[status]):
         return False
     if not answer_text_raw(&answer, site.extra) or not answer_text_raw(&answer, site.date_line):
@@ -217,8 +215,6 @@ cdef bint asgi_body(AsgiExchange self, object message) except -1:
     """Take ``http.response.body`` that is the whole of it; False if uvicorn is to."""
     cdef Lane lane = self.lane
     cdef bytes body
-    cdef bytes whole
-    cdef char *start
     cdef size_t head_size, size
     if (
         type(message) is not dict
@@ -242,11 +238,7 @@ cdef bint asgi_body(AsgiExchange self, object message) except -1:
     if lane.parts is None:
         lane.parts = []
     if size <= JOINED_MOST:
-        whole = PyBytes_FromStringAndSize(NULL, head_size + size)
-        start = PyBytes_AS_STRING(whole)
-        memcpy(start, PyBytes_AS_STRING(self.head), head_size)
-        memcpy(start + head_size, PyBytes_AS_STRING(body), size)
-        lane.parts.append(whole)
+        lane.parts.append(answer_joined(PyBytes_AS_STRING(self.head), head_size, body))
     else:
         lane.parts.append(self.head)
         lane.parts.append(body)

@@ -65,7 +65,6 @@ cdef extern from "sockets.h" nogil:
     int sd_queued(int descriptor)
     int sd_make_nonblocking(int descriptor)
     ssize_t sd_receive(int descriptor, uint8_t *data, size_t room)
-    ssize_t sd_send(int descriptor, const void *data, size_t size)
-    ssize_t sd_send_last(int descriptor, const void *data, size_t size)
+    ssize_t sd_send(int descriptor, const void *data, size_t size, int last)
     ssize_t sd_send_parts(int descriptor, iovec *parts, size_t count)
     int sd_watch(int epoll, int descriptor, uint32_t before, uint32_t after)

@@ -23,7 +23,6 @@ cdef enum:
     STATE_FLYING = 1
     STATE_IDLE = 2
     STATE_BUSY = 3
-    SOURCE_OTHER = 31  # as stickyd.routing.source_numbers
 
 cdef uint64_t TAKEN_MASK = (<uint64_t>1 << 40) - 1
 

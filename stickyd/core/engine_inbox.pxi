@@ -12,7 +12,6 @@ cdef class LaneInbox:
     cdef readonly object _receiver
     cdef object _adopt, _lost
     cdef bint reading
-    cdef readonly bint ended
     cdef public object on_end
 
     def __init__(self, Engine engine not None, receiver, adopt, lost):
@@ -62,7 +61,6 @@ cdef class LaneInbox:
             # No process has a sending end any more.
             if descriptor >= 0:
                 close(descriptor)
-            self.ended = True
             self.stop()
             if self.on_end is not None:
                 self.on_end()
@@ -88,7 +86,7 @@ cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data
     frame.table = engine.version
     frame.head_left = 0
     frame.hops += frame.hops < 0xFFFF
-    # Whoever has a copy of the descriptor keeps what it is registered with (epoll(7), Q6).
+    # The copy in the inbox keeps the descriptor's registration alive (epoll(7), Q6).
     lane_watch(lane, 0)
     lane_departs(lane)
     engine.instant()

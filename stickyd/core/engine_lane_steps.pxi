@@ -100,7 +100,7 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
             lane.source = engine.routing.source_of(asked)
         elif placement.where == SD_PLACED:
             named = placement.slot
-            lane.source = <uint8_t>min(placement.source + 1, SOURCE_OTHER)
+            lane.source = sd_source_number(&placement)
     if lane.came_with:
         lane.source = lane.frame_head.source
     else:

@@ -57,14 +57,14 @@ cdef ssize_t lane_send_parts(Lane lane, list parts):
     cdef size_t size = 0, room = SEND_MOST
     if count == 1 and lane.parts_size <= SEND_MOST:
         part = parts[0]
-        if lane.ending_now:
-            return sd_send_last(lane.fd, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
-        return sd_send(lane.fd, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
+        return sd_send(
+            lane.fd, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part), lane.ending_now
+        )
     if lane.parts_size <= SMALL:
         for part in parts:
             memcpy(small + size, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
             size += PyBytes_GET_SIZE(part)
-        return sd_send(lane.fd, small, size)
+        return sd_send(lane.fd, small, size, False)
     count = min(count, PARTS_MOST)
     for at in range(count):
         part = parts[at]

@@ -10,8 +10,6 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
     cdef int code
     cdef size_t size = PyBytes_GET_SIZE(body)
     cdef dict raw
-    cdef bytes whole
-    cdef char *start
     if (
         lane.channel is not None
         or lane.at != ANSWER
@@ -65,11 +63,7 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
     attributes["startedWriting"] = 1
     attributes["sentLength"] = size
     if size <= JOINED_MOST:
-        whole = PyBytes_FromStringAndSize(NULL, answer.size + size)
-        start = PyBytes_AS_STRING(whole)
-        memcpy(start, answer.head, answer.size)
-        memcpy(start + answer.size, PyBytes_AS_STRING(body), size)
-        lane_put(lane, whole)
+        lane_put(lane, answer_joined(answer.head, answer.size, body))
     else:
         lane_put(lane, PyBytes_FromStringAndSize(<char *>answer.head, answer.size))
         lane_put(lane, body)

@@ -1,7 +1,7 @@
 /* The frame that travels with a connection's descriptor: read and written (`stickyd.ipc.frame`,
  * which stays the specification and has the layout).
  *
- * Addresses stay as they are in the frame: whoever passes a connection on copies them. No
+ * Addresses are not decoded: a caller that sends the connection on copies their bytes. No
  * allocation, no I/O; nothing is read outside message[0 .. size - 1].
  */
 #ifndef STICKYD_FRAME_H

@@ -160,6 +160,7 @@ cdef extern from "placer.h" nogil:
         bint declared
         uint64_t digest
 
+    uint8_t sd_source_number(const sd_placement *placement)
     void sd_place(
         const sd_placer *placer, const sd_head *head, const uint8_t *data, const sd_address *peer,
         sd_placement *placement

@@ -56,14 +56,3 @@ cdef class Route:
     def __dealloc__(self):
         PyMem_Free(self._slots)
         PyMem_Free(self._inboxes)
-
-
-cdef enum:
-    SOURCE_OTHER = 31  # as stickyd.routing.source_numbers
-
-
-cdef uint8_t _number_of(const sd_placement *placement):
-    """The source of the key, as frames have it (`stickyd.routing.source_numbers`)."""
-    if placement.where != SD_PLACED:
-        return 0
-    return <uint8_t>min(placement.source + 1, SOURCE_OTHER)

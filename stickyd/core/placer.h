@@ -56,6 +56,14 @@ typedef struct {
     uint64_t digest; /* of the key, unless it is declared; the bucket is its first 16 bits */
 } sd_placement;
 
+#define SD_SOURCE_OTHER 31 /* as stickyd.routing.source_numbers */
+
+/* The source of the key as frames have it (`stickyd.routing.source_numbers`). */
+static inline uint8_t sd_source_number(const sd_placement *placement) {
+    if (placement->where != SD_PLACED) return 0;
+    return placement->source < SD_SOURCE_OTHER ? (uint8_t)(placement->source + 1) : SD_SOURCE_OTHER;
+}
+
 /* The slot that weighs most in a bucket; of two that weigh the same the lower one. */
 static inline uint16_t sd_owner(const sd_placer *placer, uint32_t bucket) {
     uint16_t owner = placer->owners[bucket];

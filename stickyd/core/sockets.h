@@ -117,18 +117,13 @@ static inline ssize_t sd_receive(int descriptor, uint8_t *data, size_t room) {
     return size;
 }
 
-/* -1 and errno as send(2). */
-static inline ssize_t sd_send(int descriptor, const void *data, size_t size) {
+/* -1 and errno as send(2).
+ *
+ * last: shutdown(2) follows at once, and pushes the data: both go out in one segment. */
+static inline ssize_t sd_send(int descriptor, const void *data, size_t size, int last) {
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (last ? MSG_MORE : 0);
     ssize_t sent;
-    do sent = send(descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent;
-}
-
-/* For data right in front of shutdown(2), which pushes it: both go out in one segment. */
-static inline ssize_t sd_send_last(int descriptor, const void *data, size_t size) {
-    ssize_t sent;
-    do sent = send(descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
+    do sent = send(descriptor, data, size, flags);
     while (sent < 0 && errno == EINTR);
     return sent;
 }

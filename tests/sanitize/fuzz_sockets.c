@@ -253,7 +253,7 @@ static void exchange(int ours, int theirs) {
         size += each;
     }
     if (count == 1)
-        CHECK(sd_send(ours, parts[0], size) == (ssize_t)size);
+        CHECK(sd_send(ours, parts[0], size, 0) == (ssize_t)size);
     else
         CHECK(sd_send_parts(ours, vectors, count) == (ssize_t)size);
     for (size_t got = 0; got < size;) {
@@ -339,8 +339,8 @@ static void accept_one(void) {
         client = -1;
         if (family != AF_UNIX) {
             CHECK(sd_peek(descriptor, (uint8_t *)peer, 1) == -1 && errno == ECONNRESET);
-            CHECK(sd_send(descriptor, "a", 1) == -1 && errno == EPIPE);
-            CHECK(sd_send_last(descriptor, "a", 1) == -1 && errno == EPIPE);
+            CHECK(sd_send(descriptor, "a", 1, 0) == -1 && errno == EPIPE);
+            CHECK(sd_send(descriptor, "a", 1, 1) == -1 && errno == EPIPE);
         }
         close(descriptor);
         CHECK(sd_local_end(descriptor, local) == -1 && errno == EBADF);

@@ -16,9 +16,9 @@ from stickyd.shm.copies import descriptor_of
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.connection.lingering import LingeringConnection
 from tests.support.core_agreement import BUILT
-from tests.unit.core.test_lane import Side, request
+from tests.support.lane_sides import Side, request
+from tests.support.numbered_answers import CLIENTS
 from tests.unit.worker.test_guardian_instants import SLOTS, Fuse, Killed, World
-from tests.unit.worker.test_ownership import CLIENTS
 
 
 class Instant:

@@ -26,9 +26,9 @@ from tests.support.core_agreement import BUILT
 from tests.support.cores import python_core
 from tests.support.daemon import workers_in
 from tests.support.lane_instants import Daemon, Instant, probed
-from tests.unit.core.test_lane import Side, request
+from tests.support.lane_sides import Side, request
+from tests.support.numbered_answers import ANSWER, CLIENTS
 from tests.unit.worker.test_guardian_instants import SLOTS, Fuse, Killed
-from tests.unit.worker.test_ownership import ANSWER, CLIENTS
 
 SETTINGS = Settings(
     workers=len(SLOTS),
