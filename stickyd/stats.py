@@ -110,9 +110,9 @@ COUNTER_CELLS = DURATION_SUM + 1
 
 
 class _Cell:
-    """A counter, as an attribute."""
+    """A counter, as an attribute named as in `_SCALARS`."""
 
-    def __init__(self, name: str) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self._at = _SCALARS.index(name)
 
     def __get__(self, counters: "WorkerCounters", owner: object = None) -> int:
@@ -143,7 +143,7 @@ class CellRange:
         return {str(number): n for number, n in enumerate(self.values()) if n}
 
     def release(self) -> None:
-        """Let go of the memory."""
+        """Release the memory."""
         self._cells.release()
 
 
@@ -161,22 +161,22 @@ class WorkerCounters:
     :ivar durations: requests by duration, each cell those up to one of `DURATION_BOUNDS`.
     """
 
-    adopted = _Cell("adopted")
-    arrived = _Cell("arrived")
-    passed = _Cell("passed")
-    returned = _Cell("returned")
-    misrouted = _Cell("misrouted")
-    lost = _Cell("lost")
-    pinned = _Cell("pinned")
-    inserted = _Cell("inserted")
-    learned = _Cell("learned")
-    shed = _Cell("shed")
-    eased = _Cell("eased")
-    displaced = _Cell("displaced")
-    forgotten = _Cell("forgotten")
-    log_dropped = _Cell("log_dropped")
-    open = _Cell("open")
-    upgraded = _Cell("upgraded")
+    adopted = _Cell()
+    arrived = _Cell()
+    passed = _Cell()
+    returned = _Cell()
+    misrouted = _Cell()
+    lost = _Cell()
+    pinned = _Cell()
+    inserted = _Cell()
+    learned = _Cell()
+    shed = _Cell()
+    eased = _Cell()
+    displaced = _Cell()
+    forgotten = _Cell()
+    log_dropped = _Cell()
+    open = _Cell()
+    upgraded = _Cell()
 
     def __init__(self, cells: "memoryview[int] | None" = None) -> None:
         if cells is None:
@@ -199,7 +199,7 @@ class WorkerCounters:
         return self.cells[DURATION_SUM] / 1e6
 
     def release(self) -> None:
-        """Let go of the memory; only the worker's own end may use the counters after this."""
+        """Release the memory; the counters cannot be used after this."""
         for each in (self.requests_by, self.placed, self.moved, self.refused, self.durations):
             each.release()
         self.cells.release()

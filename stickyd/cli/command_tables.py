@@ -31,6 +31,21 @@ CHECK = (
     ),
 )
 
+
+def _as_in_run(*names: str) -> tuple[Option, ...]:
+    """Options of the daemon, as options of another command."""
+    return tuple(attrs.evolve(BY_NAME[name], group=Group.COMMAND, details="") for name in names)
+
+
+_SLOTS = Option(
+    "workers",
+    Group.COMMAND,
+    "slots",
+    Argument("N", BY_NAME["workers"].argument.parse),
+    "workers",
+    short="w",
+)
+
 EXPLAIN = (
     Option(
         "request",
@@ -44,18 +59,8 @@ EXPLAIN = (
         Argument("ADDR"),
         default=Default("127.0.0.1"),
     ),
-    *(
-        attrs.evolve(BY_NAME[name], group=Group.COMMAND, details="")
-        for name in ("affinity", "seed", "hash", "hash-balance-factor", "forwarded-allow-ips")
-    ),
-    Option(
-        "workers",
-        Group.COMMAND,
-        "slots",
-        Argument("N", BY_NAME["workers"].argument.parse),
-        "workers",
-        short="w",
-    ),
+    *_as_in_run("affinity", "seed", "hash", "hash-balance-factor", "forwarded-allow-ips"),
+    _SLOTS,
 )
 
 VERIFY = (
@@ -139,18 +144,8 @@ VERIFY = (
 )
 
 REPLAY = (
-    Option(
-        "workers",
-        Group.COMMAND,
-        "slots",
-        Argument("N", BY_NAME["workers"].argument.parse),
-        "workers",
-        short="w",
-    ),
-    *(
-        attrs.evolve(BY_NAME[name], group=Group.COMMAND, details="")
-        for name in ("seed", "hash", "forwarded-allow-ips")
-    ),
+    _SLOTS,
+    *_as_in_run("seed", "hash", "forwarded-allow-ips"),
     Option(
         "format",
         Group.COMMAND,

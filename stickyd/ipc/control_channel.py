@@ -87,9 +87,10 @@ class Drained(amp.Command):
 
 
 class EndDrain(amp.Command):
-    """Master to worker: close the connections whose keys are in use, since another reload follows.
+    """Master to worker, after `Drain`: finish sooner, since another reload follows.
 
-    The worker sends `Drained` then.
+    The worker closes its upgraded connections within ``--close-spread``, and keeps no keys that
+    have neither request nor connection; requests end in their time. It sends `Drained` then.
     """
 
 

@@ -79,8 +79,7 @@ class InboxReader:
     :param adopt: called with message and descriptor; it owns the descriptor.
     :param lost: called with the message when the kernel could not install the descriptor
         (EMFILE; recvmsg(2), MSG_CTRUNC): that connection is lost.
-    :ivar ended: no process has a sending end any more.
-    :ivar on_end: called then.
+    :ivar on_end: called when no process has a sending end any more.
     """
 
     BATCH = 32
@@ -97,8 +96,7 @@ class InboxReader:
         self._adopt = adopt
         self._lost = lost
         self._reading = False
-        self.ended = False
-        self.on_end: Callable[[], None] | None = None
+        self.on_end: Callable[[], object] | None = None
         self._buffer = bytearray(MESSAGE_MOST)
         self._view = memoryview(self._buffer)
 
@@ -132,7 +130,6 @@ class InboxReader:
         size, descriptor = received
         if not size:
             # No process has a sending end any more.
-            self.ended = True
             self.stop()
             if self.on_end is not None:
                 self.on_end()

@@ -7,6 +7,7 @@ are not UTF-8 become surrogates, so that the hash sees the bytes that were sent.
 import re
 from urllib.parse import unquote_to_bytes
 
+from stickyd.http1.cookie_header import cookies
 from stickyd.http1.head_parser import Head, origin_form
 from stickyd.routing.trusted_peers import Missing
 
@@ -37,15 +38,10 @@ def cookie(head: Head, name: str) -> str | Missing:
 
     Several Cookie lines are one, as HTTP/2 splits them (RFC 9113, 8.2.3).
     """
-    wanted = name.encode("ascii")
-    for line in head.values(b"cookie"):
-        if wanted not in line:
-            continue
-        for pair in line.split(b";"):
-            found, equals, value = pair.strip(b" \t").partition(b"=")
-            if equals and found == wanted:
-                return _text(value) if value else Missing(f"cookie {name} is empty")
-    return Missing(f"no cookie {name}")
+    values = cookies(head, name.encode("ascii"))
+    if not values:
+        return Missing(f"no cookie {name}")
+    return _text(values[0]) if values[0] else Missing(f"cookie {name} is empty")
 
 
 def url_param(head: Head, name: str) -> str | Missing:

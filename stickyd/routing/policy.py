@@ -26,7 +26,7 @@ class Placement(NamedTuple):
     """Where a request belongs, and why.
 
     :ivar slot: None if no source gave a key: any slot will do.
-    :ivar by_load: the slot is that with the least load; whoever knows the loads fills it in.
+    :ivar by_load: the slot is that with the least load; the caller fills it in from the loads.
     :ivar missed: the sources that were asked before the one that decided.
     """
 

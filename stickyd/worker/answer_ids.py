@@ -18,7 +18,6 @@ from stickyd.routing.client_address import forwarded_proto
 from stickyd.routing.issued_ids import (
     INSERT,
     LEARN_HEADER,
-    LEARNS,
     declared_slot,
     learned_key,
     text_of,
@@ -82,7 +81,7 @@ class AnswerIds:
         self._secret = secret_of(policy.table.seed)
         self._learned = learned
         self.inserts = next((s for s in policy.chain if s.kind == INSERT), None)
-        self._learns = tuple(s for s in policy.chain if s.kind in LEARNS)
+        self._learns = policy.learns
 
     @classmethod
     def of(

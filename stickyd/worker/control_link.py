@@ -83,7 +83,7 @@ class WorkerControlLink(control.ControlLink):
 
     @control.EndDrain.responder
     def end_drain(self) -> dict[str, Any]:
-        """Another generation follows: close the connections in use."""
+        """Another reload follows: finish sooner."""
         self._worker.end_drain()
         return {}
 

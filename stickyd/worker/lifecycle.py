@@ -86,7 +86,6 @@ class WorkerLifecycle:
         self.own = own
         self._retire_hook: RetireHook | None = None
         self._finishing = False
-        self._memory: KnownKeys | None = None
         self._sigterm = False
         self._develops = False
         self.alone = False
@@ -117,7 +116,6 @@ class WorkerLifecycle:
     async def _load(self, settings: Settings, start: dict[str, Any], shared: Shared) -> None:
         lifecycle = settings.lifecycle
         memory = KnownKeys() if lifecycle.session.drain or settings.app.on_retire else None
-        self._memory = memory
         slot = shared.slot
         os.environ["STICKYD_SLOT"] = str(slot)
         made = memory.made.append if memory is not None else lambda key: None
@@ -214,9 +212,10 @@ class WorkerLifecycle:
 
         def hand_over(_: object) -> "defer.Deferred[None]":
             known = []
-            if self._memory is not None:
-                self._memory.take_made(self._reactor.seconds())
-                known = self._memory.keys()
+            memory = worker.context.routing.keys.memory
+            if memory is not None:
+                memory.take_made(self._reactor.seconds())
+                known = memory.keys()
             left = until - self._reactor.seconds()
             return hook.call(self._reactor, reason, known, left)
 

@@ -86,6 +86,7 @@ class WsgiResource:
         if not self._threads.started:
             return
         until = self.reactor.seconds() + min(seconds, LEAVE_MOST)
+        # A thread of a pool that leaves the app, and stays in the pool, gives no event.
         while self._threads.working and self.reactor.seconds() < until:
             await deferLater(self.reactor, _LOOK_EVERY)
         if not self._threads.working:

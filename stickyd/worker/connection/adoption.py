@@ -56,7 +56,7 @@ class Adoption:
         self._engine = engine
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._inbox = self._reader("the inbox", inbox)
-        self._private: list[tuple[socket.socket, InboxReader | LaneInbox]] = []
+        self._private: dict[socket.socket, InboxReader | LaneInbox] = {}
 
     def _reader(self, name: str, inbox: socket.socket) -> "InboxReader | LaneInbox":
         poller = self._context.poller
@@ -73,18 +73,14 @@ class Adoption:
     def start_private(self, private: socket.socket) -> None:
         """Take connections out of this inbox instead, while the predecessor has the slot's."""
         reader = self._reader(_private(private), private)
-        reader.on_end = self._end_soon
-        self._private.append((private, reader))
+        # Its reader is at work on it when it calls.
+        reader.on_end = partial(self._context.reactor.callLater, 0, self._close, private)
+        self._private[private] = reader
         reader.start()
 
-    def _end_soon(self) -> None:
-        # Its reader is at work on it now.
-        self._context.reactor.callLater(0, self._close_ended)
-
-    def _close_ended(self) -> None:
-        """Close the inboxes into which no predecessor puts anything any more."""
-        for private, reader in [each for each in self._private if each[1].ended]:
-            self._private.remove((private, reader))
+    def _close(self, private: socket.socket) -> None:
+        """Close an inbox into which no predecessor puts anything any more."""
+        if self._private.pop(private, None) is not None:
             self._context.poller.own.forget(_private(private))
             private.close()
 
@@ -96,7 +92,7 @@ class Adoption:
         while drain and self._inbox.take():
             pass
         self._inbox.stop()
-        for _, reader in self._private:
+        for reader in self._private.values():
             while reader.take():
                 pass
             reader.stop()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.error import ConnectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd.http1.error_response import Refusal
@@ -12,10 +11,8 @@ from stickyd.net.lingering_close import end_connection
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.connection.next_step import State
-from stickyd.worker.connection.upgraded import GOING_AWAY
+from stickyd.worker.connection.upgraded import send_close
 from stickyd.worker.interfaces import Exchange
-
-_log = Logger("stickyd")
 
 
 def close(connection: Connection, *, may_send: bool = False) -> None:
@@ -115,16 +112,7 @@ def closer(connection: Connection) -> Callable[[], None] | None:
         return upgraded.close_gracefully if upgraded is not None and upgraded.closes else None
     # Autobahn's resource takes the transport without a word; this is its protocol's method.
     send = getattr(connection.transport.protocol, "sendCloseFrame", None)
-    return partial(_send_close_frame, connection, send) if callable(send) else None
-
-
-def _send_close_frame(connection: Connection, send: Callable[[int], object]) -> None:
-    try:
-        send(GOING_AWAY)
-    except Exception:
-        # The handshake is not complete.
-        _log.debug("a connection cannot be closed in order")
-        connection.transport.abortConnection()
+    return partial(send_close, connection.transport, send) if callable(send) else None
 
 
 def lost(connection: Connection, reason: Failure) -> None:

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from stickyd.http1.websocket_frames import FrameMeter, MessageTooBig
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.round_robin import TURN
+from stickyd.worker.connection.transport import ClientTransport
 from stickyd.worker.interfaces import ClientChannel
 
 GOING_AWAY = 1012
@@ -191,11 +192,19 @@ class Upgraded:
         if channel is None:
             return
         self._held = b""
-        try:
-            if close is not None:
-                close(code)
-                return
-        except Exception:
-            # It is closing already, and waits for the client.
-            _log.debug("a connection cannot be closed in order")
-        channel.transport.abortConnection()
+        if close is None:
+            channel.transport.abortConnection()
+        else:
+            send_close(channel.transport, close, code)
+
+
+def send_close(
+    transport: ClientTransport, close: Callable[[int], object], code: int = GOING_AWAY
+) -> None:
+    """Close a connection by the means of its protocol, or reset it if these fail."""
+    try:
+        close(code)
+    except Exception:
+        # The handshake is not complete, or it is closing already and waits for the client.
+        _log.debug("a connection cannot be closed in order")
+        transport.abortConnection()
