@@ -4,6 +4,7 @@ from dev_version import VERSION
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route, WebSocketRoute
+from stickyd_quiet_websocket import Quiet, Sockets
 from twisted.web.resource import Resource
 from twisted.web.websocket import WebSocketResource
 
@@ -38,33 +39,8 @@ class Page(Resource):
         return PAGE.encode()
 
 
-class Quiet:
-    def negotiationStarted(self, transport):
-        pass
-
-    def negotiationFinished(self):
-        pass
-
-    def textMessageReceived(self, message):
-        pass
-
-    def bytesMessageReceived(self, data):
-        pass
-
-    def pongReceived(self, payload):
-        pass
-
-    def connectionLost(self, reason):
-        pass
-
-
-class Factory:
-    def buildProtocol(self, request):
-        return Quiet()
-
-
 def site():
     root = Resource()
     root.putChild(b"", Page())
-    root.putChild(b"ws", WebSocketResource(Factory()))
+    root.putChild(b"ws", WebSocketResource(Sockets(Quiet)))
     return root

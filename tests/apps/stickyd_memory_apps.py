@@ -6,6 +6,7 @@ import json
 from urllib.parse import parse_qs
 
 from klein import Klein
+from stickyd_quiet_websocket import Quiet, Sockets
 from twisted.internet import interfaces, reactor
 from twisted.internet.task import cooperate
 from twisted.web.resource import Resource
@@ -142,34 +143,17 @@ class Failing(Pull):
         raise ValueError("a producer's fault")
 
 
-class Flood:
+class Flood(Quiet):
     """A WebSocket: writes what it is asked for at once."""
 
     def __init__(self, request):
         self.size = asked_for(request.args)[0]
 
-    def negotiationStarted(self, transport):
-        self.transport = transport
-
     def negotiationFinished(self):
         self.transport.sendBytesMessage(b"z" * self.size)
 
-    def textMessageReceived(self, message):
-        pass
-
-    def bytesMessageReceived(self, data):
-        pass
-
-    def pongReceived(self, payload):
-        pass
-
     def connectionLost(self, reason):
         del self.transport
-
-
-class Floods:
-    def buildProtocol(self, request):
-        return Flood(request)
 
 
 class Web(Resource):
@@ -202,7 +186,7 @@ class Web(Resource):
         return produced(request, Failing)
 
     def socket(self, request):
-        return WebSocketResource(Floods()).render_GET(request)
+        return WebSocketResource(Sockets(Flood)).render_GET(request)
 
     def tangled(self, request):
         return Tangled(request, asked_for(request.args)[0]).big

@@ -46,6 +46,7 @@ class App(Resource):
         return [*pool("fork"), *pool("spawn"), child("sleep", "1000"), shell, below]
 
     def stubborn(self):
+        # Longer than any test: only SIGKILL ends it.
         code = f"{STUBBORN}; time.sleep(1000)"
         pid = child(sys.executable, "-c", code, stdout=subprocess.PIPE)
         KEPT[-1].stdout.readline()

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
+from stickyd_quiet_websocket import Quiet, Sockets
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -143,7 +144,7 @@ def ticks(path):
             yield b"tick\n"
             if path == "/fails":
                 raise RuntimeError("told to fail")
-            time.sleep(TICK)
+            time.sleep(TICK)  # the pace of the stream
     finally:
         note("closed")
 
@@ -193,29 +194,15 @@ class Slow(Resource):
         return NOT_DONE_YET
 
 
-class Echo:
-    def negotiationStarted(self, transport):
-        self.transport = transport
-
+class Echo(Quiet):
     def negotiationFinished(self):
         self.transport.sendTextMessage("open")
 
     def textMessageReceived(self, message):
         self.transport.sendTextMessage(message)
 
-    def bytesMessageReceived(self, data):
-        pass
-
-    def pongReceived(self, payload):
-        pass
-
     def connectionLost(self, reason):
         note("socket lost")
-
-
-class Factory:
-    def buildProtocol(self, request):
-        return Echo()
 
 
 def site():
@@ -223,5 +210,5 @@ def site():
     root.putChild(b"listens", Stream(True))
     root.putChild(b"deaf", Stream(False))
     root.putChild(b"slow", Slow())
-    root.putChild(b"ws", WebSocketResource(Factory()))
+    root.putChild(b"ws", WebSocketResource(Sockets(Echo)))
     return root

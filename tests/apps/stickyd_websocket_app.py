@@ -2,6 +2,7 @@
 
 import os
 
+from stickyd_quiet_websocket import Quiet, Sockets
 from twisted.web.resource import Resource
 from twisted.web.websocket import WebSocketResource
 
@@ -9,12 +10,9 @@ SLOT = os.environ.get("STICKYD_SLOT", "-")
 ENDED = []
 
 
-class Echo:
+class Echo(Quiet):
     def __init__(self, request):
         self.who = request.getClientAddress().host
-
-    def negotiationStarted(self, transport):
-        self.transport = transport
 
     def negotiationFinished(self):
         self.transport.sendTextMessage(f"{SLOT} {self.who}")
@@ -25,16 +23,8 @@ class Echo:
     def bytesMessageReceived(self, data):
         self.transport.sendBytesMessage(bytes(data))
 
-    def pongReceived(self, payload):
-        pass
-
     def connectionLost(self, reason):
         ENDED.append(reason)
-
-
-class Factory:
-    def buildProtocol(self, request):
-        return Echo(request)
 
 
 class Hello(Resource):
@@ -54,7 +44,7 @@ class Ended(Resource):
 
 def root():
     site = Resource()
-    site.putChild(b"ws", WebSocketResource(Factory()))
+    site.putChild(b"ws", WebSocketResource(Sockets(Echo)))
     site.putChild(b"", Hello())
     site.putChild(b"ended", Ended())
     return site

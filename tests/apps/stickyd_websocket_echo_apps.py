@@ -1,37 +1,21 @@
 """Echoes over WebSocket, of twisted.web and ASGI (tests.slow.websocket_cases)."""
 
+from stickyd_quiet_websocket import Quiet, Sockets
 from twisted.web.resource import Resource
 from twisted.web.websocket import WebSocketResource
 
 
-class Echo:
-    def negotiationStarted(self, transport):
-        self.transport = transport
-
-    def negotiationFinished(self):
-        pass
-
+class Echo(Quiet):
     def textMessageReceived(self, message):
         self.transport.sendTextMessage(message)
 
     def bytesMessageReceived(self, data):
         self.transport.sendBytesMessage(bytes(data))
 
-    def pongReceived(self, payload):
-        pass
-
-    def connectionLost(self, reason):
-        pass
-
-
-class Factory:
-    def buildProtocol(self, request):
-        return Echo()
-
 
 def root():
     site = Resource()
-    site.putChild(b"", WebSocketResource(Factory()))
+    site.putChild(b"", WebSocketResource(Sockets(Echo)))
     return site
 
 

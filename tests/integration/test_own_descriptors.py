@@ -28,7 +28,7 @@ KINDS = {
 
 
 class CloseCase(unittest.TestCase):
-    options = OPTIONS
+    options: tuple[str, ...]
 
     def daemon(self, app: str, *options: str) -> Daemon:
         return self.enterContext(Daemon(*KINDS[app], *self.options, *options))
@@ -74,7 +74,12 @@ class CloseCase(unittest.TestCase):
         self.assertEqual([slot["spawned"] for slot in report["slots"]], [2, 1])
 
 
-class Closing(CloseCase):
+class ClosingUnbounded(CloseCase):
+    """Where a compiled engine may serve the connections."""
+
+    options = ("--affinity-scope", "request", "--timeout", "0")
+    replaced: tuple[str, ...] = ("inbox", "epoll", "clients")
+
     def test_the_inbox(self) -> None:
         self.check("inbox")
 
@@ -84,6 +89,26 @@ class Closing(CloseCase):
     def test_the_ways_into_inboxes(self) -> None:
         self.check("senders")
 
+    def test_connections_of_clients(self) -> None:
+        self.check("clients")
+
+    def test_numbers_that_are_other_files_by_now(self) -> None:
+        for what in self.replaced:
+            with self.subTest(what):
+                self.check(what, method="PUT")
+
+    def test_all(self) -> None:
+        for app in KINDS:
+            with self.subTest(app):
+                self.check("all", app)
+
+
+class Closing(ClosingUnbounded):
+    """With every kind of descriptor, in workers of Python alone."""
+
+    options = OPTIONS
+    replaced = ("inbox", "epoll", "senders", "control", "board", "poll")
+
     def test_the_control_channel(self) -> None:
         self.check("control")
 
@@ -92,16 +117,6 @@ class Closing(CloseCase):
 
     def test_the_reactors(self) -> None:
         self.check("poll")
-
-    def test_numbers_that_are_other_files_by_now(self) -> None:
-        for what in ("inbox", "epoll", "senders", "control", "board", "poll"):
-            with self.subTest(what):
-                self.check(what, method="PUT")
-
-    def test_all(self) -> None:
-        for app in KINDS:
-            with self.subTest(app):
-                self.check("all", app)
 
     def test_while_the_app_is_loaded(self) -> None:
         for app in KINDS:
@@ -128,37 +143,6 @@ class Closing(CloseCase):
                 self.assertEqual(int(Reader(sock).response().body), pid)
             files = [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
         self.assertEqual(files, 3 * ["/dev/null"])
-
-    def test_connections_of_clients(self) -> None:
-        self.check("clients")
-
-
-class ClosingUnbounded(CloseCase):
-    """Where a compiled engine may serve the connections."""
-
-    options = ("--affinity-scope", "request", "--timeout", "0")
-
-    def test_the_inbox(self) -> None:
-        self.check("inbox")
-
-    def test_the_epoll_of_the_clients(self) -> None:
-        self.check("epoll")
-
-    def test_the_ways_into_inboxes(self) -> None:
-        self.check("senders")
-
-    def test_connections_of_clients(self) -> None:
-        self.check("clients")
-
-    def test_numbers_that_are_other_files_by_now(self) -> None:
-        for what in ("inbox", "epoll", "clients"):
-            with self.subTest(what):
-                self.check(what, method="PUT")
-
-    def test_all(self) -> None:
-        for app in KINDS:
-            with self.subTest(app):
-                self.check("all", app)
 
 
 class OfOneProcess(unittest.TestCase):

@@ -16,8 +16,8 @@ from stickyd.shm.connection_states import BUSY, IDLE, IN_TRANSIT
 from stickyd.shm.connection_table import state_of
 from stickyd.shm.copies import descriptor_of
 from tests.support.cores import NATIVE
+from tests.support.numbered_answers import ANSWER
 from tests.unit.worker.test_guardian_instants import WAY, Fuse, World, Worlds
-from tests.unit.worker.test_ownership import ANSWER
 
 
 class Thief(Fuse):

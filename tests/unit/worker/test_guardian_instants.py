@@ -35,8 +35,8 @@ from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.worker import Resources, Worker
 from tests.support.cores import NATIVE, python_core
 from tests.support.daemon import workers_in
+from tests.support.numbered_answers import ANSWER, CLIENTS, SETTINGS, Echo
 from tests.support.stepping import SteppingReactor
-from tests.unit.worker.test_ownership import ANSWER, CLIENTS, SETTINGS, Echo
 
 SLOTS = (1, 2)
 WAY = (1, 2, 2, 1)
