@@ -69,6 +69,20 @@ class RoutingSettings:
 
 
 @attrs.frozen
+class OriginSettings:
+    """What the app is loaded with.
+
+    :ivar directory: absolute path that modules are imported from first, or "".
+    :ivar env_file: absolute path of a file with environment variables, or "".
+    :ivar factory: call what is named for the app.
+    """
+
+    directory: str = ""
+    env_file: str = ""
+    factory: bool = False
+
+
+@attrs.frozen
 class AppSettings:
     """The app that the workers run.
 
@@ -81,11 +95,11 @@ class AppSettings:
     kind: str = "demo"
     name: str = ""
     threads: int = 8
-    factory: bool = False
     root_path: str = ""
     display_tracebacks: bool = False
     reload: tuple[str, ...] = ()
     on_retire: str = ""
+    origin: OriginSettings = attrs.field(factory=OriginSettings)
 
 
 @attrs.frozen

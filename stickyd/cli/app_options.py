@@ -12,7 +12,7 @@ from stickyd.settings import Json
 KINDS = ("class", "wsgi", "asgi", "path")
 
 # Options that are valid for one kind of app only.
-_ONLY_FOR = {"threads": "wsgi", "factory": "asgi", "root-path": "asgi"}
+_ONLY_FOR = {"threads": "wsgi", "root-path": "asgi"}
 
 
 def chosen_app(options: Mapping[str, Any]) -> dict[str, Json]:
@@ -24,8 +24,10 @@ def chosen_app(options: Mapping[str, Any]) -> dict[str, Json]:
     if len(chosen) > 1:
         raise usage.UsageError(f"--{chosen[0]} and --{chosen[1]}: the workers run one app")
     kind = chosen[0] if chosen else "demo"
+    if options["factory"] and kind in ("demo", "path") and not options.get("app"):
+        raise usage.UsageError("--factory goes with --asgi, --wsgi or --class only")
     for option, only_for in _ONLY_FOR.items():
-        if options[option] and only_for != kind:
+        if options[option] and only_for != kind and not options.get("app"):
             raise usage.UsageError(f"--{option} goes with --{only_for} only")
     name = options[kind] if chosen else ""
     if chosen and not name:
@@ -41,7 +43,7 @@ def _watched(options: Mapping[str, Any]) -> tuple[Json, ...]:
         raise usage.UsageError("--reload-dir goes with --reload only")
     if not options["reload"]:
         return ()
-    directories = directories or [BY_NAME["reload-dir"].default.text]
+    directories = directories or [options["app-dir"] or BY_NAME["reload-dir"].default.text]
     return tuple(_directory("reload-dir", directory) for directory in directories)
 
 

@@ -16,7 +16,8 @@ _APP = (
         Argument("FQPN"),
         "app.name",
         default=Default(computed="the demo page"),
-        details="`pkg.mod:name` and `pkg.mod.name` are the same. See [Kinds of apps](apps.md).",
+        details="`pkg.mod:name` and `pkg.mod.name` are the same; `pkg.mod:create()` is what a call"
+        " returns, with literals as arguments. See [Kinds of apps](apps.md).",
     ),
     Option(
         "wsgi",
@@ -47,8 +48,27 @@ _APP = (
     Option(
         "factory",
         Group.APP,
-        "call what --asgi names, without arguments, for the application",
-        field="app.factory",
+        "call what --asgi, --wsgi or --class names for the application",
+        field="app.origin.factory",
+        details="Without arguments; `pkg.mod:create()` is the same.",
+    ),
+    Option(
+        "app-dir",
+        Group.APP,
+        "directory that the app is imported from",
+        Argument("DIR", parsers.directory),
+        "app.origin.directory",
+        default=Default(computed="the working directory"),
+        details="Modules are looked for here first, then in the working directory.",
+    ),
+    Option(
+        "env-file",
+        Group.APP,
+        "file with environment variables for the workers",
+        Argument("FILE", parsers.env_file),
+        "app.origin.env_file",
+        details="Lines `NAME=VALUE`, as python-dotenv reads them. A variable that the daemon has"
+        " itself is not replaced. The file is read again for each new worker.",
     ),
     Option(
         "root-path",
@@ -60,6 +80,29 @@ _APP = (
 )
 
 _LISTENING = (
+    Option(
+        "bind",
+        Group.LISTENING,
+        "address to listen on: HOST:PORT, :PORT, [V6]:PORT or unix:PATH",
+        Argument("ADDR", parsers.bind_address, repeatable=True),
+        short="b",
+        details="A Twisted endpoint description is accepted, too, as for --listen.",
+    ),
+    Option(
+        "host",
+        Group.LISTENING,
+        "IP address to listen on",
+        Argument("HOST"),
+        default=Default(computed="every interface"),
+    ),
+    Option(
+        "port",
+        Group.LISTENING,
+        "TCP port to listen on",
+        Argument("N", Whole(0, 65535)),
+        default=Default(computed="3000"),
+        details="The environment variable `PORT` is not read: give `--port $PORT`.",
+    ),
     Option(
         "listen",
         Group.LISTENING,
@@ -213,6 +256,17 @@ _LOGGING = (
     ),
 )
 
+_CONFIGURATION = (
+    Option(
+        "config",
+        Group.CONFIGURATION,
+        "TOML file with options: workers = 4",
+        Argument("FILE"),
+        default=Default(computed="stickyd.toml, if it exists"),
+        details="See [Configuration](starting.md#where-options-come-from).",
+    ),
+)
+
 _DEVELOPMENT = (
     Option(
         "reload",
@@ -236,7 +290,10 @@ _DEVELOPMENT = (
     ),
 )
 
-DAEMON = (*_APP, *_LISTENING, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING, *_DEVELOPMENT)
+DAEMON = (
+    *(*_APP, *_LISTENING, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING),
+    *(*_CONFIGURATION, *_DEVELOPMENT),
+)
 """The options of ``twistd stickyd``, ``twist stickyd`` and ``stickyd run``."""
 
 BY_NAME = {option.name: option for option in DAEMON}

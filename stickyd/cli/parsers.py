@@ -137,6 +137,28 @@ def admin_address(text: str) -> str:
     return endpoint_of(text, loopback=True) if text else ""
 
 
+def bind_address(text: str) -> str:
+    """The endpoint description of an address."""
+    return endpoint_of(text, loopback=False)
+
+
+def env_file(path: str) -> str:
+    """The absolute path of a file whose lines are ``NAME=VALUE``."""
+    # Here: without --env-file the package is not loaded.
+    from dotenv.parser import parse_stream
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            wrong = next((each for each in parse_stream(file) if each.error), None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read it: {error}") from None
+    if wrong is not None:
+        text = wrong.original.string
+        line = wrong.original.line + len(text) - len(text.lstrip("\n"))
+        raise ValueError(f"{path}: line {line} is not NAME=VALUE")
+    return os.path.abspath(path)
+
+
 def log_format(text: str) -> str:
     """An access log format, unchanged."""
     compiled(text)

@@ -36,7 +36,7 @@ class Choice(unittest.TestCase):
             (["--wsgi", "a:b", "--threads", "many"], "--threads"),
             (["--asgi", "a:b", "--threads", "4"], "--threads goes with --wsgi"),
             (["--threads", "4"], "--threads goes with --wsgi"),
-            (["--wsgi", "a:b", "--factory"], "--factory goes with --asgi"),
+            (["--path", ".", "--factory"], "--factory goes with --asgi"),
             (["--class", "a:b", "--root-path", "/x"], "--root-path goes with --asgi"),
             (["--asgi", "a:b", "--root-path", "x"], "--root-path"),
             (["--asgi", "a:b", "--root-path", "/x/"], "--root-path"),
@@ -51,7 +51,8 @@ class Choice(unittest.TestCase):
         options.parseOptions(["--asgi", "a:b", "--factory", "--root-path", "/a/b"])
         settings = options.settings
         self.assertEqual(
-            (settings.app.kind, settings.app.name, settings.app.factory), ("asgi", "a:b", True)
+            (settings.app.kind, settings.app.name, settings.app.origin.factory),
+            ("asgi", "a:b", True),
         )
         self.assertEqual(settings.app.root_path, "/a/b")
         options = Options()

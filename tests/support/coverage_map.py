@@ -55,6 +55,7 @@ COVERED_BY: dict[str, Cover] = {
     "cli.replay.reading": Cover("integration/test_replay.py", "gzip"),
     "cli.replay.report": Cover("integration/test_replay.py", "would move"),
     "cli.replay.distinct": Cover("unit/cli/replay/test_heavy_hitters.py"),
+    "cli.start.app_kind": Cover("integration/test_run_app.py", "stickyd_run_apps"),
     "cli.verify.command": Cover("integration/test_verify_command.py", "--requests"),
     "cli.verify.connection": Cover("integration/test_verify_servers.py", "FakeServer"),
     "cli.verify.errors": Cover("integration/test_verify_servers.py", "FakeServer"),
