@@ -75,11 +75,27 @@ class OriginSettings:
     :ivar directory: absolute path that modules are imported from first, or "".
     :ivar env_file: absolute path of a file with environment variables, or "".
     :ivar factory: call what is named for the app.
+    :ivar loop: event loop of an ASGI app: ``auto``, ``asyncio`` or ``uvloop``.
     """
 
     directory: str = ""
     env_file: str = ""
     factory: bool = False
+    loop: str = "auto"
+
+
+@attrs.frozen
+class ReloadSettings:
+    """Which files are watched.
+
+    :ivar directories: absolute paths; empty to watch none.
+    :ivar include: patterns of files, beside ``*.py``.
+    :ivar exclude: patterns of files and directories that are not watched.
+    """
+
+    directories: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -89,7 +105,6 @@ class AppSettings:
     :ivar kind: ``demo``, ``class``, ``wsgi``, ``asgi`` or ``path``.
     :ivar name: the app's import name; for ``path`` an absolute directory, for ``demo`` "".
     :ivar on_retire: import name of a callable, or "".
-    :ivar reload: absolute directories whose files are watched; empty to watch none.
     """
 
     kind: str = "demo"
@@ -97,7 +112,7 @@ class AppSettings:
     threads: int = 8
     root_path: str = ""
     display_tracebacks: bool = False
-    reload: tuple[str, ...] = ()
+    reload: ReloadSettings = attrs.field(factory=ReloadSettings)
     on_retire: str = ""
     origin: OriginSettings = attrs.field(factory=OriginSettings)
 

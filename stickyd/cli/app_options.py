@@ -12,11 +12,11 @@ from stickyd.settings import Json
 KINDS = ("class", "wsgi", "asgi", "path")
 
 # Options that are valid for one kind of app only.
-_ONLY_FOR = {"threads": "wsgi", "root-path": "asgi"}
+_ONLY_FOR = {"threads": "wsgi", "root-path": "asgi", "loop": "asgi"}
 
 
 def chosen_app(options: Mapping[str, Any]) -> dict[str, Json]:
-    """The settings ``app.kind``, ``app.name`` and ``app.reload``, from the options as given.
+    """The settings ``app.kind``, ``app.name`` and those of ``app.reload``, from the options.
 
     :raise usage.UsageError: with one line that names the option.
     """
@@ -34,16 +34,25 @@ def chosen_app(options: Mapping[str, Any]) -> dict[str, Json]:
         raise usage.UsageError(f"--{kind} has an empty value")
     if kind == "path":
         name = _directory("path", name)
-    return {"app.kind": kind, "app.name": name, "app.reload": _watched(options)}
+    return {
+        "app.kind": kind,
+        "app.name": name,
+        "app.reload.directories": _watched(options),
+        "app.reload.include": tuple(options["reload-include"]),
+        "app.reload.exclude": tuple(options["reload-exclude"]),
+    }
 
 
 def _watched(options: Mapping[str, Any]) -> tuple[Json, ...]:
     directories = options["reload-dir"]
-    if directories and not options["reload"]:
-        raise usage.UsageError("--reload-dir goes with --reload only")
+    for name in ("reload-dir", "reload-include", "reload-exclude"):
+        if options[name] and not options["reload"]:
+            raise usage.UsageError(f"--{name} goes with --reload only")
+        if "" in options[name]:
+            raise usage.UsageError(f"--{name} has an empty value")
     if not options["reload"]:
         return ()
-    directories = directories or [options["app-dir"] or BY_NAME["reload-dir"].default.text]
+    directories = directories or [options["app-dir"] or "."]
     return tuple(_directory("reload-dir", directory) for directory in directories)
 
 

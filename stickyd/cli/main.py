@@ -10,7 +10,7 @@ from twisted.python.util import gidFromString, switchUID, uidFromString
 
 from stickyd import __version__
 from stickyd.cli.arguments import options_first
-from stickyd.cli.command_tables import CHECK, COMMANDS, RUN
+from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
 from stickyd.cli.options import Options, with_header_name
@@ -24,7 +24,7 @@ _USAGE = "\n".join(
         "Usage: stickyd COMMAND [options]",
         "",
         "Commands:",
-        *(f"  {name:7}  {meaning}" for name, meaning in COMMANDS.items()),
+        *(f"  {name:10}  {meaning}" for name, meaning in COMMANDS.items()),
         "",
         "'stickyd COMMAND --help' shows the options of a command.",
     ]
@@ -215,6 +215,24 @@ def _load(options: CheckOptions) -> str:
     return load_once(reactor, options.settings)
 
 
+def _completion(arguments: Sequence[str]) -> int:
+    from stickyd.cli.completion import SHELLS
+
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        sys.stderr.write("stickyd completion: which shell? bash, zsh or fish\n")
+        return 2
+    tables = {
+        "run": RunOptions.table,
+        "check": CheckOptions.table,
+        "explain": EXPLAIN,
+        "replay": REPLAY,
+        "verify": VERIFY,
+        "completion": (),
+    }
+    sys.stdout.write(SHELLS[arguments[0]](tables))
+    return 0
+
+
 def _verify(arguments: Sequence[str]) -> int:
     from stickyd.cli.verify.command import verify
 
@@ -231,6 +249,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "explain": _explain,
     "check": _check,
+    "completion": _completion,
     "replay": _replay,
     "verify": _verify,
 }

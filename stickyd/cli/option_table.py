@@ -62,6 +62,13 @@ _APP = (
         details="Modules are looked for here first, then in the working directory.",
     ),
     Option(
+        "loop",
+        Group.APP,
+        "event loop of --asgi: auto (uvloop, if installed), asyncio or uvloop",
+        Argument("NAME", parsers.event_loop),
+        "app.origin.loop",
+    ),
+    Option(
         "env-file",
         Group.APP,
         "file with environment variables for the workers",
@@ -271,8 +278,8 @@ _DEVELOPMENT = (
     Option(
         "reload",
         Group.DEVELOPMENT,
-        "reload the app when a .py file changes",
-        field="app.reload",
+        "reload the app when a file of it changes",
+        field="app.reload.directories",
         details="See [Reload during development](apps.md#while-developing---reload).",
     ),
     Option(
@@ -280,7 +287,22 @@ _DEVELOPMENT = (
         Group.DEVELOPMENT,
         "directory that --reload watches",
         Argument("DIR", parsers.directory, repeatable=True),
-        default=Default("."),
+        default=Default(computed="--app-dir"),
+    ),
+    Option(
+        "reload-include",
+        Group.DEVELOPMENT,
+        "pattern of files that --reload watches beside *.py",
+        Argument("GLOB", repeatable=True),
+        "app.reload.include",
+        details="Matched from the right: `*.html`, `templates/*`.",
+    ),
+    Option(
+        "reload-exclude",
+        Group.DEVELOPMENT,
+        "pattern of files and directories that --reload does not watch",
+        Argument("GLOB", repeatable=True),
+        "app.reload.exclude",
     ),
     Option(
         "display-tracebacks",

@@ -18,8 +18,10 @@ from stickyd.cli.start.other_servers import with_meaning
 from stickyd.cli.table_options import TableOptions, flags, parameters, parsed
 from stickyd.settings import Json, Settings
 
+RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
+
 # Read together with others: see `Options._settings`.
-_APART = frozenset({"class", "wsgi", "asgi", "path", "reload", "reload-dir"})
+_APART = frozenset({"class", "wsgi", "asgi", "path"}) | RELOAD
 
 CONFIGURATION = "stickyd.toml"
 """The file that is read without ``--config``, if it is in the working directory."""
@@ -44,7 +46,8 @@ class Options(TableOptions):
         super().__init__()
         self["listen"] = []
         self["bind"] = []
-        self["reload-dir"] = []
+        for name in RELOAD - {"reload"}:
+            self[name] = []
         self["worker-header"] = None
         self.arguments: list[str] = []
 
@@ -69,6 +72,14 @@ class Options(TableOptions):
     def opt_reload_dir(self, directory: str) -> None:
         """See the option table."""
         self["reload-dir"].append(directory)
+
+    def opt_reload_include(self, pattern: str) -> None:
+        """See the option table."""
+        self["reload-include"].append(pattern)
+
+    def opt_reload_exclude(self, pattern: str) -> None:
+        """See the option table."""
+        self["reload-exclude"].append(pattern)
 
     def opt_worker_header(self, name: str) -> None:
         """See the option table."""

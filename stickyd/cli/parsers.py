@@ -4,6 +4,7 @@ A parser takes the text and returns the value. It raises ValueError with one lin
 that says what is wrong; the caller adds the name of the option.
 """
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable
@@ -135,6 +136,16 @@ def peers(text: str) -> str:
 def admin_address(text: str) -> str:
     """The endpoint description of an address, on the loopback interface unless it names another."""
     return endpoint_of(text, loopback=True) if text else ""
+
+
+_LOOP = OneOf(("auto", "asyncio", "uvloop"))
+
+
+def event_loop(text: str) -> str:
+    """The name of an event loop that is installed."""
+    if _LOOP(text) == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise ValueError("uvloop is not installed: pip install 'stickyd[uvloop]'")
+    return text
 
 
 def bind_address(text: str) -> str:

@@ -131,7 +131,7 @@ class WorkerLifecycle:
             self._retire_hook = RetireHook(slot, None)
         await app.start()
         self._grace = lifecycle.graceful_timeout
-        self._develops = bool(settings.app.reload)
+        self._develops = bool(settings.app.reload.directories)
         resources = shared.resources(start["row"], start["owner"])
         self.worker = Worker(
             self._reactor,

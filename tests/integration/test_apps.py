@@ -42,6 +42,10 @@ class Choice(unittest.TestCase):
             (["--asgi", "a:b", "--root-path", "/x/"], "--root-path"),
             (["--asgi", "a:b", "--root-path", "/x y"], "--root-path"),
             (["--reload-dir", "."], "--reload-dir goes with --reload"),
+            (["--reload-include", "*"], "--reload-include goes with --reload"),
+            (["--reload", "--reload-exclude", ""], "--reload-exclude has an empty value"),
+            (["--asgi", "a:b", "--loop", "x"], "--loop: 'x' is none of auto, asyncio, uvloop"),
+            (["--wsgi", "a:b", "--loop", "asyncio"], "--loop goes with --asgi"),
             (["--reload", "--reload-dir", "/nonexistent"], "--reload-dir"),
         ):
             self.assertIn(says, self.refused(*arguments))
@@ -61,7 +65,7 @@ class Choice(unittest.TestCase):
         options = Options()
         options.parseOptions([])
         self.assertEqual(options.settings.app, AppSettings("demo", "", threads=8))
-        self.assertEqual(options.settings.app.reload, ())
+        self.assertEqual(options.settings.app.reload.directories, ())
 
     def test_what_is_watched(self) -> None:
         for arguments, watched in (
@@ -70,7 +74,7 @@ class Choice(unittest.TestCase):
         ):
             options = Options()
             options.parseOptions(arguments)
-            self.assertEqual(options.settings.app.reload, watched)
+            self.assertEqual(options.settings.app.reload.directories, watched)
             self.assertEqual(Settings.from_json(options.settings.to_json()), options.settings)
 
 

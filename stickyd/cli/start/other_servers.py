@@ -32,6 +32,7 @@ MEANT: dict[str, str] = {
     "--timeout-worker-healthcheck": "use --timeout",
     "--h11-max-incomplete-event-size": "use --limit-request-head",
     "--reload-delay": "changes are seen at once",
+    "--reload-engine": "files are compared by stat(2)",
     "--ssl-keyfile": _TLS,
     "--ssl-certfile": _TLS,
     "--ssl-ca-certs": _TLS,

@@ -22,9 +22,9 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     command = [sys.executable, "-m", "stickyd.worker", str(channel)]
     if settings.app.kind == "asgi":
         # The worker has to install its reactor before it receives its settings.
-        command.append(ASYNCIO)
+        command.append(f"{ASYNCIO}={settings.app.origin.loop}")
     variables = apps_environment(settings.app)
-    if settings.app.reload:
+    if settings.app.reload.directories:
         # Cached bytecode is compared by whole seconds and size only (PEP 3147): too coarse
         # for files that are being edited.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
