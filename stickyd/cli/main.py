@@ -11,6 +11,7 @@ from twisted.python.util import gidFromString, switchUID, uidFromString
 from stickyd import __version__
 from stickyd.cli.arguments import options_first
 from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
+from stickyd.cli.completion import SHELLS
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
 from stickyd.cli.options import Options, with_header_name
@@ -216,8 +217,6 @@ def _load(options: CheckOptions) -> str:
 
 
 def _completion(arguments: Sequence[str]) -> int:
-    from stickyd.cli.completion import SHELLS
-
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         sys.stderr.write("stickyd completion: which shell? bash, zsh or fish\n")
         return 2
