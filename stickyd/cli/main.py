@@ -9,6 +9,7 @@ from twisted.python import usage
 from twisted.python.util import gidFromString, switchUID, uidFromString
 
 from stickyd import __version__
+from stickyd.cli.app_options import KINDS
 from stickyd.cli.arguments import options_first
 from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
 from stickyd.cli.completion import SHELLS
@@ -55,6 +56,9 @@ class RunOptions(Options):
         """The app, of a kind that is found out."""
         if len(names) > 1:
             raise usage.UsageError(f"{names[1]!a}: the workers run one app, {names[0]!a}")
+        for kind in KINDS if names else ():
+            if self[kind] is not None:
+                raise usage.UsageError(f"--{kind} and {names[0]!a}: the workers run one app")
         self["app"] = names[0] if names else None
 
     def postOptions(self) -> None:

@@ -177,7 +177,8 @@ def log_format(text: str) -> str:
 
 
 def root_path(text: str) -> str:
-    """The path under which an ASGI app is mounted, "" for none."""
+    """The path under which an ASGI app is mounted, without a slash at its end; "" for none."""
+    text = text.removesuffix("/")
     if text and not _ROOT_PATH.fullmatch(text):
         raise ValueError(f"{text!a} is not of the form /some/path")
     return text

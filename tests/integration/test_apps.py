@@ -39,7 +39,7 @@ class Choice(unittest.TestCase):
             (["--path", ".", "--factory"], "--factory goes with --asgi"),
             (["--class", "a:b", "--root-path", "/x"], "--root-path goes with --asgi"),
             (["--asgi", "a:b", "--root-path", "x"], "--root-path"),
-            (["--asgi", "a:b", "--root-path", "/x/"], "--root-path"),
+            (["--asgi", "a:b", "--root-path", "/x//"], "--root-path"),
             (["--asgi", "a:b", "--root-path", "/x y"], "--root-path"),
             (["--reload-dir", "."], "--reload-dir goes with --reload"),
             (["--reload-include", "*"], "--reload-include goes with --reload"),
@@ -52,7 +52,7 @@ class Choice(unittest.TestCase):
 
     def test_what_is_right(self) -> None:
         options = Options()
-        options.parseOptions(["--asgi", "a:b", "--factory", "--root-path", "/a/b"])
+        options.parseOptions(["--asgi", "a:b", "--factory", "--root-path", "/a/b/"])
         settings = options.settings
         self.assertEqual(
             (settings.app.kind, settings.app.name, settings.app.origin.factory),

@@ -54,6 +54,7 @@ class WrongOptions(unittest.TestCase):
             (["--limit-request-head", "4096"], "--limit-request-head"),
             (["--worker-header", "no good"], "--worker-header"),
             (["main:app", "main:b"], "'main:b': the workers run one app, 'main:app'"),
+            (["main:app", "--wsgi", "a:b"], "--wsgi and 'main:app': the workers run one app"),
             (["--worker-class", "x"], "--worker-class: no such option; --asgi, --wsgi or --class"),
             (["--bind", "moon"], "--bind: 'moon' is not HOST:PORT"),
             (["--bind", ":80", "--port", "80"], "--port goes with neither --bind nor --listen"),
