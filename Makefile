@@ -6,6 +6,7 @@
 # make sdist        dist/*.tar.gz alone
 # make dist         sdist and wheel, checked, installed into empty environments and run there
 # make check-slow   what takes minutes, or real nginx, HAProxy, Redis, Node, Chromium
+# make check-matrix the suite on each Python that is here
 # make install      into PREFIX (/usr/local), with systemd units; DESTDIR is respected
 # make uninstall    all of that but the configuration
 # make bench        every workload beside its peers, into docs/benchmarks.md; 25 to 30 minutes
@@ -36,6 +37,7 @@ MANDIR ?= $(PREFIX)/share/man
 TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
+.PHONY: check-matrix
 .PHONY: run test core options sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
 .PHONY: coverage docs sdist dist
 .PHONY: install install-units check-python uninstall
@@ -123,6 +125,11 @@ dist: sdist
 
 trial: core
 	$(BIN)/python -W error -m twisted.trial tests
+
+# The suite on each Python from 3.11 that is found; MATRIX=--quick for its core.
+MATRIX :=
+check-matrix:
+	$(PYTHON) -m tests.slow.matrix $(MATRIX)
 
 check-slow: $(SLOW_STAMP) trial
 	STICKYD_SLOW=1 $(MAKE) --no-print-directory unit

@@ -45,6 +45,11 @@ def import_from_working_directory() -> None:
         sys.path.insert(0, os.getcwd())
 
 
+def import_from_directory(directory: str) -> None:
+    """Import modules from a directory before all others."""
+    sys.path.insert(0, directory)
+
+
 SERVICE_MANAGER_VARIABLES = frozenset(
     {
         "NOTIFY_SOCKET",

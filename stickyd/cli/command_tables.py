@@ -187,6 +187,7 @@ COMMANDS = {
     "run": "Run the daemon in the foreground; the options of 'twistd -n stickyd'.",
     "explain": "Print which slot serves a key, and why. Needs no server.",
     "check": "Check the options of 'run'; with --load, load the app, too.",
+    "completion": "Print completion for a shell: bash, zsh or fish.",
     "replay": "Place the clients of access logs: evenness, hot clients, what a resize moves.",
     "verify": "Test any server: does every request reach its client's own worker?",
 }

@@ -118,7 +118,7 @@ LIFECYCLE = (
         "worker processes, numbered from 1",
         Argument("N", Whole(1, MOST_WORKERS)),
         "workers",
-        default=Default(computed="CPU count", environment="WEB_CONCURRENCY"),
+        default=Default(computed="CPUs it may use", environment="WEB_CONCURRENCY"),
         short="w",
     ),
     Option(

@@ -3,27 +3,30 @@
 import pwd
 import sys
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from twisted.python import usage
 from twisted.python.util import gidFromString, switchUID, uidFromString
 
 from stickyd import __version__
-from stickyd.cli.command_tables import CHECK, COMMANDS, RUN
+from stickyd.cli.app_options import KINDS
+from stickyd.cli.arguments import options_first
+from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
+from stickyd.cli.completion import SHELLS
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
-from stickyd.cli.options import Options
-from stickyd.cli.table_options import flags, parameters
+from stickyd.cli.options import Options, with_header_name
+from stickyd.cli.start.app_kind import with_kind
+from stickyd.cli.table_options import as_options, flags, parameters
 from stickyd.routing.affinity import parse_chain
 from stickyd.routing.chain_warnings import warnings
-from stickyd.settings import Settings
 
 _USAGE = "\n".join(
     [
         "Usage: stickyd COMMAND [options]",
         "",
         "Commands:",
-        *(f"  {name:7}  {meaning}" for name, meaning in COMMANDS.items()),
+        *(f"  {name:10}  {meaning}" for name, meaning in COMMANDS.items()),
         "",
         "'stickyd COMMAND --help' shows the options of a command.",
     ]
@@ -33,11 +36,30 @@ _USAGE = "\n".join(
 class RunOptions(Options):
     """The options of ``stickyd run``: those of the daemon, and some that are passed to twistd."""
 
-    synopsis = "Usage: stickyd run [options]"
+    synopsis = "Usage: stickyd run [options] [APP]"
 
     table: ClassVar[tuple[Option, ...]] = (*Options.table, *RUN)
 
     optParameters = parameters(RUN)
+
+    def parseOptions(self, options: Any = None) -> None:
+        """As the parent, but the app and options may stand in any order."""
+        with_value = {
+            *(f"--{option.name}" for option in self.table if option.takes_value),
+            *(f"-{option.short}" for option in self.table if option.takes_value and option.short),
+        }
+        words = options_first(with_header_name(as_options(options)), with_value)
+        self.without_app = words[: words.index("--")]
+        super().parseOptions(words)
+
+    def parseArgs(self, *names: str) -> None:
+        """The app, of a kind that is found out."""
+        if len(names) > 1:
+            raise usage.UsageError(f"{names[1]!a}: the workers run one app, {names[0]!a}")
+        for kind in KINDS if names else ():
+            if self[kind] is not None:
+                raise usage.UsageError(f"--{kind} and {names[0]!a}: the workers run one app")
+        self["app"] = names[0] if names else None
 
     def postOptions(self) -> None:
         """Check what would make twistd print a traceback."""
@@ -88,13 +110,32 @@ def _twistds(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _run(arguments: Sequence[str]) -> int:
     # Checked here, too, so that error lines begin with 'stickyd' and not with 'twistd'.
-    RunOptions().parseOptions(list(arguments))
+    options = RunOptions()
+    options.parseOptions(list(arguments))
+    try:
+        words = _with_app(options)
+    except usage.UsageError as error:
+        sys.stderr.write(f"stickyd: {error}\n")
+        return 1
     from twisted.scripts import twistd
 
-    own, others = _twistds(arguments)
+    own, others = _twistds(words)
     sys.argv = ["twistd", "--nodaemon", "--pidfile=", *own, "stickyd", *others]
     twistd.run()
     return 0
+
+
+def _with_app(options: RunOptions) -> list[str]:
+    """The options on the command line; the app by the option of its kind.
+
+    :raise usage.UsageError: if the kind cannot be told.
+    """
+    if options["app"] is None:
+        return options.without_app
+    from stickyd.master.supervisor.spawn import apps_environment
+
+    environment = apps_environment(options.settings.app)
+    return [*options.without_app, with_kind(options, options["app"], environment)]
 
 
 def _explain(arguments: Sequence[str]) -> int:
@@ -126,6 +167,14 @@ def _check(arguments: Sequence[str]) -> int:
         return 3
     checked = CheckOptions()
     checked.parseOptions(options)
+    if checked["app"] is not None and checked["load"]:
+        try:
+            words = _with_app(checked)
+        except usage.UsageError as error:
+            sys.stderr.write(f"stickyd: {error}\n")
+            return 1
+        checked = CheckOptions()
+        checked.parseOptions(words)
     routing = checked.settings.routing
     proxies = routing.proxy.protocol != "off"
     for line in warnings(parse_chain(routing.affinity), routing.scope, routing.trusted, proxies):
@@ -138,16 +187,19 @@ def _check(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"stickyd: {why}\n")
             return 1
         right += ", and the app loads"
-    elif names := _named(checked.settings):
+    elif names := _named(checked):
         unchecked.insert(0, f"whether {' and '.join(names)} can be loaded (--load)")
     print(f"{right}; not checked: {', '.join(unchecked)}")
     return 0
 
 
-def _named(settings: Settings) -> list[str]:
-    """The options that name something that workers import, as given."""
+def _named(options: CheckOptions) -> list[str]:
+    """The app and the options that name something that workers import, as given."""
+    settings = options.settings
     kind, name = settings.app.kind, settings.app.name
     named = [f"--{kind} {name}"] if kind in ("class", "wsgi", "asgi") else []
+    if options["app"] is not None:
+        named = [options["app"]]
     on_retire = settings.app.on_retire
     return [*named, f"--on-retire {on_retire}"] if on_retire else named
 
@@ -168,6 +220,22 @@ def _load(options: CheckOptions) -> str:
     return load_once(reactor, options.settings)
 
 
+def _completion(arguments: Sequence[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        sys.stderr.write("stickyd completion: which shell? bash, zsh or fish\n")
+        return 2
+    tables = {
+        "run": RunOptions.table,
+        "check": CheckOptions.table,
+        "explain": EXPLAIN,
+        "replay": REPLAY,
+        "verify": VERIFY,
+        "completion": (),
+    }
+    sys.stdout.write(SHELLS[arguments[0]](tables))
+    return 0
+
+
 def _verify(arguments: Sequence[str]) -> int:
     from stickyd.cli.verify.command import verify
 
@@ -184,6 +252,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "explain": _explain,
     "check": _check,
+    "completion": _completion,
     "replay": _replay,
     "verify": _verify,
 }

@@ -9,6 +9,7 @@ from stickyd.cli.option import Group, Option
 from stickyd.cli.option_table import DAEMON
 
 _ARGUMENTS = {
+    "completion": "bash|zsh|fish",
     "explain": "[options] KEY...",
     "replay": "[options] LOG...",
     "verify": "URL [options]",

@@ -20,6 +20,7 @@ class Group(enum.Enum):
     LIMITS = "Limits"
     LIFECYCLE = "Life of workers"
     LOGGING = "Logging"
+    CONFIGURATION = "Configuration"
     DEVELOPMENT = "Development"
     COMMAND = "Options"
 

@@ -1,117 +1,12 @@
 """The options of the daemon: help, README, docs/options.md and the man page are made of this."""
 
 from stickyd.cli import parsers
+from stickyd.cli.app_table import APP, LISTENING
 from stickyd.cli.limit_table import LIFECYCLE, LIMITS
 from stickyd.cli.option import Argument, Default, Group, Option
 from stickyd.cli.parsers import OneOf, Seconds, Whole
-from stickyd.http1.proxy_protocol import VERSIONS
 from stickyd.routing.bounded_loads import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
-
-_APP = (
-    Option(
-        "class",
-        Group.APP,
-        "app: a twisted.web resource or Klein app",
-        Argument("FQPN"),
-        "app.name",
-        default=Default(computed="the demo page"),
-        details="`pkg.mod:name` and `pkg.mod.name` are the same. See [Kinds of apps](apps.md).",
-    ),
-    Option(
-        "wsgi",
-        Group.APP,
-        "app: a WSGI callable (Django, Flask)",
-        Argument("FQPN"),
-    ),
-    Option(
-        "asgi",
-        Group.APP,
-        "app: an ASGI application (FastAPI, Starlette)",
-        Argument("FQPN"),
-        details="Needs the extra `asgi`: `pip install 'stickyd[asgi]'`.",
-    ),
-    Option(
-        "path",
-        Group.APP,
-        "app: the files of a directory, without listings",
-        Argument("DIR", parsers.directory),
-    ),
-    Option(
-        "threads",
-        Group.APP,
-        "threads of each worker for --wsgi",
-        Argument("N", Whole(1, 1024)),
-        "app.threads",
-    ),
-    Option(
-        "factory",
-        Group.APP,
-        "call what --asgi names, without arguments, for the application",
-        field="app.factory",
-    ),
-    Option(
-        "root-path",
-        Group.APP,
-        "path under which the --asgi app is mounted",
-        Argument("PATH", parsers.root_path),
-        "app.root_path",
-    ),
-)
-
-_LISTENING = (
-    Option(
-        "listen",
-        Group.LISTENING,
-        "Twisted endpoint description to listen on",
-        Argument("STRPORTS", repeatable=True),
-        default=Default("tcp:3000"),
-        details="`tcp:`, `tcp6:`, `unix:PATH` (mode 660; `unix:PATH:mode=600`) and `systemd:`."
-        " See [Unix sockets](http.md#unix-sockets).",
-    ),
-    Option(
-        "control",
-        Group.LISTENING,
-        "Unix socket that answers with counters as JSON",
-        Argument("PATH"),
-        details="See [Counters](counters.md).",
-    ),
-    Option(
-        "admin",
-        Group.LISTENING,
-        "address that answers with metrics, health and status over HTTP",
-        Argument("ADDR", parsers.admin_address),
-        "log.admin",
-        details="`HOST:PORT`, `:PORT` (loopback), `[V6]:PORT`, `unix:PATH`, or a Twisted endpoint"
-        " description. See [Metrics](metrics.md).",
-    ),
-    Option(
-        "proxy-protocol",
-        Group.LISTENING,
-        "require a PROXY header: off, v1, v2 or auto (v1 or v2)",
-        Argument("VERSION", OneOf(("off", *VERSIONS))),
-        "routing.proxy.protocol",
-    ),
-    Option(
-        "proxy-allow-from",
-        Group.LISTENING,
-        "peers that may send a PROXY header; other connections are closed",
-        Argument("LIST", parsers.peers),
-        "routing.proxy.allow_from",
-        default=Default(computed="the value of --forwarded-allow-ips"),
-        details="IP addresses, networks, `unix` (peers on Unix sockets) or `*`.",
-    ),
-    Option(
-        "forwarded-allow-ips",
-        Group.LISTENING,
-        "peers whose forwarding headers are trusted: IPs, networks, unix, *",
-        Argument("LIST", parsers.peers),
-        "routing.trusted",
-        default=Default(environment="FORWARDED_ALLOW_IPS"),
-        details="`unix` stands for peers on Unix sockets, `*` for every peer. Forwarding"
-        " headers of other peers are ignored.",
-    ),
-)
 
 _AFFINITY = (
     Option(
@@ -213,12 +108,23 @@ _LOGGING = (
     ),
 )
 
+_CONFIGURATION = (
+    Option(
+        "config",
+        Group.CONFIGURATION,
+        "TOML file with options: workers = 4",
+        Argument("FILE"),
+        default=Default(computed="stickyd.toml, if it exists"),
+        details="See [Configuration](starting.md#where-options-come-from).",
+    ),
+)
+
 _DEVELOPMENT = (
     Option(
         "reload",
         Group.DEVELOPMENT,
-        "reload the app when a .py file changes",
-        field="app.reload",
+        "reload the app when a file of it changes",
+        field="app.reload.directories",
         details="See [Reload during development](apps.md#while-developing---reload).",
     ),
     Option(
@@ -226,7 +132,22 @@ _DEVELOPMENT = (
         Group.DEVELOPMENT,
         "directory that --reload watches",
         Argument("DIR", parsers.directory, repeatable=True),
-        default=Default("."),
+        default=Default(computed="--app-dir"),
+    ),
+    Option(
+        "reload-include",
+        Group.DEVELOPMENT,
+        "pattern of files that --reload watches beside *.py",
+        Argument("GLOB", repeatable=True),
+        "app.reload.include",
+        details="Matched from the right: `*.html`, `templates/*`.",
+    ),
+    Option(
+        "reload-exclude",
+        Group.DEVELOPMENT,
+        "pattern of files and directories that --reload does not watch",
+        Argument("GLOB", repeatable=True),
+        "app.reload.exclude",
     ),
     Option(
         "display-tracebacks",
@@ -236,7 +157,10 @@ _DEVELOPMENT = (
     ),
 )
 
-DAEMON = (*_APP, *_LISTENING, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING, *_DEVELOPMENT)
+DAEMON = (
+    *(*APP, *LISTENING, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING),
+    *(*_CONFIGURATION, *_DEVELOPMENT),
+)
 """The options of ``twistd stickyd``, ``twist stickyd`` and ``stickyd run``."""
 
 BY_NAME = {option.name: option for option in DAEMON}

@@ -1,7 +1,9 @@
 """The options of the daemon, for twistd, twist and ``stickyd run`` alike."""
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.python import usage
@@ -11,11 +13,18 @@ from stickyd.cli import app_options, validators
 from stickyd.cli.option import Option
 from stickyd.cli.option_table import BY_NAME, DAEMON
 from stickyd.cli.pidfile import accepts_connections, remove_stale_once
-from stickyd.cli.table_options import TableOptions, flags, parameters
+from stickyd.cli.start.layers import Layer, beside, of_environment, of_file
+from stickyd.cli.start.other_servers import with_meaning
+from stickyd.cli.table_options import TableOptions, flags, parameters, parsed
 from stickyd.settings import Json, Settings
 
+RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
+
 # Read together with others: see `Options._settings`.
-_APART = frozenset({"class", "wsgi", "asgi", "path", "reload", "reload-dir"})
+_APART = frozenset({"class", "wsgi", "asgi", "path"}) | RELOAD
+
+CONFIGURATION = "stickyd.toml"
+"""The file that is read without ``--config``, if it is in the working directory."""
 
 
 class Options(TableOptions):
@@ -36,7 +45,9 @@ class Options(TableOptions):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
-        self["reload-dir"] = []
+        self["bind"] = []
+        for name in RELOAD - {"reload"}:
+            self[name] = []
         self["worker-header"] = None
         self.arguments: list[str] = []
 
@@ -44,16 +55,31 @@ class Options(TableOptions):
         """Refuse positional arguments."""
         if others:
             raise usage.UsageError(
-                f"{others[0]!a} is no option: name the app with --asgi, --wsgi or --class"
+                f"{others[0]!a} is no option: name the app with --asgi, --wsgi or --class,"
+                " or use 'stickyd run'"
             )
 
     def opt_listen(self, description: str) -> None:
         """See the option table."""
         self["listen"].append(description)
 
+    def opt_bind(self, address: str) -> None:
+        """See the option table."""
+        self["bind"].append(address)
+
+    opt_b = opt_bind
+
     def opt_reload_dir(self, directory: str) -> None:
         """See the option table."""
         self["reload-dir"].append(directory)
+
+    def opt_reload_include(self, pattern: str) -> None:
+        """See the option table."""
+        self["reload-include"].append(pattern)
+
+    def opt_reload_exclude(self, pattern: str) -> None:
+        """See the option table."""
+        self["reload-exclude"].append(pattern)
 
     def opt_worker_header(self, name: str) -> None:
         """See the option table."""
@@ -70,15 +96,16 @@ class Options(TableOptions):
         """As the parent, but an error is one line on stderr and exit status 2."""
         self.arguments = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(_with_header_name(self.arguments))
+            super().parseOptions(with_header_name(self.arguments))
         except usage.UsageError as error:
-            sys.stderr.write(f"stickyd: {error}\n")
+            sys.stderr.write(f"stickyd: {with_meaning(str(error))}\n")
             raise SystemExit(2) from None
 
     def postOptions(self) -> None:
         """Check everything before a port is bound or a process spawned."""
         validators.check_twistd_log(self.parent)
-        self["listen"] = self["listen"] or [BY_NAME["listen"].default.text]
+        self._fill_in()
+        self["listen"] = list(self._addresses()) or [BY_NAME["listen"].default.text]
         for description in self["listen"]:
             validators.check_endpoint(description)
         self.settings = self._settings()
@@ -87,6 +114,54 @@ class Options(TableOptions):
         # twistd reads the file of --pidfile after this; twist and `stickyd run` have none.
         file = self.parent.get("pidfile") if self.parent is not None else None
         remove_stale_once(file or "", lambda: accepts_connections(self["listen"], self["control"]))
+
+    def _fill_in(self) -> None:
+        """Take what the command line does not give from the environment and the file."""
+        given = {option.name for option in DAEMON if self[option.name]}
+        try:
+            variables = of_environment(DAEMON, os.environ)
+            if "config" in variables:
+                self["config"] = self["config"] or variables["config"].texts[0]
+            layers = beside(given, (variables, self._file()))
+        except ValueError as error:
+            raise usage.UsageError(str(error)) from None
+        for name, value in layers.items():
+            option = BY_NAME[name]
+            self.labels[name] = value.label
+            if option.argument.repeatable:
+                self[name] = list(value.texts)
+            elif not option.takes_value:
+                self[name] = len(value.texts)
+            elif value.texts:
+                self[name] = value.texts[0] or option.argument.implied
+
+    def _file(self) -> Layer:
+        path = Path(self["config"] or CONFIGURATION)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            if not self["config"]:
+                return {}
+            raise ValueError(f"--config: {path}: {error.strerror}") from None
+        except OSError as error:
+            raise ValueError(f"--config: {path}: {error.strerror}") from None
+        options = [option for option in DAEMON if option.name != "config"]
+        return of_file(options, content, str(path))
+
+    def _addresses(self) -> Iterator[str]:
+        """The endpoint descriptions to listen on."""
+        yield from self["listen"]
+        for address in self["bind"]:
+            yield str(parsed(self.labels.get("bind", "--bind"), BY_NAME["bind"], address))
+        alone = [name for name in ("host", "port") if self[name] is not None]
+        if not alone:
+            return
+        if self["listen"] or self["bind"]:
+            raise usage.UsageError(f"--{alone[0]} goes with neither --bind nor --listen")
+        port, host = self["port"] or BY_NAME["port"].default.computed, self["host"] or ""
+        parsed(self.labels.get("port", "--port"), BY_NAME["port"], port)
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        yield str(parsed(self.labels.get("host", "--host"), BY_NAME["bind"], address))
 
     def _settings(self) -> Settings:
         values: dict[str, Json] = app_options.chosen_app(self)
@@ -98,7 +173,7 @@ class Options(TableOptions):
         return Settings.from_paths(validators.checked_together(values))
 
 
-def _with_header_name(arguments: Sequence[str]) -> list[str]:
+def with_header_name(arguments: Sequence[str]) -> list[str]:
     """``--worker-header`` may have no value, which getopt(3) cannot express."""
     result = list(arguments)
     for at, argument in enumerate(result):

@@ -4,6 +4,7 @@ A parser takes the text and returns the value. It raises ValueError with one lin
 that says what is wrong; the caller adds the name of the option.
 """
 
+import importlib.util
 import os
 import re
 from collections.abc import Callable
@@ -137,6 +138,38 @@ def admin_address(text: str) -> str:
     return endpoint_of(text, loopback=True) if text else ""
 
 
+_LOOP = OneOf(("auto", "asyncio", "uvloop"))
+
+
+def event_loop(text: str) -> str:
+    """The name of an event loop that is installed."""
+    if _LOOP(text) == "uvloop" and importlib.util.find_spec("uvloop") is None:
+        raise ValueError("uvloop is not installed: pip install 'stickyd[uvloop]'")
+    return text
+
+
+def bind_address(text: str) -> str:
+    """The endpoint description of an address."""
+    return endpoint_of(text, loopback=False)
+
+
+def env_file(path: str) -> str:
+    """The absolute path of a file whose lines are ``NAME=VALUE``."""
+    # Here: without --env-file the package is not loaded.
+    from dotenv.parser import parse_stream
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            wrong = next((each for each in parse_stream(file) if each.error), None)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read it: {error}") from None
+    if wrong is not None:
+        text = wrong.original.string
+        line = wrong.original.line + len(text) - len(text.lstrip("\n"))
+        raise ValueError(f"{path}: line {line} is not NAME=VALUE")
+    return os.path.abspath(path)
+
+
 def log_format(text: str) -> str:
     """An access log format, unchanged."""
     compiled(text)
@@ -144,7 +177,8 @@ def log_format(text: str) -> str:
 
 
 def root_path(text: str) -> str:
-    """The path under which an ASGI app is mounted, "" for none."""
+    """The path under which an ASGI app is mounted, without a slash at its end; "" for none."""
+    text = text.removesuffix("/")
     if text and not _ROOT_PATH.fullmatch(text):
         raise ValueError(f"{text!a} is not of the form /some/path")
     return text

@@ -36,6 +36,8 @@ class TableOptions(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
+        self.labels: dict[str, str] = {}
+        """Where the values of options are from that are not on the command line."""
 
     def parseOptions(self, options: Any = None) -> None:
         """Parse ``options``, by default those of the process.
@@ -62,7 +64,7 @@ class TableOptions(usage.Options):
 
         :raise usage.UsageError: with one line that names the option or the variable.
         """
-        label, text = f"--{option.name}", self[option.name]
+        label, text = self.labels.get(option.name, f"--{option.name}"), self[option.name]
         if (
             text is None
             and option.default.environment

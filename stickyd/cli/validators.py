@@ -15,6 +15,7 @@ from twisted.python import usage
 
 from stickyd.cli.endpoint_hint import intended_endpoint
 from stickyd.http1.cookie_attributes import AttributeFault, CookieAttributes
+from stickyd.net.cpu_budget import usable_cpus
 from stickyd.net.fd_budget import room_under
 from stickyd.net.listen_description import with_mode
 from stickyd.routing.affinity import parse_chain
@@ -26,6 +27,8 @@ from stickyd.settings import Json
 _TEXTS = (
     "worker_header",
     "app.on_retire",
+    "app.origin.directory",
+    "app.origin.env_file",
     "app.root_path",
     "log.access_file",
     "routing.ids.cookie_attributes",
@@ -45,7 +48,7 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
     """
     checked = dict(values)
     if checked["workers"] is None:
-        checked["workers"] = os.cpu_count() or 1
+        checked["workers"] = usable_cpus()
     workers, connections = checked["workers"], checked["limits.connections"]
     assert isinstance(workers, int)
     assert isinstance(connections, int | None)
@@ -61,7 +64,7 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
         checked["routing.proxy.allow_from"] = checked["routing.trusted"]
     for path in _TEXTS:
         checked[path] = checked[path] or ""
-    for path in ("app.factory", "app.display_tracebacks"):
+    for path in ("app.origin.factory", "app.display_tracebacks"):
         checked[path] = bool(checked[path])
     return checked
 

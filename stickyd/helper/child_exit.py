@@ -1,8 +1,9 @@
-"""``python -m stickyd.helper.child_exit FD NAME``: calls an app's callable for each ended worker.
+"""Calls an app's callable for each ended worker: ``python -m stickyd.helper.child_exit``.
 
-A helper process of the master, which itself never imports an app. ``FD`` is a socket: the helper
-writes an empty line, or one that says why the callable cannot be loaded, and reads a line of JSON
-for each worker: pid, slot, status. It ends at the end of the socket.
+A helper process of the master, which itself never imports an app. Its arguments are a descriptor,
+the name of the callable, and ``--app-dir`` or "". The descriptor is a socket: the helper writes an
+empty line, or one that says why the callable cannot be loaded, and reads a line of JSON for each
+worker: pid, slot, status. It ends at the end of the socket.
 """
 
 import socket
@@ -15,6 +16,7 @@ from stickyd.errors import CannotLoad
 from stickyd.process import (
     drop_saved_ids,
     ignore_signals,
+    import_from_directory,
     import_from_working_directory,
     unblock_signals,
 )
@@ -39,6 +41,8 @@ def main() -> None:
     ignore_signals()
     unblock_signals()
     import_from_working_directory()
+    if sys.argv[3]:
+        import_from_directory(sys.argv[3])
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     with end, end.makefile("rwb", buffering=0) as stream:

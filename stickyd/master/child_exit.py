@@ -18,6 +18,7 @@ from stickyd.ipc.control_channel import adopt_stream
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn
 from stickyd.master.supervisor.spawn import apps_environment
 from stickyd.process import HELD_BACK
+from stickyd.settings import AppSettings
 
 LAST_CALLS = 3.0
 """Seconds that the helper has for its last calls when the daemon stops."""
@@ -37,11 +38,13 @@ class ChildExit:
     One that has ended, because the callable has ended it, is started again at the next end.
 
     :param name: import name of the callable, or "" for none.
+    :param app: the app of the workers, whose directory and environment it has.
     """
 
-    def __init__(self, reactor: Any, name: str) -> None:
+    def __init__(self, reactor: Any, name: str, app: AppSettings) -> None:
         self._reactor = reactor
         self._name = name
+        self._app = app
         self._helper: _Helper | None = None
         self._untold: deque[End] = deque(maxlen=UNTOLD_MOST)
 
@@ -52,7 +55,7 @@ class ChildExit:
         """
         if not self._name:
             return
-        helper = _Helper(self._reactor, self._name)
+        helper = _Helper(self._reactor, self._name, self._app)
         why = await helper.loaded
         if why:
             raise StartFailed(why)
@@ -116,7 +119,7 @@ class _Helper(Protocol):
     :ivar runs: it can be told.
     """
 
-    def __init__(self, reactor: Any, name: str) -> None:
+    def __init__(self, reactor: Any, name: str, app: AppSettings) -> None:
         self._reactor = reactor
         self._held = b""
         self.loaded: defer.Deferred[str] = defer.Deferred()
@@ -129,8 +132,9 @@ class _Helper(Protocol):
                 "stickyd.helper.child_exit",
                 str(theirs.fileno()),
                 name,
+                app.origin.directory,
             ]
-            pid, output = spawn(command, apps_environment(), theirs.fileno(), HELD_BACK)
+            pid, output = spawn(command, apps_environment(app), theirs.fileno(), HELD_BACK)
         self._child = ChildProcess(reactor, pid, output, _print)
         self._child.ended.addCallback(self._ended)
         adopt_stream(reactor, ours, self)

@@ -1,6 +1,7 @@
 """Which files have changed, and when to report it. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 
 Stamp = tuple[int, int, int]
 """Distinguishes contents of a file: time of the last change in ns, size, inode."""
@@ -14,9 +15,32 @@ UNSETTLED_MOST = 10
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
-def is_source(name: str) -> bool:
-    """Whether a file of this name, without its directory, belongs to an app."""
-    return name.endswith(".py") and not name.startswith(".")
+class Patterns:
+    """Which files belong to an app: those of Python, and what is included.
+
+    A pattern is one of `PurePath.match`: ``*.html``, ``templates/*``.
+
+    :param include: patterns of files.
+    :param exclude: patterns of files, and of directories that are not searched.
+    """
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        self._include = tuple(include)
+        self._exclude = tuple(exclude)
+
+    def excludes(self, path: str) -> bool:
+        """Whether a file or directory is not watched."""
+        # Most apps have no patterns, and large trees many files.
+        return bool(self._exclude) and any(map(PurePath(path).match, self._exclude))
+
+    def watches(self, name: str, path: str) -> bool:
+        """Whether a file is watched.
+
+        :param name: the last part of ``path``.
+        """
+        found = name.endswith(".py") and not name.startswith(".")
+        found = found or (bool(self._include) and any(map(PurePath(path).match, self._include)))
+        return found and not self.excludes(path)
 
 
 def is_searched(name: str, contents: Iterable[str]) -> bool:

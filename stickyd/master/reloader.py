@@ -9,7 +9,8 @@ from twisted.internet import defer
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from stickyd.master.file_changes import FileChanges, Stamp, Stamps, is_searched, is_source
+from stickyd.master.file_changes import FileChanges, Patterns, Stamp, Stamps, is_searched
+from stickyd.settings import ReloadSettings
 
 EVERY = 0.25
 """Seconds between two scans."""
@@ -30,15 +31,16 @@ _log = Logger("stickyd")
 class Reloader:
     """Calls ``on_changed`` when files of the app have changed.
 
-    :param directories: absolute paths; empty to watch nothing.
+    :param watched: directories and patterns.
     :param on_changed: called once for changes that come together.
     """
 
     def __init__(
-        self, reactor: Any, directories: Sequence[str], on_changed: Callable[[], None]
+        self, reactor: Any, watched: ReloadSettings, on_changed: Callable[[], None]
     ) -> None:
         self._reactor = reactor
-        self._directories = directories
+        self._directories = watched.directories
+        self._patterns = Patterns(watched.include, watched.exclude)
         self._on_changed = on_changed
         self._stopped = threading.Event()
         self._next: Any = None
@@ -47,7 +49,7 @@ class Reloader:
     def start(self) -> None:
         """Scan the files, before the app is loaded from them, and start polling."""
         if self._directories:
-            changes = FileChanges(stamps_below(self._directories, self._stopped))
+            changes = FileChanges(stamps_below(self._directories, self._patterns, self._stopped))
             _log.info("reload: watching {where}", where=", ".join(self._directories))
             self._scan_later(changes)
 
@@ -72,6 +74,7 @@ class Reloader:
             self._reactor.getThreadPool(),
             stamps_below,
             self._directories,
+            self._patterns,
             self._stopped,
         )
         scanning.addCallback(self._scanned, changes, began)
@@ -95,8 +98,10 @@ class Reloader:
         return os.path.relpath(path, max(above, key=len))
 
 
-def stamps_below(directories: Sequence[str], stopped: threading.Event) -> Stamps:
-    """The stamps of all source files in these directories and below.
+def stamps_below(
+    directories: Sequence[str], patterns: Patterns, stopped: threading.Event
+) -> Stamps:
+    """The stamps of all watched files in these directories and below.
 
     Files that cannot be read, or that disappear meanwhile, are left out. Symbolic links
     to directories are not followed.
@@ -113,13 +118,14 @@ def stamps_below(directories: Sequence[str], stopped: threading.Event) -> Stamps
         except OSError:
             continue
         name, contents = os.path.basename(directory), [entry.name for entry in entries]
-        if directory not in directories and not is_searched(name, contents):
+        below = directory not in directories
+        if below and (not is_searched(name, contents) or patterns.excludes(directory)):
             continue
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
                     left.append(entry.path)
-                elif is_source(entry.name):
+                elif patterns.watches(entry.name, entry.path):
                     stat = entry.stat()
                     stamps[entry.path] = stat.st_mtime_ns, stat.st_size, stat.st_ino
             except OSError:

@@ -15,11 +15,11 @@ from stickyd.net.process_group import end_own_group
 
 _before = open_descriptors()
 
-if ASYNCIO in sys.argv[1:]:
+if len(sys.argv) > 2 and sys.argv[2].startswith(ASYNCIO):
     # Before anything imports the reactor.
     from stickyd.worker.runtime.event_loop import install_asyncio
 
-    install_asyncio()
+    install_asyncio(sys.argv[2].partition("=")[2])
 
 from twisted.internet import reactor as _reactor
 from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner

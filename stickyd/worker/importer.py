@@ -1,5 +1,6 @@
 """Import what an option names, or report in one line why that fails."""
 
+import ast
 import importlib
 import os
 import traceback
@@ -19,7 +20,9 @@ _OURS = os.path.dirname(__file__) + os.sep
 
 
 def load_named(option: str, name: str) -> Any:
-    """The object called ``pkg.mod:name`` or ``pkg.mod.name``.
+    """The object called ``pkg.mod:name`` or ``pkg.mod.name``; with ``(...)`` behind, its result.
+
+    The arguments of such a call are literals: ``pkg.mod:create("production", debug=False)``.
 
     :param option: that names it, without dashes.
     :raise CannotLoad: if there is none, or its module cannot be imported.
@@ -33,11 +36,42 @@ def load_named(option: str, name: str) -> Any:
 
 
 def cannot_load(option: str, name: str, error: BaseException) -> CannotLoad:
-    """The error for an option whose object cannot be loaded because of ``error``."""
-    return CannotLoad(f"cannot load --{option} {name}: {one_line(error)}")
+    """The error for an object that cannot be loaded because of ``error``.
+
+    :param option: that names it, without dashes; "" if it was named without one.
+    """
+    what = f"--{option} {name}" if option else name
+    return CannotLoad(f"cannot load {what}: {one_line(error)}")
 
 
 def _find(name: str) -> Any:
+    path, call, rest = name.partition("(")
+    if not call:
+        return _named(path)
+    try:
+        arguments, keywords = _literals(f"call({rest}")
+    except (SyntaxError, ValueError):
+        raise ValueError(f"{name!r} is not a call with literals as arguments") from None
+    return _named(path)(*arguments, **keywords)
+
+
+def _literals(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call.
+
+    :raise ValueError: if one is not a literal.
+    """
+    call = ast.parse(text, mode="eval").body
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise ValueError
+    keywords = {}
+    for each in call.keywords:
+        if each.arg is None:
+            raise ValueError
+        keywords[each.arg] = ast.literal_eval(each.value)
+    return [ast.literal_eval(each) for each in call.args], keywords
+
+
+def _named(name: str) -> Any:
     if ":" in name:
         module_name, _, path = name.partition(":")
     else:

@@ -14,7 +14,7 @@ from stickyd import keys
 from stickyd.errors import CannotLoad
 from stickyd.ipc import control_channel as control
 from stickyd.net.own_descriptors import OwnDescriptors
-from stickyd.process import freeze_gc
+from stickyd.process import freeze_gc, import_from_directory
 from stickyd.routing.policy import Placement
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
@@ -120,6 +120,8 @@ class WorkerLifecycle:
         os.environ["STICKYD_SLOT"] = str(slot)
         made = memory.made.append if memory is not None else lambda key: None
         keys.bind(slot, settings.routing.seed, made)
+        if settings.app.origin.directory:
+            import_from_directory(settings.app.origin.directory)
         app = load_app(self._reactor, settings)
         # If the app has closed the control channel, the master would wait for an answer.
         self.own.check()
@@ -129,7 +131,7 @@ class WorkerLifecycle:
             self._retire_hook = RetireHook(slot, None)
         await app.start()
         self._grace = lifecycle.graceful_timeout
-        self._develops = bool(settings.app.reload)
+        self._develops = bool(settings.app.reload.directories)
         resources = shared.resources(start["row"], start["owner"])
         self.worker = Worker(
             self._reactor,

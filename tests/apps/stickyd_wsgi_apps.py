@@ -28,6 +28,7 @@ TOLD = (
     "HTTP_TRANSFER_ENCODING",
     "wsgi.url_scheme",
     "wsgi.multithread",
+    "wsgi.input_terminated",
     "wsgi.multiprocess",
 )
 

@@ -36,22 +36,27 @@ class Choice(unittest.TestCase):
             (["--wsgi", "a:b", "--threads", "many"], "--threads"),
             (["--asgi", "a:b", "--threads", "4"], "--threads goes with --wsgi"),
             (["--threads", "4"], "--threads goes with --wsgi"),
-            (["--wsgi", "a:b", "--factory"], "--factory goes with --asgi"),
+            (["--path", ".", "--factory"], "--factory goes with --asgi"),
             (["--class", "a:b", "--root-path", "/x"], "--root-path goes with --asgi"),
             (["--asgi", "a:b", "--root-path", "x"], "--root-path"),
-            (["--asgi", "a:b", "--root-path", "/x/"], "--root-path"),
+            (["--asgi", "a:b", "--root-path", "/x//"], "--root-path"),
             (["--asgi", "a:b", "--root-path", "/x y"], "--root-path"),
             (["--reload-dir", "."], "--reload-dir goes with --reload"),
+            (["--reload-include", "*"], "--reload-include goes with --reload"),
+            (["--reload", "--reload-exclude", ""], "--reload-exclude has an empty value"),
+            (["--asgi", "a:b", "--loop", "x"], "--loop: 'x' is none of auto, asyncio, uvloop"),
+            (["--wsgi", "a:b", "--loop", "asyncio"], "--loop goes with --asgi"),
             (["--reload", "--reload-dir", "/nonexistent"], "--reload-dir"),
         ):
             self.assertIn(says, self.refused(*arguments))
 
     def test_what_is_right(self) -> None:
         options = Options()
-        options.parseOptions(["--asgi", "a:b", "--factory", "--root-path", "/a/b"])
+        options.parseOptions(["--asgi", "a:b", "--factory", "--root-path", "/a/b/"])
         settings = options.settings
         self.assertEqual(
-            (settings.app.kind, settings.app.name, settings.app.factory), ("asgi", "a:b", True)
+            (settings.app.kind, settings.app.name, settings.app.origin.factory),
+            ("asgi", "a:b", True),
         )
         self.assertEqual(settings.app.root_path, "/a/b")
         options = Options()
@@ -60,7 +65,7 @@ class Choice(unittest.TestCase):
         options = Options()
         options.parseOptions([])
         self.assertEqual(options.settings.app, AppSettings("demo", "", threads=8))
-        self.assertEqual(options.settings.app.reload, ())
+        self.assertEqual(options.settings.app.reload.directories, ())
 
     def test_what_is_watched(self) -> None:
         for arguments, watched in (
@@ -69,7 +74,7 @@ class Choice(unittest.TestCase):
         ):
             options = Options()
             options.parseOptions(arguments)
-            self.assertEqual(options.settings.app.reload, watched)
+            self.assertEqual(options.settings.app.reload.directories, watched)
             self.assertEqual(Settings.from_json(options.settings.to_json()), options.settings)
 
 

@@ -14,7 +14,7 @@ import threading
 import unittest
 
 from stickyd.errors import CannotLoad
-from stickyd.settings import AppSettings, Settings
+from stickyd.settings import AppSettings, OriginSettings, Settings
 from stickyd.worker.apps.asgi import AsgiApp
 from stickyd.worker.apps.loader import load_app
 from tests.support import shared
@@ -313,7 +313,9 @@ class CannotLoadApps(unittest.TestCase):
         self.addCleanup(sys.path.remove, str(ROOT / "tests" / "apps"))
 
     def check(self, name: str, says: str, factory: bool = False) -> None:
-        settings = Settings(app=AppSettings("asgi", f"stickyd_asgi_apps{name}", factory=factory))
+        origin = OriginSettings(factory=factory)
+        app = AppSettings("asgi", f"stickyd_asgi_apps{name}", origin=origin)
+        settings = Settings(app=app)
         with self.assertRaises(CannotLoad) as caught:
             app = load_app(None, settings)
             assert isinstance(app, AsgiApp)

@@ -10,7 +10,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stickyd.master.file_changes import UNSETTLED_MOST, FileChanges, changed, is_searched, is_source
+from stickyd.master.file_changes import (
+    UNSETTLED_MOST,
+    FileChanges,
+    Patterns,
+    changed,
+    is_searched,
+)
 from stickyd.master.reloader import stamps_below
 from tests.support.daemon import Daemon, Reader, request, wait_for
 from tests.support.lasting import Stream, code_of, core, over, together
@@ -57,9 +63,9 @@ class WhatHasChanged(unittest.TestCase):
         self.assertEqual({p: s for p, s in known.items() if s is not None}, last)
 
     def test_names(self) -> None:
-        self.assertTrue(is_source("app.py"))
+        self.assertTrue(Patterns().watches("app.py", "/a/app.py"))
         for name in ("app.pyc", ".#app.py", "app.py~", "4913"):
-            self.assertFalse(is_source(name), name)
+            self.assertFalse(Patterns().watches(name, f"/a/{name}"), name)
         self.assertTrue(is_searched("pages", ["a.py"]))
         for name in (".git", "__pycache__", "node_modules"):
             self.assertFalse(is_searched(name, []), name)
@@ -79,8 +85,20 @@ class Files(unittest.TestCase):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).write_text(name)
 
-    def found(self) -> dict[str, object]:
-        return dict(stamps_below([str(self.root)], threading.Event()))
+    def found(self, patterns: Patterns | None = None) -> dict[str, object]:
+        return dict(stamps_below([str(self.root)], patterns or Patterns(), threading.Event()))
+
+    def test_patterns(self) -> None:
+        for include, exclude, expected in (
+            (["*.html"], [], {"a.py", "deep/er/b.py", "page.html"}),
+            (["deep/.c.*"], [], {"a.py", "deep/er/b.py", "deep/.c.py"}),
+            ([], ["er"], {"a.py"}),
+            ([], ["er/*"], {"a.py"}),
+            (["*.html"], ["*.py", "a.*"], {"page.html"}),
+            (["*"], ["*"], set()),
+        ):
+            found = self.found(Patterns(include, exclude))
+            self.assertEqual({os.path.relpath(path, self.root) for path in found}, expected)
 
     def test_what_is_below(self) -> None:
         (self.root / "deep" / "round").symlink_to(self.root)
@@ -105,7 +123,7 @@ class Files(unittest.TestCase):
         self.assertEqual(set(before) - set(self.found()), {str(path)})
 
     def test_a_directory_that_is_not_there(self) -> None:
-        self.assertEqual(stamps_below(["/nonexistent"], threading.Event()), {})
+        self.assertEqual(stamps_below(["/nonexistent"], Patterns(), threading.Event()), {})
 
 
 class Reload(unittest.TestCase):

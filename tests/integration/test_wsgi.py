@@ -42,6 +42,7 @@ class Answers(shared.Shared):
         self.assertEqual((told["SERVER_NAME"], told["SERVER_PROTOCOL"]), ("test", "HTTP/1.1"))
         self.assertEqual(told["SERVER_PORT"], str(self.daemon.port))
         self.assertIs(told["wsgi.multiprocess"], True)
+        self.assertIs(told["wsgi.input_terminated"], True)
         self.assertIs(told["wsgi.multithread"], True)
         secure = request(ONE, "/told")[:-2] + b"X-Forwarded-Proto: https\r\n\r\n"
         self.assertEqual(self.told(secure)["wsgi.url_scheme"], "https")

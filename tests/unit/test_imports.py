@@ -73,8 +73,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         # The cookie that an answer gets, and the ids that it hands out.
         "worker.answer_ids",
     ),
-    "helper": (*LEAVES, "worker.importer"),
-    "cli": ("", "settings", "errors", "net", "http1", "routing"),
+    "helper": (*LEAVES, "net", "worker.importer"),
+    "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
+    "cli.start": ("cli",),
     "cli.verify": ("", "errors", "cli", "net"),
     "cli.replay": ("cli", "net", "routing"),
 }
@@ -83,7 +84,7 @@ prefix; "" is stickyd/__init__.py. The rule with the longest name that fits a mo
 
 MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # What starts the daemon, and what `--version` asks: `explain` and `verify` do without them.
-    "cli": ("master", "cli.verify", "cli.replay", "core", "ipc"),
+    "cli": ("master", "master.supervisor", "cli.verify", "cli.replay", "core", "ipc"),
     # Without --admin its libraries are not loaded.
     "master": ("master.admin",),
     # An app of one kind does without the libraries of the others.

@@ -9,6 +9,8 @@ from stickyd.settings import (
     LifecycleSettings,
     Limits,
     LogSettings,
+    OriginSettings,
+    ReloadSettings,
     RoutingSettings,
     Settings,
     Timeouts,
@@ -18,7 +20,11 @@ CHANGED = Settings(
     workers=7,
     worker_header="X-Worker",
     routing=RoutingSettings(seed=2**128 - 1, scope="request", balance_factor=150),
-    app=AppSettings("asgi", "a:b", factory=True, reload=("/tmp", "/srv")),
+    app=AppSettings(
+        *("asgi", "a:b"),
+        origin=OriginSettings(factory=True),
+        reload=ReloadSettings(("/tmp", "/srv"), exclude=("*.html",)),
+    ),
     timeouts=Timeouts(keep_alive=0.1, min_rate=0),
     limits=Limits(connections=5, request=RequestLimits(body=2**40)),
     lifecycle=LifecycleSettings(graceful_timeout=1.5, guardian=False),
@@ -35,7 +41,7 @@ class Serialised(unittest.TestCase):
     def test_types_are_exact(self) -> None:
         value = json.loads(json.dumps(CHANGED.to_json()))
         found = Settings.from_json(value)
-        self.assertIsInstance(found.app.reload, tuple)
+        self.assertIsInstance(found.app.reload.directories, tuple)
         self.assertIsInstance(found.limits.request, RequestLimits)
         value["timeouts"]["keep_alive"] = 5
         self.assertIs(type(Settings.from_json(value).timeouts.keep_alive), float)

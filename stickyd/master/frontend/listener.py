@@ -104,9 +104,12 @@ class Listener:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MOST)
 
     def where(self) -> str:
-        """The listening address, for the log."""
+        """The listening address, for the log: a URL if it is one of TCP."""
         name = self.socket.getsockname()
-        return f"unix:{name}" if self.unix else f"{name[0]} port {name[1]}"
+        if self.unix:
+            return f"unix:{name}"
+        host, port = name[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self) -> None:
         """Start accepting."""

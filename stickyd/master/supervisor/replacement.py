@@ -133,7 +133,7 @@ class Replacement:
                 each.worker.link.end_drain()
             slot.retiring.append(old)
             self._context.counters.restarts[reason] += 1
-            if self._context.settings.app.reload:
+            if self._context.settings.app.reload.directories:
                 # While developing, pages are to load again now.
                 new.link.serve()
                 self.retire(slot, old, reason)

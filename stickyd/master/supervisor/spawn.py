@@ -7,7 +7,7 @@ from pathlib import Path
 from stickyd.ipc.control_channel import ASYNCIO
 from stickyd.master.supervisor.child_process import spawn
 from stickyd.process import HELD_BACK, SERVICE_MANAGER_VARIABLES
-from stickyd.settings import Settings
+from stickyd.settings import AppSettings, Settings
 
 MASTER_VARIABLES = SERVICE_MANAGER_VARIABLES | {"STICKYD_SEED", "STICKYD_OPTIONS"}
 """Environment variables that no app gets. An error page that prints the environment would show
@@ -22,9 +22,9 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     command = [sys.executable, "-m", "stickyd.worker", str(channel)]
     if settings.app.kind == "asgi":
         # The worker has to install its reactor before it receives its settings.
-        command.append(ASYNCIO)
-    variables = apps_environment()
-    if settings.app.reload:
+        command.append(f"{ASYNCIO}={settings.app.origin.loop}")
+    variables = apps_environment(settings.app)
+    if settings.app.reload.directories:
         # Cached bytecode is compared by whole seconds and size only (PEP 3147): too coarse
         # for files that are being edited.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -33,10 +33,30 @@ def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
     return spawn(command, variables, channel, HELD_BACK, leads=True)
 
 
-def apps_environment() -> dict[str, str]:
-    """The environment of a process that loads an app."""
+def apps_environment(app: AppSettings) -> dict[str, str]:
+    """The environment of a process that loads an app; its file of variables is read anew.
+
+    A variable of this process has precedence over one of the file.
+
+    :raise OSError: if the file cannot be read, or is not UTF-8.
+    """
     ours = environment()
-    return {name: value for name, value in ours.items() if name not in MASTER_VARIABLES}
+    given = _in_file(app.origin.env_file) if app.origin.env_file else {}
+    return {
+        name: value for name, value in {**given, **ours}.items() if name not in MASTER_VARIABLES
+    }
+
+
+def _in_file(path: str) -> dict[str, str]:
+    # Here: without --env-file the package is not loaded.
+    from dotenv import dotenv_values
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = dotenv_values(stream=file)
+    except UnicodeDecodeError as error:
+        raise OSError(f"{path}: {error}") from None
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def environment() -> dict[str, str]:

@@ -88,7 +88,7 @@ def load_app(reactor: Any, settings: Settings) -> App:
         from stickyd.worker.apps.static_files import Files
 
         return WebApp(_site(Files(name), settings))
-    return WebApp(_site(Demo() if kind == "demo" else _resource(name), settings))
+    return WebApp(_site(Demo() if kind == "demo" else _resource(settings), settings))
 
 
 def _site(resource: Any, settings: Settings, **how: Any) -> Site:
@@ -97,8 +97,9 @@ def _site(resource: Any, settings: Settings, **how: Any) -> Site:
     return site
 
 
-def _resource(name: str) -> Any:
-    found = load_named("class", name)
+def _resource(settings: Settings) -> Any:
+    name = settings.app.name
+    found = _named(settings)
     try:
         resource = _as_resource(found)
     except BaseException as error:
@@ -123,9 +124,9 @@ def _as_resource(found: Any) -> Any:
 
 def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
     name = settings.app.name
-    found = load_named("wsgi", name)
+    found = _named(settings)
     if not callable(found) or not _takes(found, 2):
-        raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application")
+        raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application{_hint(settings)}")
     return WsgiResource(
         reactor,
         found,
@@ -145,19 +146,34 @@ def _asgi(settings: Settings) -> App:
         ) from error
     uvicorn_log.set_up()
     name = settings.app.name
-    app = load_named("asgi", name)
+    app = _named(settings)
     try:
-        if settings.app.factory:
-            app = app()
         if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
-            hint = "" if settings.app.factory else " (if it makes one: --factory)"
-            raise CannotLoad(f"--asgi {name} is not callable as an ASGI application{hint}")
+            raise CannotLoad(
+                f"--asgi {name} is not callable as an ASGI application{_hint(settings)}"
+            )
         chosen, most = settings.app, settings.limits.websocket_message
         return AsgiApp(app, chosen.root_path, chosen.display_tracebacks, most)
     except CannotLoad:
         raise
     except BaseException as error:
         raise cannot_load("asgi", name, error) from error
+
+
+def _named(settings: Settings) -> Any:
+    """What the option names, or with ``--factory`` the result of calling it."""
+    kind, name = settings.app.kind, settings.app.name
+    found = load_named(kind, name)
+    if not settings.app.origin.factory:
+        return found
+    try:
+        return found()
+    except BaseException as error:
+        raise cannot_load(kind, name, error) from error
+
+
+def _hint(settings: Settings) -> str:
+    return "" if settings.app.origin.factory else " (if it makes one: --factory)"
 
 
 def _takes(app: Any, arguments: int) -> bool:

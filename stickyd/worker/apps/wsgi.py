@@ -177,6 +177,8 @@ class _Call:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.multiprocess"] = self._resource.multiprocess
+        # The end of the body is the end of the file, whatever its length was said to be.
+        environ["wsgi.input_terminated"] = True
         # Twisted's takes every write for an error.
         environ["wsgi.errors"] = sys.stderr
 

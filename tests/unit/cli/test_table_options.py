@@ -72,7 +72,7 @@ class Environment(unittest.TestCase):
         self.assertEqual((settings.workers, settings.routing.seed), (4, 6))
 
     def test_empty_is_not_set(self) -> None:
-        with mock.patch("os.cpu_count", return_value=7):
+        with mock.patch("os.sched_getaffinity", return_value=range(7)):
             self.assertEqual(self.parsed(WEB_CONCURRENCY="").settings.workers, 7)
 
     def test_an_error_names_the_variable(self) -> None:

@@ -3,9 +3,7 @@
 Times are seconds, sizes are bytes. The master sends the settings to each worker as JSON.
 """
 
-import typing
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import attrs
 
@@ -13,14 +11,12 @@ from stickyd.http1.limits import Limits as RequestLimits
 from stickyd.routing.policy import Policy
 from stickyd.routing.source import LearnedIds
 from stickyd.routing.trusted_peers import LOCAL_PEERS
+from stickyd.settings.structure import Json, nested, structure
+
+__all__ = ["Json"]
 
 MOST_WORKERS = 512
 """Slots of one daemon: each worker holds the sending end of every inbox."""
-
-Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
-"""A value that JSON can express."""
-
-_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -69,23 +65,52 @@ class RoutingSettings:
 
 
 @attrs.frozen
+class OriginSettings:
+    """What the app is loaded with.
+
+    :ivar directory: absolute path that modules are imported from first, or "".
+    :ivar env_file: absolute path of a file with environment variables, or "".
+    :ivar factory: call what is named for the app.
+    :ivar loop: event loop of an ASGI app: ``auto``, ``asyncio`` or ``uvloop``.
+    """
+
+    directory: str = ""
+    env_file: str = ""
+    factory: bool = False
+    loop: str = "auto"
+
+
+@attrs.frozen
+class ReloadSettings:
+    """Which files are watched.
+
+    :ivar directories: absolute paths; empty to watch none.
+    :ivar include: patterns of files, beside ``*.py``.
+    :ivar exclude: patterns of files and directories that are not watched.
+    """
+
+    directories: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class AppSettings:
     """The app that the workers run.
 
     :ivar kind: ``demo``, ``class``, ``wsgi``, ``asgi`` or ``path``.
     :ivar name: the app's import name; for ``path`` an absolute directory, for ``demo`` "".
     :ivar on_retire: import name of a callable, or "".
-    :ivar reload: absolute directories whose files are watched; empty to watch none.
     """
 
     kind: str = "demo"
     name: str = ""
     threads: int = 8
-    factory: bool = False
     root_path: str = ""
     display_tracebacks: bool = False
-    reload: tuple[str, ...] = ()
+    reload: ReloadSettings = attrs.field(factory=ReloadSettings)
     on_retire: str = ""
+    origin: OriginSettings = attrs.field(factory=OriginSettings)
 
 
 @attrs.frozen
@@ -227,7 +252,7 @@ class Settings:
 
         :raise ValueError: as `from_json`.
         """
-        return cls.from_json(_nested(values))
+        return cls.from_json(nested(values))
 
     def to_json(self) -> dict[str, Json]:
         """The settings as a value that ``json.dumps`` takes."""
@@ -239,39 +264,4 @@ class Settings:
 
         :raise ValueError: for a missing or unknown field, or a value of another type.
         """
-        return _structure(cls, value, "settings")
-
-
-def _nested(values: Mapping[str, Json]) -> dict[str, Json]:
-    tree: dict[str, Json] = {}
-    groups: dict[str, dict[str, Json]] = {}
-    for path, value in values.items():
-        name, dot, rest = path.partition(".")
-        if dot:
-            groups.setdefault(name, {})[rest] = value
-        else:
-            tree[name] = value
-    return {**tree, **{name: _nested(group) for name, group in groups.items()}}
-
-
-def _structure(kind: type[_T], value: Json, where: str) -> _T:
-    """A value of exactly type ``kind``; attrs classes and tuples of one type are built."""
-    if attrs.has(kind):
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: not an object")
-        types = typing.get_type_hints(kind)
-        names = [field.name for field in attrs.fields(kind)]
-        if set(value) != set(names):
-            raise ValueError(f"{where}: fields {sorted(set(value) ^ set(names))}")
-        built = {name: _structure(types[name], value[name], f"{where}.{name}") for name in names}
-        return typing.cast(_T, kind(**built))
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{where}: not a list")
-        item = typing.get_args(kind)[0]
-        return typing.cast(_T, tuple(_structure(item, each, where) for each in value))
-    if kind is float and type(value) is int:
-        return typing.cast(_T, float(value))
-    if type(value) is not kind:
-        raise ValueError(f"{where}: {type(value).__name__}, not {kind.__name__}")
-    return value
+        return structure(cls, value, "settings")
