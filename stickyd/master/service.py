@@ -15,6 +15,7 @@ from stickyd.core.native import CORE
 from stickyd.errors import CannotUpgrade, StartFailed
 from stickyd.ipc.exec_state import Packed
 from stickyd.logs.stream import LAST_LINES, LogStream
+from stickyd.master.adopted import wait_for_adopted
 from stickyd.master.bootstrap import (
     fail_with,
     log_startup_warnings,
@@ -131,6 +132,7 @@ class StickydService(Service):
 
     def _react(self) -> None:
         self._install_signals()
+        wait_for_adopted(self._reactor)
         self._reloader.start()
 
     def _open(self, master: Master) -> None:

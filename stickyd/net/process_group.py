@@ -12,9 +12,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet import defer
 from twisted.logger import Logger
@@ -50,9 +50,13 @@ class ProcessGroup:
     While there is the entry, no other process or group gets the number.
 
     :ivar gone: fires when no process of the group is left, and the entry is removed.
+    :cvar leaders: of all groups whose leader has an entry.
     """
 
+    leaders: ClassVar[set[int]] = set()
+
     def __init__(self, reactor: Any, leader: int) -> None:
+        self.leaders.add(leader)
         self._reactor = reactor
         self._leader = leader
         self._members: dict[int, _Member] = {}
@@ -117,6 +121,7 @@ class ProcessGroup:
         if self._killing is not None and self._killing.active():
             self._killing.cancel()
         os.waitpid(self._leader, 0)
+        self.leaders.discard(self._leader)
         self.gone.callback(None)
 
 
@@ -170,20 +175,28 @@ def _end_of(group: ProcessGroup) -> "defer.Deferred[None]":
 def group_members(group: int) -> list[int]:
     """Processes of a process group, without those that have ended and not been waited for.
 
-    From ``/proc/PID/stat`` (proc(5)); with ``hidepid`` those of this user.
+    With ``hidepid`` those of this user (proc(5)).
     """
-    found = []
+    return [pid for pid, state, _, of in _processes() if of == group and state not in (b"Z", b"X")]
+
+
+def ended_children() -> list[int]:
+    """Children of this process that have ended and not been waited for."""
+    own = os.getpid()
+    return [pid for pid, state, parent, _ in _processes() if parent == own and state == b"Z"]
+
+
+def _processes() -> Iterator[tuple[int, bytes, int, int]]:
+    """Pid, state, parent and process group of each process, from ``/proc/PID/stat`` (proc(5))."""
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
                 with open(f"/proc/{name}/stat", "rb") as file:
                     # The name of the program, in parentheses, may contain anything.
-                    state, _, of_group, *_ = file.read().rpartition(b")")[2].split()
+                    state, parent, group, *_ = file.read().rpartition(b")")[2].split()
             except (OSError, ValueError):
                 continue
-            if int(of_group) == group and state not in (b"Z", b"X"):
-                found.append(int(name))
-    return found
+            yield int(name), state, int(parent), int(group)
 
 
 def end_own_group(seconds: float) -> None:

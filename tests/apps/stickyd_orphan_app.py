@@ -55,6 +55,11 @@ class App(Resource):
     def detached(self):
         return [child("sleep", "1000", start_new_session=True)]
 
+    def adopted(self):
+        """Processes whose own parents have ended, in sessions of their own."""
+        ended = [subprocess.run(["sh", "-c", "setsid true & exit 0"]) for _ in range(3)]
+        return [each.returncode for each in ended]
+
     def terminated(self):
         """The exit code of a forked process that is told to end."""
         process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))

@@ -141,3 +141,38 @@ class Orphans(unittest.TestCase):
             )
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(running(b"sleep\0001234.5\0"), [])
+
+
+IN_A_NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+"""A command becomes PID 1, as in a container (unshare(1)); needs root."""
+
+
+def isolated() -> bool:
+    try:
+        return subprocess.run([*IN_A_NAMESPACE, "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@unittest.skipUnless(isolated(), "PID namespaces cannot be made here")
+class FirstProcess(unittest.TestCase):
+    def children(self, pid: int) -> dict[int, bool]:
+        """Whether each child lives."""
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return {int(child): _alive(int(child)) for child in found}
+
+    def test_the_master_waits_for_processes_that_it_has_not_started(self) -> None:
+        command = [*IN_A_NAMESPACE, sys.executable, "-W", "error", "-m", "stickyd", "run"]
+        with Daemon(*APP, command=command, workers=1) as daemon:
+            (master,) = self.children(daemon.process.pid)
+            (before,) = self.children(master)
+            self.assertEqual(ask(daemon, "/adopted"), [0, 0, 0])
+            wait_for(lambda: self.children(master) == {before: True}, what="their removal")
+            # Its own it waits for as ever.
+            os.kill(before, signal.SIGKILL)
+            wait_for(lambda: len(daemon.said("is ready (pid")) == 2, what="another worker")
+            self.assertEqual(ask(daemon, "/adopted"), [0, 0, 0])
+            wait_for(lambda: [*self.children(master).values()] == [True], what="their removal")
+            self.assertNotIn(before, self.children(master))
+            os.kill(master, signal.SIGTERM)
+            self.assertEqual(daemon.wait(), 0)

@@ -27,6 +27,7 @@ COVERED_BY: dict[str, Cover] = {
     "shm.memory": Cover("unit/shm/test_scoreboard.py", "Scoreboard"),
     "shm.connection_states": Cover("unit/shm/test_connection_table.py"),
     "shm.stick_entry": Cover("unit/shm/test_stick_table.py"),
+    "master.adopted": Cover("integration/test_orphans.py", "IN_A_NAMESPACE"),
     "master.frontend.lane": Cover("unit/core/test_lane.py", "Beside"),
     "net.deferred_accept": Cover("unit/core/test_lane_deferred.py"),
     "master.frontend.hand_off": Cover("integration/test_load_accounting.py", "requeue"),
