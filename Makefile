@@ -142,6 +142,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.twisted_web
 	$(BIN)/python -m tests.slow.life
 	$(BIN)/python -m tests.slow.soak
+	$(BIN)/python -m tests.slow.container
 	$(BIN)/python -m tests.slow.prometheus_scrapes
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.websocket_cases
