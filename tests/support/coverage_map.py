@@ -70,7 +70,7 @@ COVERED_BY: dict[str, Cover] = {
     "cli.verify.statistics": Cover("integration/test_verify.py"),
     "cli.verify.tls": Cover("integration/test_verify_tls.py", "https"),
     "cli.verify.verdict": Cover("integration/test_verify.py"),
-    "core.__main__": Cover("unit/core/test_build.py", "stickyd.core"),
+    "core.__main__": Cover("integration/test_core_build.py", "stickyd.core"),
     "core.head_reader": Cover("unit/core/test_head.py"),
     "core.native": Cover("unit/core/test_build.py"),
     "core.sources": Cover("unit/core/test_build.py"),
