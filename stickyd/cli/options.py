@@ -16,6 +16,7 @@ from stickyd.settings import Json, Settings
 
 # Read together with others: see `Options._settings`.
 _APART = frozenset({"class", "wsgi", "asgi", "path", "reload", "reload-dir"})
+_IMPLYING = {f"--{o.name}": o.argument.implied for o in DAEMON if o.argument.implied}
 
 
 class Options(TableOptions):
@@ -37,7 +38,7 @@ class Options(TableOptions):
         super().__init__()
         self["listen"] = []
         self["reload-dir"] = []
-        self["worker-header"] = None
+        self["worker-header"] = self["request-id"] = None
         self.arguments: list[str] = []
 
     def parseArgs(self, *others: str) -> None:
@@ -59,6 +60,10 @@ class Options(TableOptions):
         """See the option table."""
         self["worker-header"] = name
 
+    def opt_request_id(self, name: str) -> None:
+        """See the option table."""
+        self["request-id"] = name
+
     def opt_version(self) -> None:
         """Print the version, and whether the compiled core is in use; exit."""
         from stickyd.core.native import CORE
@@ -70,14 +75,14 @@ class Options(TableOptions):
         """As the parent, but an error is one line on stderr and exit status 2."""
         self.arguments = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(_with_header_name(self.arguments))
+            super().parseOptions(_with_implied_values(self.arguments))
         except usage.UsageError as error:
             sys.stderr.write(f"stickyd: {error}\n")
             raise SystemExit(2) from None
 
     def postOptions(self) -> None:
         """Check everything before a port is bound or a process spawned."""
-        validators.check_twistd_log(self.parent)
+        validators.check_twistd_log(self.parent, self["log-format"])
         self["listen"] = self["listen"] or [BY_NAME["listen"].default.text]
         for description in self["listen"]:
             validators.check_endpoint(description)
@@ -98,11 +103,11 @@ class Options(TableOptions):
         return Settings.from_paths(validators.checked_together(values))
 
 
-def _with_header_name(arguments: Sequence[str]) -> list[str]:
-    """``--worker-header`` may have no value, which getopt(3) cannot express."""
+def _with_implied_values(arguments: Sequence[str]) -> list[str]:
+    """Options whose value may be left out, which getopt(3) cannot express, with their values."""
     result = list(arguments)
     for at, argument in enumerate(result):
         follows = result[at + 1] if at + 1 < len(result) else "-"
-        if argument == "--worker-header" and follows.startswith("-"):
-            result[at] = f"--worker-header={BY_NAME['worker-header'].argument.implied}"
+        if argument in _IMPLYING and follows.startswith("-"):
+            result[at] = f"{argument}={_IMPLYING[argument]}"
     return result
