@@ -9,6 +9,7 @@ from twisted.python import usage
 from twisted.python.util import gidFromString, switchUID, uidFromString
 
 from stickyd import __version__
+from stickyd.cli.closed_pipe import status_of
 from stickyd.cli.command_tables import CHECK, COMMANDS, RUN
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
@@ -191,7 +192,11 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else arguments
+    return status_of(lambda: _command(given))
+
+
+def _command(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
         return 0

@@ -38,6 +38,7 @@ COVERED_BY: dict[str, Cover] = {
     "stats": Cover("integration/test_control_socket.py", "report"),
     "tap": Cover("integration/test_start.py", "twistd"),
     "cli.app_options": Cover("integration/test_apps.py", "--wsgi"),
+    "cli.closed_pipe": Cover("integration/test_closed_pipe.py", "AS_BY_SIGPIPE"),
     "cli.command_tables": Cover("unit/cli/test_option_table.py"),
     "cli.endpoint_hint": Cover("integration/test_start.py", "--listen"),
     "cli.explain": Cover("integration/test_explain.py", "explain"),

@@ -16,7 +16,6 @@ from stickyd.settings import LogSettings, Settings
 from stickyd.worker.connection.access_log import AccessLog, LoggedRequest
 from tests.support.stepping import SteppingReactor
 
-
 HEAD = Head(b"GET", b"/", 1, (), 0, 0, True, frozenset(), False)
 
 
