@@ -11,11 +11,12 @@ from twisted.python.util import gidFromString, switchUID, uidFromString
 from stickyd import __version__
 from stickyd.cli.app_options import KINDS
 from stickyd.cli.arguments import options_first
+from stickyd.cli.closed_pipe import status_of
 from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
 from stickyd.cli.completion import SHELLS
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
-from stickyd.cli.options import Options, with_header_name
+from stickyd.cli.options import Options, with_implied_values
 from stickyd.cli.start.app_kind import with_kind
 from stickyd.cli.table_options import as_options, flags, parameters
 from stickyd.routing.affinity import parse_chain
@@ -48,7 +49,7 @@ class RunOptions(Options):
             *(f"--{option.name}" for option in self.table if option.takes_value),
             *(f"-{option.short}" for option in self.table if option.takes_value and option.short),
         }
-        words = options_first(with_header_name(as_options(options)), with_value)
+        words = options_first(with_implied_values(as_options(options)), with_value)
         self.without_app = words[: words.index("--")]
         super().parseOptions(words)
 
@@ -260,7 +261,11 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else arguments
+    return status_of(lambda: _command(given))
+
+
+def _command(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
         return 0

@@ -92,6 +92,22 @@ _AFFINITY = (
 
 _LOGGING = (
     Option(
+        "log-format",
+        Group.LOGGING,
+        "format of the daemon's log: text or json",
+        Argument("FORMAT", OneOf(("text", "json"))),
+        "log.format",
+        details="See [Logs](logs.md).",
+    ),
+    Option(
+        "log-level",
+        Group.LOGGING,
+        "least level that the log has: debug, info, warn, error or critical",
+        Argument("LEVEL", OneOf(("debug", "info", "warn", "error", "critical"))),
+        "log.level",
+        details="See [Levels](logs.md#levels).",
+    ),
+    Option(
         "access-logfile",
         Group.LOGGING,
         "access log, one line per request; - for the daemon's log",
@@ -102,9 +118,18 @@ _LOGGING = (
     Option(
         "access-logformat",
         Group.LOGGING,
-        "combined, routed, or text with %(atoms)s",
+        "combined, routed, json, or text with %(atoms)s",
         Argument("FORMAT", parsers.log_format),
         "log.access_format",
+    ),
+    Option(
+        "request-id",
+        Group.LOGGING,
+        "give each request an id in this header, for the app and the log",
+        Argument("NAME", parsers.header_name, implied="X-Request-ID"),
+        "log.request_id",
+        details="The name is X-Request-ID if the option has no value. An id from a trusted peer is"
+        " kept. See [Request ids](logs.md#request-ids).",
     ),
 )
 

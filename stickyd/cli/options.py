@@ -22,6 +22,7 @@ RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
 
 # Read together with others: see `Options._settings`.
 _APART = frozenset({"class", "wsgi", "asgi", "path"}) | RELOAD
+_IMPLYING = {f"--{o.name}": o.argument.implied for o in DAEMON if o.argument.implied}
 
 CONFIGURATION = "stickyd.toml"
 """The file that is read without ``--config``, if it is in the working directory."""
@@ -48,7 +49,7 @@ class Options(TableOptions):
         self["bind"] = []
         for name in RELOAD - {"reload"}:
             self[name] = []
-        self["worker-header"] = None
+        self["worker-header"] = self["request-id"] = None
         self.arguments: list[str] = []
 
     def parseArgs(self, *others: str) -> None:
@@ -85,6 +86,10 @@ class Options(TableOptions):
         """See the option table."""
         self["worker-header"] = name
 
+    def opt_request_id(self, name: str) -> None:
+        """See the option table."""
+        self["request-id"] = name
+
     def opt_version(self) -> None:
         """Print the version, and whether the compiled core is in use; exit."""
         from stickyd.core.native import CORE
@@ -96,15 +101,15 @@ class Options(TableOptions):
         """As the parent, but an error is one line on stderr and exit status 2."""
         self.arguments = list(sys.argv[1:] if options is None else options)
         try:
-            super().parseOptions(with_header_name(self.arguments))
+            super().parseOptions(with_implied_values(self.arguments))
         except usage.UsageError as error:
             sys.stderr.write(f"stickyd: {with_meaning(str(error))}\n")
             raise SystemExit(2) from None
 
     def postOptions(self) -> None:
         """Check everything before a port is bound or a process spawned."""
-        validators.check_twistd_log(self.parent)
         self._fill_in()
+        validators.check_twistd_log(self.parent, self["log-format"])
         self["listen"] = list(self._addresses()) or [BY_NAME["listen"].default.text]
         for description in self["listen"]:
             validators.check_endpoint(description)
@@ -173,11 +178,11 @@ class Options(TableOptions):
         return Settings.from_paths(validators.checked_together(values))
 
 
-def with_header_name(arguments: Sequence[str]) -> list[str]:
-    """``--worker-header`` may have no value, which getopt(3) cannot express."""
+def with_implied_values(arguments: Sequence[str]) -> list[str]:
+    """Options whose value may be left out, which getopt(3) cannot express, with their values."""
     result = list(arguments)
     for at, argument in enumerate(result):
         follows = result[at + 1] if at + 1 < len(result) else "-"
-        if argument == "--worker-header" and follows.startswith("-"):
-            result[at] = f"--worker-header={BY_NAME['worker-header'].argument.implied}"
+        if argument in _IMPLYING and follows.startswith("-"):
+            result[at] = f"{argument}={_IMPLYING[argument]}"
     return result

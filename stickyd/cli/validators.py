@@ -19,7 +19,7 @@ from stickyd.net.cpu_budget import usable_cpus
 from stickyd.net.fd_budget import room_under
 from stickyd.net.listen_description import with_mode
 from stickyd.routing.affinity import parse_chain
-from stickyd.routing.issued_ids import INSERT
+from stickyd.routing.issued_ids import INSERT, LEARN_HEADER
 from stickyd.routing.policy import HASHES
 from stickyd.routing.rendezvous import SlotTable
 from stickyd.settings import Json
@@ -34,6 +34,7 @@ _TEXTS = (
     "routing.ids.cookie_attributes",
     "lifecycle.end.child_exit",
     "log.admin",
+    "log.request_id",
 )
 """Settings that are "" if they are not given."""
 
@@ -60,6 +61,7 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
         raise usage.UsageError("--limit-request-head must exceed --limit-request-line by 16")
     check_balance(checked["routing.balance_factor"], checked["routing.hash"])
     check_cookie(checked["routing.affinity"], checked["routing.ids.cookie_attributes"])
+    check_log(checked)
     if checked["routing.proxy.allow_from"] is None:
         checked["routing.proxy.allow_from"] = checked["routing.trusted"]
     for path in _TEXTS:
@@ -67,6 +69,21 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
     for path in ("app.origin.factory", "app.display_tracebacks"):
         checked[path] = bool(checked[path])
     return checked
+
+
+def check_log(checked: Mapping[str, Json]) -> None:
+    """Refuse a log without the lines that are asked for, and a key that is not the client's."""
+    if checked["log.access_file"] == "-" and checked["log.level"] not in ("debug", "info"):
+        raise usage.UsageError(
+            f"--log-level {checked['log.level']} leaves out the lines of --access-logfile -;"
+            " give it a file, or --log-level info"
+        )
+    name = str(checked["log.request_id"] or "").lower()
+    chain = parse_chain(str(checked["routing.affinity"]))
+    if name and any(s.kind in ("hdr", LEARN_HEADER) and s.name.lower() == name for s in chain):
+        raise usage.UsageError(
+            f"--request-id {checked['log.request_id']}: --affinity takes the key from this header"
+        )
 
 
 def check_cookie(affinity: Json, attributes: Json) -> None:
@@ -109,11 +126,14 @@ def connection_limit(most: int | None, workers: int) -> int:
     return most
 
 
-def check_twistd_log(parent: Any) -> None:
-    """Refuse a FIFO as Twisted's log file: Twisted seeks in it.
+def check_twistd_log(parent: Any, form: str) -> None:
+    """Refuse a FIFO as Twisted's log file: Twisted seeks in it. And JSON for its syslog.
 
     :param parent: the options of twistd or twist; None under ``stickyd run``.
+    :param form: of the daemon's log.
     """
+    if form == "json" and (parent or {}).get("syslog"):
+        raise usage.UsageError("--log-format json is not for --syslog, which has lines of text")
     path = (parent or {}).get("logfile")
     if path and path != "-" and stat.S_ISFIFO(_mode(path)):
         raise usage.UsageError(

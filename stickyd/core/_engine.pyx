@@ -63,7 +63,7 @@ cdef class Engine:
     cdef WebSite web
     cdef AsgiSite asgi
     cdef uint32_t version, slot
-    cdef bint moves
+    cdef bint moves, identifies
     cdef object senders, counters, cells, stats, access
     cdef Py_ssize_t adopted_at, arrived_at, moved_at, placed_at
     cdef type frame_type
@@ -126,7 +126,7 @@ cdef class Engine:
         self.cells = self.counters.cells
         self.adopted_at, self.arrived_at, self.moved_at, self.placed_at = parts.cells_at
         self.stats = context.accounting.stats
-        self.access = context.access
+        self.access, self.identifies = context.access, bool(config.request_id)
         self.frame_type = parts.frame
         self.kinds = parts.kinds
         self.keep_alive = config.timeouts.keep_alive

@@ -117,13 +117,24 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         engine.cells[engine.placed_at + lane.source] += 1
     if made is None and (engine.web is None or engine.access is not None):
         made = engine.reader.make(data, head)
+    if engine.identifies:
+        if made is None:
+            made = engine.reader.make(data, head)
+        made = engine.parts.identified(engine.context, made, lane_peer_text(lane))
     if head.length:
         body = PyBytes_FromStringAndSize(<const char *>data + head.size, head.length)
     if end < size:
         lane.buffer = PyBytes_FromStringAndSize(<const char *>data + end, size - end)
     if engine.access is not None:
         lane.logged = engine.parts.logged(
-            engine.access, lane_as_frame(lane), made, policy, placed, engine.slot, lane.written()
+            engine.access,
+            lane_as_frame(lane),
+            made,
+            policy,
+            placed,
+            engine.slot,
+            lane.written(),
+            bool(lane.came_with),
         )
     return lane_deliver(lane, made, data, head, body)
 

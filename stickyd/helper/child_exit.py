@@ -8,11 +8,11 @@ worker: pid, slot, status. It ends at the end of the socket.
 
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from json import loads
 
 from stickyd.errors import CannotLoad
+from stickyd.logs.record import tag_among
 from stickyd.process import (
     drop_saved_ids,
     ignore_signals,
@@ -21,6 +21,7 @@ from stickyd.process import (
     unblock_signals,
 )
 from stickyd.worker.importer import load_named
+from stickyd.worker.runtime.output import tell_exception, tell_levels
 
 
 def load(name: str) -> Callable[[int, int, int], object]:
@@ -37,6 +38,7 @@ def load(name: str) -> Callable[[int, int, int], object]:
 
 def main() -> None:
     """Run until the master closes the socket."""
+    tell_levels(tag_among(sys.argv))
     drop_saved_ids()
     ignore_signals()
     unblock_signals()
@@ -56,7 +58,7 @@ def main() -> None:
             try:
                 call(*loads(line))
             except Exception:
-                print("--child-exit failed", traceback.format_exc(), sep="\n", file=sys.stderr)
+                tell_exception("--child-exit failed")
 
 
 if __name__ == "__main__":

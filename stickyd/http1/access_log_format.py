@@ -9,6 +9,8 @@ A format is text with *atoms*, ``%(name)s``; ``%%`` is a percent sign::
     D microseconds    L seconds                p pid
     slot    reason (the source that decided)   key    connection
     why (the sources before that one, and why they did not decide)
+    request_id      trace_id, span_id of traceparent
+    moved (its connection came from another slot for it)
 
 What there is nothing of is ``-``. Whatever a client sends is escaped, so that
 it can neither end a line nor a quoted part.
@@ -18,10 +20,12 @@ import os
 import re
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
+from stickyd.http1.access_log_json import json_line
+from stickyd.http1.access_log_record import Line, Record
 from stickyd.http1.head_parser import Head
 from stickyd.http1.token import TCHAR
+from stickyd.http1.trace_context import trace_ids
 
 COMBINED = '%(h)s - - %(t)s "%(r)s" %(s)s %(O)s "%(f)s" "%(a)s"'
 """The combined format of Apache httpd, but that the size counts the head too."""
@@ -29,36 +33,12 @@ COMBINED = '%(h)s - - %(t)s "%(r)s" %(s)s %(O)s "%(f)s" "%(a)s"'
 ROUTED = COMBINED + ' %(slot)s %(reason)s %(L)s "%(why)s"'
 
 NAMED = {"combined": COMBINED, "routed": ROUTED}
+JSON = "json"
+"""The name of the format that is no text (`stickyd.http1.access_log_json`)."""
 
 _ATOM = re.compile(r"%(?:\(([^()]*)\)s|(%))")
 _HEADER = re.compile(r"\{([" + TCHAR + r"]+)\}i")
 _UNSAFE = re.compile(r'[^\x20-\x7e]|["\\]')
-
-
-class Record(NamedTuple):
-    """One answered request.
-
-    :ivar client: the true client's address, "" on a Unix socket.
-    :ivar began: when its head was whole, seconds since the epoch.
-    :ivar took: seconds from then until the answer was written whole.
-    :ivar sent: bytes of the answer, its head included.
-    :ivar status: 0 if nothing was answered.
-    """
-
-    client: str
-    head: Head
-    status: int
-    sent: int
-    began: float
-    took: float
-    slot: int
-    reason: str
-    key: str
-    connection: int
-    why: str = ""
-
-
-Line = Callable[[Record], bytes]
 
 
 class FormatError(ValueError):
@@ -70,6 +50,8 @@ def compiled(text: str) -> Line:
 
     :raise FormatError: for an atom that is unknown.
     """
+    if text == JSON:
+        return json_line
     text = NAMED.get(text, text)
     if re.search(r"[\x00-\x1f]", text):
         raise FormatError("a format is one line without control characters")
@@ -152,4 +134,8 @@ _ATOMS: dict[str, Callable[[Record], str]] = {
     "why": lambda record: _safe(record.why),
     "key": lambda record: _safe(record.key),
     "connection": lambda record: str(record.connection),
+    "moved": lambda record: "moved" if record.moved else "-",
+    "request_id": lambda record: _text(record.request_id),
+    "trace_id": lambda record: trace_ids(record.head).trace or "-",
+    "span_id": lambda record: trace_ids(record.head).span or "-",
 }

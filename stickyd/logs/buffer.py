@@ -8,6 +8,7 @@ class LogBuffer:
 
     :param most: bytes that may wait; a text that comes while nothing waits may be longer.
     :ivar dropped: lines that found no room or were discarded.
+    :ivar begun: the first text is written in part.
     """
 
     def __init__(self, most: int) -> None:
@@ -15,7 +16,7 @@ class LogBuffer:
         self._most = most
         self._texts: deque[bytes] = deque()
         self._size = 0
-        self._begun = False
+        self.begun = False
         # A discarded text was written in part: a line end goes before the next.
         self._torn = False
 
@@ -53,12 +54,12 @@ class LogBuffer:
             self._torn = False
             size -= 1
         self._size -= size
-        self._begun = False
+        self.begun = False
         while size:
             text = self._texts.popleft()
             if size < len(text):
                 self._texts.appendleft(text[size:])
-                self._begun = True
+                self.begun = True
                 return
             size -= len(text)
 
@@ -67,8 +68,8 @@ class LogBuffer:
         self.dropped += sum(map(_lines, self._texts))
         self._texts.clear()
         self._size = 0
-        self._torn = self._torn or self._begun
-        self._begun = False
+        self._torn = self._torn or self.begun
+        self.begun = False
 
 
 def _lines(text: bytes) -> int:

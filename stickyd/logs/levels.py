@@ -7,12 +7,18 @@ import re
 
 CRITICAL, ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 6, 7
 
-_PREFIXED = re.compile(r"<([0-7])>")
+_PREFIXED = re.compile(rb"<([0-7])>")
+_NAMES = ("critical",) * 3 + ("error", "warn", "info", "info", "debug")
 # The least levels of `logging`, and what they are to syslog.
 _OF_LOGGING = ((50, CRITICAL), (40, ERROR), (30, WARNING), (20, INFO))
 
 
-def split(line: str) -> tuple[int, str]:
+def name(priority: int) -> str:
+    """The name of a level, as Twisted has it."""
+    return _NAMES[priority] if 0 <= priority < len(_NAMES) else "info"
+
+
+def split(line: bytes) -> tuple[int, bytes]:
     """The priority of a line, and the line without its prefix."""
     match = _PREFIXED.match(line)
     return (int(match[1]), line[3:]) if match else (INFO, line)

@@ -19,13 +19,14 @@ class Target:
     """A descriptor of our own, opened with O_NONBLOCK, or a regular file.
 
     :ivar descriptor: owned, close-on-exec.
+    :ivar pipe: it is a pipe or FIFO.
     :ivar most: bytes that are written at a time, so that lines of several processes do not mix.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        self.most = PIPE_BUF if pipe else LARGEST
+        self.pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        self.most = PIPE_BUF if self.pipe else LARGEST
 
     def send(self, data: bytes) -> int:
         """Write some of it; the number of bytes.

@@ -3,7 +3,8 @@
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.interfaces import IWriteDescriptor
@@ -108,6 +109,15 @@ class LogWriter:
         if dropped and now - self._told_at >= TELL_EVERY:
             self._told, self._told_at = self._buffer.dropped, now
             self._on_dropped(dropped)
+
+    @contextmanager
+    def between_lines(self) -> Iterator[None]:
+        """Finish a line that is written in part, waiting for room; write none meanwhile."""
+        with self._lock:
+            while self._buffer.begun and self._target is not None and not self._sending:
+                if wait_for_room(self._target.descriptor, 1.0):
+                    self._send()
+            yield
 
     def close(self, seconds: float = 0.0) -> None:
         """Write for at most ``seconds``, then close the target."""

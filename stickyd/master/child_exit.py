@@ -15,7 +15,9 @@ from twisted.python.failure import Failure
 
 from stickyd.errors import StartFailed
 from stickyd.ipc.control_channel import adopt_stream
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn
+from stickyd.logs.child_lines import ChildLines
+from stickyd.logs.record import TAG_OPTION, mark_of
+from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag, spawn
 from stickyd.master.supervisor.spawn import apps_environment
 from stickyd.process import HELD_BACK
 from stickyd.settings import AppSettings
@@ -39,12 +41,14 @@ class ChildExit:
 
     :param name: import name of the callable, or "" for none.
     :param app: the app of the workers, whose directory and environment it has.
+    :param form: of the daemon's log.
     """
 
-    def __init__(self, reactor: Any, name: str, app: AppSettings) -> None:
+    def __init__(self, reactor: Any, name: str, app: AppSettings, form: str = "text") -> None:
         self._reactor = reactor
         self._name = name
         self._app = app
+        self._form = form
         self._helper: _Helper | None = None
         self._untold: deque[End] = deque(maxlen=UNTOLD_MOST)
 
@@ -55,7 +59,7 @@ class ChildExit:
         """
         if not self._name:
             return
-        helper = _Helper(self._reactor, self._name, self._app)
+        helper = _Helper(self._reactor, self._name, self._app, new_tag(self._form))
         why = await helper.loaded
         if why:
             raise StartFailed(why)
@@ -119,7 +123,7 @@ class _Helper(Protocol):
     :ivar runs: it can be told.
     """
 
-    def __init__(self, reactor: Any, name: str, app: AppSettings) -> None:
+    def __init__(self, reactor: Any, name: str, app: AppSettings, tag: str) -> None:
         self._reactor = reactor
         self._held = b""
         self.loaded: defer.Deferred[str] = defer.Deferred()
@@ -133,9 +137,11 @@ class _Helper(Protocol):
                 str(theirs.fileno()),
                 name,
                 app.origin.directory,
+                TAG_OPTION + tag,
             ]
             pid, output = spawn(command, apps_environment(app), theirs.fileno(), HELD_BACK)
-        self._child = ChildProcess(reactor, pid, output, _print)
+        lines = ChildLines("child-exit", "child-exit", pid, mark=mark_of(tag))
+        self._child = ChildProcess(reactor, pid, output, lines, mark_of(tag))
         self._child.ended.addCallback(self._ended)
         adopt_stream(reactor, ours, self)
 
@@ -170,7 +176,3 @@ class _Helper(Protocol):
         await self._child.ended
         if late.active():
             late.cancel()
-
-
-def _print(line: str) -> None:
-    _log.info("[child-exit] {line}", line=line)

@@ -74,7 +74,11 @@ async def _load(reactor: Any, settings: Settings) -> str:
     with sender, receiver:
         limit = settings.lifecycle.start_timeout
         late = reactor.callLater(limit, worker.kill, STACKS_FIRST, True) if limit else None
-        in_full = attrs.evolve(settings, app=attrs.evolve(settings.app, display_tracebacks=True))
+        in_full = attrs.evolve(
+            settings,
+            app=attrs.evolve(settings.app, display_tracebacks=True),
+            log=attrs.evolve(settings.log, format="text"),
+        )
         worker.start(WorkerStart(in_full, 1, [1], receiver, {1: sender}, only_load=True))
         failed: Failure | None = None
         try:

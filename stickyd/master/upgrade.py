@@ -34,7 +34,7 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
     :param arguments: the options of this master.
     :raise CannotUpgrade: if it does not.
     """
-    said: list[str] = []
+    said: list[bytes] = []
     command = [sys.executable, "-m", "stickyd", "check", _FORMAT_OPTION, *arguments]
     try:
         pid, output = spawn(command, environment)
@@ -46,7 +46,7 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
     if late.active():
         late.cancel()
     if status:
-        last = said[-1] if said else how_it_ended(status)
+        last = said[-1].decode("utf-8", "replace") if said else how_it_ended(status)
         raise CannotUpgrade(f"the new program does not start: {last}")
 
 

@@ -206,11 +206,17 @@ class LogSettings:
     :ivar access_file: an absolute path, ``-`` for the daemon's log, or "" for no access log.
     :ivar admin: endpoint description of the admin listener, or "" for none; with one the
         durations of requests are measured.
+    :ivar format: of the daemon's log, ``text`` or ``json``.
+    :ivar level: the least one that is written; see `stickyd.logs.log_format`.
+    :ivar request_id: name of the header that carries the id of a request, or "" for none.
     """
 
     access_file: str = ""
     access_format: str = "combined"
     admin: str = ""
+    format: str = "text"
+    level: str = "info"
+    request_id: str = ""
 
 
 @attrs.frozen

@@ -22,11 +22,12 @@ if len(sys.argv) > 2 and sys.argv[2].startswith(ASYNCIO):
     install_asyncio(sys.argv[2].partition("=")[2])
 
 from twisted.internet import reactor as _reactor
-from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner
+from twisted.logger import ILogObserver, globalLogBeginner
 from twisted.python.failure import Failure
-from zope.interface import provider
+from zope.interface import implementer
 
 from stickyd.ipc.control_channel import adopt_stream
+from stickyd.logs.record import tag_among
 from stickyd.process import (
     HELD_BACK,
     drop_saved_ids,
@@ -36,7 +37,8 @@ from stickyd.process import (
 )
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
-from stickyd.worker.runtime.output import as_lines, tell_levels
+from stickyd.worker.runtime.event_output import write_event
+from stickyd.worker.runtime.output import LeveledStream, tell_levels
 
 reactor: Any = _reactor
 _reactors = open_descriptors() - _before
@@ -61,26 +63,27 @@ def _install_signals(lifecycle: WorkerLifecycle) -> None:
     unblock_signals()
 
 
-@provider(ILogObserver)
-def _observer(event: Any) -> None:
-    # The keys of Twisted's new and of its old logging.
-    failure = event.get("log_failure") or event.get("failure")
-    if isinstance(failure, Failure) and failure.check(OSError):
-        # In the reactor or in one of its threads: perhaps a descriptor has been closed.
-        _own.check()
-    # Twisted's own messages about the process, as the reactor's start and end.
-    if event.get("log_namespace") != "twisted.internet.base":
-        _to_stderr(event)
+@implementer(ILogObserver)
+class _Observer:
+    def __init__(self, output: LeveledStream) -> None:
+        self._output = output
 
-
-_to_stderr = FileLogObserver(sys.stderr, as_lines)
+    def __call__(self, event: Any) -> None:
+        # The keys of Twisted's new and of its old logging.
+        failure = event.get("log_failure") or event.get("failure")
+        if isinstance(failure, Failure) and failure.check(OSError):
+            # In the reactor or in one of its threads: perhaps a descriptor has been closed.
+            _own.check()
+        # Twisted's own messages about the process, as the reactor's start and end.
+        if event.get("log_namespace") != "twisted.internet.base":
+            write_event(self._output, event)
 
 
 def main() -> None:
     """Run until the master ends the worker, or has ended."""
     drop_saved_ids()
-    tell_levels()
-    globalLogBeginner.beginLoggingTo([_observer], redirectStandardIO=False)
+    observer = _Observer(tell_levels(tag_among(sys.argv)))
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     # Apps are imported from the directory the daemon was started in.
     import_from_working_directory()
     # A worker that hangs gets SIGABRT, to print its stack, before it is killed.

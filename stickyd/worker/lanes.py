@@ -31,6 +31,7 @@ from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection.given import Given
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.connection.next_step import State
+from stickyd.worker.connection.steps import identified
 from stickyd.worker.connection.transport import NO_OWNER, ClientTransport
 from stickyd.worker.interfaces import App
 
@@ -111,6 +112,7 @@ class Parts:
     deliver = staticmethod(from_engine.deliver)
     app_failed = staticmethod(from_engine.failed)
     wait = staticmethod(from_engine.wait)
+    identified = staticmethod(identified)
 
     @property
     def descriptors_most(self) -> int:

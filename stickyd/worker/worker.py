@@ -1,6 +1,7 @@
 """One worker: serves the connections of a slot, and moves the others to theirs."""
 
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from random import randint
 from typing import Any
@@ -9,6 +10,7 @@ import attrs
 from twisted.internet import defer
 from twisted.python.failure import Failure
 
+from stickyd.logs.record import tag_among
 from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.routing.policy import Policy
 from stickyd.settings import Settings
@@ -89,7 +91,7 @@ class Worker:
         access = None
         log = settings.log
         if log.access_file:
-            access = AccessLog(reactor, log.access_file, log.access_format, own)
+            access = AccessLog(reactor, log, own, tag_among(sys.argv))
         config = ConnectionConfig.of(settings, slot)
         counters = resources.stats.counters
         replace_at = 0

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stickyd.http1.access_log_format import FormatError, Record, compiled
+from stickyd.http1.access_log_format import FormatError, compiled
+from stickyd.http1.access_log_record import Record
 from stickyd.http1.head_parser import Head, read_head
 from stickyd.http1.limits import Limits
 from tests.support.daemon import Daemon, Reader, read_all, request, wait_for

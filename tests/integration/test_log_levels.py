@@ -11,6 +11,8 @@ from tests.support.daemon import Daemon, Reader, request, wait_for
 ONE = "10.10.10.10"
 """A client of worker 1, at seed 1 and two workers."""
 
+DEBUG = ("--log-level", "debug")
+
 COMMON = 12
 """Lines of `stickyd_noisy_app.say_all` whatever the kind of app, but for uvicorn's loggers."""
 
@@ -38,17 +40,17 @@ class Levels(unittest.TestCase):
         self.assertIn(("critical", "of Twisted, braces {}: critical"), said(daemon))
 
     def test_twisted_web(self) -> None:
-        with Daemon("--class", "stickyd_noisy_app:Web") as daemon:
+        with Daemon("--class", "stickyd_noisy_app:Web", *DEBUG) as daemon:
             # Loggers of uvicorn are as any others here: only warnings are seen.
             self.check(daemon, COMMON + 2)
 
     def test_wsgi(self) -> None:
-        with Daemon("--wsgi", "stickyd_noisy_app:wsgi") as daemon:
+        with Daemon("--wsgi", "stickyd_noisy_app:wsgi", *DEBUG) as daemon:
             self.check(daemon, COMMON + 2 + 2)
             self.assertIn(("info", "to wsgi.errors: info"), said(daemon))
 
     def test_asgi(self) -> None:
-        with Daemon("--asgi", "stickyd_noisy_app:asgi") as daemon:
+        with Daemon("--asgi", "stickyd_noisy_app:asgi", *DEBUG) as daemon:
             self.check(daemon, COMMON + 4)
             self.assertIn(("info", "of uvicorn: info"), said(daemon))
             self.assertIn(("info", "of uvicorn.error: info"), said(daemon))

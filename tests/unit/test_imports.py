@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tap": ("cli", "logs", "master"),
     "__main__": ("cli",),
     "net": (),
-    "logs": (),
+    # The JSON of any text.
+    "logs": ("http1",),
     "http1": ("net",),
     "routing": ("net", "http1"),
     "core": ("net", "http1", "routing"),
@@ -73,7 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         # The cookie that an answer gets, and the ids that it hands out.
         "worker.answer_ids",
     ),
-    "helper": (*LEAVES, "net", "worker.importer"),
+    "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
     "cli.start": ("cli",),
     "cli.verify": ("", "errors", "cli", "net"),

@@ -6,18 +6,18 @@ keeps its children and must attach to them again. That needs the pid, a pidfd
 """
 
 import os
+import secrets
 import signal
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet import defer
 
+from stickyd.logs.record import LINE_MOST, RECORD_MOST
 from stickyd.net.process_group import ProcessGroup
 
 _READ_MOST = 8192
 """Bytes per read: each line becomes a log event, which blocks the reactor meanwhile."""
-
-_LINE_MOST = 65536
 
 
 def spawn(
@@ -71,20 +71,28 @@ class ChildProcess:
     """Watches a child process, and reads its output.
 
     :param on_line: called with each line of output, without its line end.
+    :param mark: of the records among them, which may be longer than other lines; b"" for none.
     :ivar ended: fires with the wait status (waitpid(2)) when the process has ended and its
         output has been read.
     :ivar group: the group that it has led, once it has ended; SIGTERM is sent to what is left.
     :ivar left: how many processes that is.
     """
 
-    def __init__(self, reactor: Any, pid: int, output: int, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        pid: int,
+        output: int,
+        on_line: Callable[[bytes], None],
+        mark: bytes = b"",
+    ) -> None:
         self.pid = pid
         self.ended: defer.Deferred[int] = defer.Deferred()
         self._reactor = reactor
         self._alive = True
         self.group = ProcessGroup(reactor, pid)
         self.left = 0
-        self._output = _Output(reactor, output, on_line)
+        self._output = _Output(reactor, output, on_line, mark)
         self._pidfd = os.pidfd_open(pid)
         reactor.addReader(self)
 
@@ -127,10 +135,13 @@ class ChildProcess:
 class _Output:
     """Reads the output pipe of a process, line by line."""
 
-    def __init__(self, reactor: Any, descriptor: int, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self, reactor: Any, descriptor: int, on_line: Callable[[bytes], None], mark: bytes
+    ) -> None:
         self._reactor = reactor
         self._descriptor = descriptor
         self._on_line = on_line
+        self._mark = mark
         self._partial = b""
         reactor.addReader(self)
 
@@ -156,12 +167,13 @@ class _Output:
 
     def _take(self, data: bytes) -> None:
         *lines, rest = (self._partial + data).split(b"\n")
-        if len(rest) > _LINE_MOST:
+        most = RECORD_MOST if self._mark and rest.startswith(self._mark) else LINE_MOST
+        if len(rest) > most:
             lines.append(rest)
             rest = b""
         self._partial = rest
         for line in lines:
-            self._on_line(line.decode("utf-8", "replace"))
+            self._on_line(line)
 
     def finish(self) -> None:
         """Read the rest, then close, even if a grandchild keeps the pipe open."""
@@ -182,6 +194,14 @@ class _Output:
     def connectionLost(self, reason: object) -> None:
         """For the reactor; the descriptor is closed in `finish`."""
         self._reactor.removeReader(self)
+
+
+def new_tag(form: str) -> str:
+    """A tag for the mark of a child's records (`stickyd.logs.record`); "" if the log is text.
+
+    :param form: of the daemon's log.
+    """
+    return secrets.token_hex(8) if form == "json" else ""
 
 
 def how_it_ended(status: int) -> str:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from stickyd.ipc.control_channel import ASYNCIO
+from stickyd.logs.record import TAG_OPTION
 from stickyd.master.supervisor.child_process import spawn
 from stickyd.process import HELD_BACK, SERVICE_MANAGER_VARIABLES
 from stickyd.settings import AppSettings, Settings
@@ -14,15 +15,18 @@ MASTER_VARIABLES = SERVICE_MANAGER_VARIABLES | {"STICKYD_SEED", "STICKYD_OPTIONS
 the seed, which STICKYD_OPTIONS may contain (systemd/stickyd.default)."""
 
 
-def spawn_worker(settings: Settings, channel: int) -> tuple[int, int]:
+def spawn_worker(settings: Settings, channel: int, tag: str = "") -> tuple[int, int]:
     """Start a worker with its end of the control channel; pid, and the pipe with its output.
 
+    :param tag: of the mark of its records; "" if its log is text.
     :raise OSError: if it cannot be started.
     """
     command = [sys.executable, "-m", "stickyd.worker", str(channel)]
     if settings.app.kind == "asgi":
         # The worker has to install its reactor before it receives its settings.
         command.append(f"{ASYNCIO}={settings.app.origin.loop}")
+    if tag:
+        command.append(TAG_OPTION + tag)
     variables = apps_environment(settings.app)
     if settings.app.reload.directories:
         # Cached bytecode is compared by whole seconds and size only (PEP 3147): too coarse

@@ -8,26 +8,20 @@ from typing import Any, Protocol
 
 import attrs
 from twisted.internet import defer, error
-from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from stickyd.ipc import control_channel as control
 from stickyd.ipc.control_channel import adopt_stream
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
-from stickyd.logs.levels import split
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended
+from stickyd.logs.child_lines import ChildLines
+from stickyd.logs.record import mark_of
+from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag
 from stickyd.master.supervisor.control_link import MasterControlLink, Senders, as_ends
 from stickyd.master.supervisor.spawn import spawn_worker
 from stickyd.master.supervisor.worker_heartbeat import WorkerHeartbeat
 from stickyd.net.process_group import LeftGroups
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
-
-_log = Logger("stickyd")
-
-_LEVELS = [LogLevel.critical] * 3 + [LogLevel.error, LogLevel.warn]
-_LEVELS += [LogLevel.info] * 2 + [LogLevel.debug]
-"""By priority of syslog(3)."""
 
 
 class WorkerEvents(Protocol):
@@ -95,6 +89,7 @@ class WorkerProcess:
         self._events = events
         self.link = MasterControlLink(self)
         self._child: ChildProcess | None = None
+        self._tag = ""
         self.slot = slot
         self.heartbeat = WorkerHeartbeat(reactor.seconds())
         self.ready = False
@@ -123,10 +118,11 @@ class WorkerProcess:
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
         """
         self.version = start.version
+        self._tag = new_tag(start.settings.log.format)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             try:
-                pid, output = spawn_worker(start.settings, theirs.fileno())
+                pid, output = spawn_worker(start.settings, theirs.fileno(), self._tag)
             except OSError as failed:
                 ours.close()
                 self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
@@ -156,7 +152,9 @@ class WorkerProcess:
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
 
     def _watch(self, pid: int, output: int) -> None:
-        self._child = ChildProcess(self._reactor, pid, output, self._print)
+        mark = mark_of(self._tag)
+        lines = ChildLines(f"worker {self.slot}", "worker", pid, self.slot, mark)
+        self._child = ChildProcess(self._reactor, pid, output, lines, mark)
         self._child.ended.addCallback(self._process_ended)
 
     def _start_failed(self, failure: Failure) -> None:
@@ -223,6 +221,7 @@ class WorkerProcess:
             "row": self.row,
             "tally": keep_on_exec(self.stats.descriptor),
             "owner": self.owner,
+            "tag": self._tag,
         }
 
     @classmethod
@@ -234,6 +233,7 @@ class WorkerProcess:
         worker = cls(reactor, slot, events, stats, packed["row"], packed["owner"])
         worker.retiring = packed["retiring"]
         worker.version = packed["version"]
+        worker._tag = packed["tag"]
         return worker
 
     def attach(self, packed: Packed) -> None:
@@ -273,7 +273,3 @@ class WorkerProcess:
             return
         killing = self._reactor.callLater(after, self.signal, signal.SIGKILL)
         self.ended.addCallback(lambda _: killing.active() and killing.cancel())
-
-    def _print(self, line: str) -> None:
-        priority, text = split(line)
-        _log.emit(_LEVELS[priority], "[worker {slot}] {line}", slot=self.slot, line=text)

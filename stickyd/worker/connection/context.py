@@ -23,6 +23,7 @@ class ConnectionConfig:
     :ivar timeouts: of each connection.
     :ivar header_line: a field that every answer gets (--worker-header), b"" for none.
     :ivar ws_max_size: bytes of a WebSocket message.
+    :ivar request_id: name in lower case of the field with the id of a request; b"" for none.
     """
 
     slot: int
@@ -31,6 +32,7 @@ class ConnectionConfig:
     timeouts: Timeouts
     header_line: bytes
     ws_max_size: int
+    request_id: bytes = b""
 
     @classmethod
     def of(cls, settings: Settings, slot: int) -> "ConnectionConfig":
@@ -43,6 +45,7 @@ class ConnectionConfig:
             settings.timeouts,
             f"{name}: {slot}\r\n".encode("ascii") if name else b"",
             settings.limits.websocket_message,
+            settings.log.request_id.lower().encode("ascii"),
         )
 
 

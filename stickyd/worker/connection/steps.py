@@ -5,11 +5,13 @@ from typing import Protocol
 from stickyd.core.head_reader import read_head
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
+from stickyd.http1.request_id import with_request_id
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.routing.policy import ANYWHERE, Placement
 from stickyd.stats import PLACED
 from stickyd.worker.connection import exit, moves, next_step
 from stickyd.worker.connection.access_log import LoggedRequest
+from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.next_step import State, Step
 from stickyd.worker.connection.timeouts import ConnectionTimer
@@ -107,13 +109,22 @@ def _step(connection: Advancing) -> bool:
         connection.frame = connection.frame._replace(table=version)
     if keys.active:
         keys.serve(key, connection, context.reactor.seconds())
+    if config.request_id:
+        peer = connection.frame.peer
+        head = identified(context, head, peer[0] if peer else None)
     if access is not None:
         sent = connection.transport.written()
         connection.logged = LoggedRequest(
-            access, connection.frame, head, routing.policy, placement, config.slot, sent
+            access, connection.frame, head, routing.policy, placement, config.slot, sent, came_with
         )
     connection.serve(head)
     return undecided(connection)
+
+
+def identified(context: WorkerContext, head: Head, peer: str | None) -> Head:
+    """A head with the id of the request: that of a trusted peer, or a new one."""
+    keep = peer in context.routing.policy.trusted
+    return with_request_id(head, context.config.request_id, keep=keep)
 
 
 _PLACED = frozenset({Step.STAY, Step.MISROUTE, Step.MOVE})

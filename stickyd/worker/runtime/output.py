@@ -1,23 +1,25 @@
-"""Output of a worker: each line has its level for the master's log (`stickyd.logs.levels`)."""
+"""Output of a process that runs an app: lines with their level (`stickyd.logs.levels`).
+
+If the log is JSON, what is logged is written as records (`stickyd.logs.record`), and what is
+printed as it is.
+"""
 
 import io
 import logging
+import os
 import sys
+import time
+import traceback
+from types import FrameType
 from typing import Any
 
-from twisted.logger import LogEvent, LogLevel, formatEvent
-from twisted.python.failure import Failure
-
 from stickyd.logs import levels
+from stickyd.logs.record import RECORD_MOST, Record, mark_of, packed
+from stickyd.logs.shared_output import alone
 
-_OF_TWISTED = {
-    LogLevel.debug: levels.DEBUG,
-    LogLevel.info: levels.INFO,
-    LogLevel.warn: levels.WARNING,
-    LogLevel.error: levels.ERROR,
-    LogLevel.critical: levels.CRITICAL,
-}
 _EMIT = logging.StreamHandler.emit.__code__
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+"""The attributes that every record of `logging` has."""
 
 
 class LeveledStream(io.TextIOWrapper):
@@ -27,45 +29,92 @@ class LeveledStream(io.TextIOWrapper):
     looked up where it is: in the frame of `logging.StreamHandler.emit` that calls us.
 
     :param otherwise: the priority of what else is written; None: as it is.
+    :ivar mark: of records; b"" to write lines only.
     """
 
-    def __init__(self, stream: Any, otherwise: int | None) -> None:
-        descriptor = io.FileIO(stream.fileno(), "w", closefd=False)
+    def __init__(self, stream: Any, otherwise: int | None, mark: bytes = b"") -> None:
+        self._descriptor = stream.fileno()
+        descriptor = io.FileIO(self._descriptor, "w", closefd=False)
         super().__init__(descriptor, stream.encoding, stream.errors, write_through=True)
         self._otherwise = otherwise
         self._within = False
+        self.mark = mark
 
     def write(self, text: str) -> int:
         """As the parent."""
-        caller = sys._getframe(1)
-        priority = self._otherwise
-        if caller.f_code is _EMIT:
-            record: logging.LogRecord = caller.f_locals["record"]
-            priority = levels.of_logging(record.levelno)
-        if priority is None:
-            super().write(text)
-        else:
-            super().write(levels.prefixed(priority, text, within=self._within))
-        if text:
-            self._within = not text.endswith("\n")
+        logged = _logged(sys._getframe(1))
+        if logged is None:
+            self.print(self._otherwise, text)
+        elif not self.mark or not self.record(_record_of(logged, text)):
+            self.print(levels.of_logging(logged.levelno), text)
         return len(text)
 
+    def print(self, priority: int | None, text: str) -> None:
+        """Write text as lines of a level; None: of that which they say."""
+        with alone():
+            if priority is None:
+                super().write(text)
+            else:
+                super().write(levels.prefixed(priority, text, within=self._within))
+        if text:
+            self._within = not text.endswith("\n")
 
-def tell_levels() -> None:
+    def record(self, record: Record, fields: str = "") -> bool:
+        """Write a record; False if it is too long for one.
+
+        :param fields: see `stickyd.logs.record.packed`.
+        """
+        data = self.mark + packed(record, fields).encode("ascii") + b"\n"
+        if len(data) > RECORD_MOST:
+            return False
+        with alone():
+            while data:
+                # A signal's handler may cut a write short.
+                data = data[os.write(self._descriptor, data) :]
+        return True
+
+
+def _logged(caller: FrameType) -> logging.LogRecord | None:
+    if caller.f_code is not _EMIT:
+        return None
+    record: logging.LogRecord = caller.f_locals["record"]
+    return record
+
+
+def _record_of(logged: logging.LogRecord, text: str) -> Record:
+    """A record of `logging`, and the text that the app's formatter has made of it."""
+    text = text.removesuffix("\n")
+    shown = logged.exc_text or ""
+    if logged.exc_info and not shown:
+        shown = "".join(traceback.format_exception(*logged.exc_info)).rstrip("\n")
+    # The formatter puts it behind the message.
+    message = text.replace("\n" + shown, "", 1) if shown else text
+    more = ((name, value) for name, value in vars(logged).items() if name not in _USUAL)
+    return Record(
+        logged.created, levels.of_logging(logged.levelno), logged.name, message, shown, (*more,)
+    )
+
+
+def tell_levels(tag: str = "") -> LeveledStream:
     """Let standard output and standard error of this process say levels.
 
     As with Twisted's own redirection of them (`twisted.logger.LogBeginner`): what is printed to
     standard output is info, or what its prefix says; to standard error, an error.
+
+    :param tag: of the mark of records; "" if the log is text.
+    :return: standard error.
     """
-    sys.stdout = LeveledStream(sys.stdout, None)
-    sys.stderr = LeveledStream(sys.stderr, levels.ERROR)
+    mark = mark_of(tag)
+    sys.stdout = LeveledStream(sys.stdout, None, mark)
+    sys.stderr = errors = LeveledStream(sys.stderr, levels.ERROR, mark)
+    return errors
 
 
-def as_lines(event: LogEvent) -> str:
-    """An event of Twisted's log as lines that say its level."""
-    text = formatEvent(event)
-    failure = event.get("log_failure")
-    if isinstance(failure, Failure):
-        text += "\n" + failure.getTraceback()
-    priority = _OF_TWISTED.get(event.get("log_level"), levels.INFO)
-    return levels.prefixed(priority, text.rstrip("\n") + "\n")
+def tell_exception(what: str) -> None:
+    """Log the exception that is being handled."""
+    text = traceback.format_exc().rstrip("\n")
+    stream = sys.stderr
+    if isinstance(stream, LeveledStream) and stream.mark:
+        stream.record(Record(time.time(), levels.ERROR, "stickyd", what, text))
+    else:
+        print(what, text, sep="\n", file=stream)

@@ -58,7 +58,7 @@ class Shells(unittest.TestCase):
         self.assertEqual(self.in_bash("stickyd", "run", "--affinity-scope", "=", "r"), scopes[1:])
         self.assertEqual(self.in_bash("stickyd", "run", "--config", "a"), ["a.toml"])
         self.assertEqual(self.in_bash("stickyd", "check", "--app-dir", ""), ["src"])
-        self.assertEqual(self.in_bash("stickyd", "check", "--lo"), ["--loop", "--load"])
+        self.assertEqual(self.in_bash("stickyd", "check", "--loa"), ["--load"])
 
     def test_zsh(self) -> None:
         # The specifications are read; a completion needs a terminal.

@@ -299,10 +299,11 @@ class Levels(unittest.TestCase):
 
     @given(st.sampled_from([2, 3, 4, 6, 7]), st.text().filter(lambda text: "\n" not in text))
     def test_what_is_prefixed_is_split_again(self, priority: int, text: str) -> None:
-        self.assertEqual(split(prefixed(priority, text or " ")), (priority, text or " "))
+        line = prefixed(priority, text or " ").encode()
+        self.assertEqual(split(line), (priority, (text or " ").encode()))
 
     def test_lines_without_a_prefix(self) -> None:
-        for line in ("", "<", "<8>x", "<31>x", " <3>x", "<x>"):
+        for line in (b"", b"<", b"<8>x", b"<31>x", b" <3>x", b"<x>"):
             self.assertEqual(split(line), (6, line))
 
     def test_levels_of_logging(self) -> None:
