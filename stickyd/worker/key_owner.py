@@ -26,6 +26,9 @@ class KeyHolder(Protocol):
     def in_use(self) -> bool:
         """Whether a request is under way, or the connection is upgraded."""
 
+    def movable(self) -> bool:
+        """Whether it is a WebSocket that its app hands over to another worker."""
+
 
 class KeyOwner:
     """The keys that this worker serves while the slot has another worker.
@@ -61,6 +64,23 @@ class KeyOwner:
     def draining(self) -> bool:
         """Whether a successor serves the keys that are not served here."""
         return self._successor is not None
+
+    @property
+    def successor(self) -> InboxSender | None:
+        """The private inbox of the successor, while this worker drains."""
+        return self._successor
+
+    def needed(self, holder: KeyHolder) -> bool:
+        """Whether a key of ``holder`` is in use by another that cannot be handed over, or known."""
+        keeps = self.memory if self._keeps else None
+        return any(
+            (keeps is not None and key in keeps)
+            or any(
+                other is not holder and key in other.keys and other.in_use() and not other.movable()
+                for other in self._in_use.get(key, ())
+            )
+            for key in holder.keys
+        )
 
     def track(self) -> None:
         """Note the keys of every request: answers hand out ids, which are keys too."""
