@@ -62,7 +62,9 @@ class Drain:
         self._keys = keys
         self._connections = connections
         self._finished = finished
-        self._looking = self._hastened = False
+        self._looking = False
+        # Those that were to be handed over when another reload followed.
+        self._hastened: set[Connection] = set()
         self._calls: list[Any] = []
         self._turns = Spread(reactor)
         self.over = self.closed = False
@@ -87,12 +89,14 @@ class Drain:
     def _look(self) -> None:
         self._looking = False
         self._calls = [call for call in self._calls if call.active()]
+        keys = self._keys
+        bound = keys.bound()
         for each in self._connections if not self.over else ():
             if each.state is not State.PINNED or each.handing is None:
                 continue
-            if self._hastened and each.keys and not each.movable():
+            if each in self._hastened and each.keys and not each.movable():
                 self._close(each)
-            elif not self._keys.needed(each):
+            elif not any(key in bound or keys.remembers(key) for key in each.keys):
                 # Nothing else needs its key here: it goes where the key goes.
                 each.handing.start()
         if not self.over and self._keys.serves_none():
@@ -122,10 +126,10 @@ class Drain:
         Those are not closed that can be handed over.
         """
         if not self.over and not self.closed:
-            self._hastened = True
             self._keys.forget_memory()
-            held = [each for each in self._held() if not each.movable()]
-            upgraded = [each for each in held if each.state is State.PINNED]
+            upgraded = [each for each in self._held() if each.state is State.PINNED]
+            self._hastened = {each for each in upgraded if each.movable()}
+            upgraded = [each for each in upgraded if each not in self._hastened]
             self._turns.start([partial(self._close, each) for each in upgraded], self._times.spread)
             self.released()
 

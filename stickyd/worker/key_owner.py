@@ -70,17 +70,17 @@ class KeyOwner:
         """The private inbox of the successor, while this worker drains."""
         return self._successor
 
-    def needed(self, holder: KeyHolder) -> bool:
-        """Whether a key of ``holder`` is in use by another that cannot be handed over, or known."""
-        keeps = self.memory if self._keeps else None
-        return any(
-            (keeps is not None and key in keeps)
-            or any(
-                other is not holder and key in other.keys and other.in_use() and not other.movable()
-                for other in self._in_use.get(key, ())
-            )
-            for key in holder.keys
-        )
+    def bound(self) -> set[str]:
+        """The keys in use by something that cannot be handed over."""
+        return {
+            key
+            for key, holders in self._in_use.items()
+            if any(key in each.keys and each.in_use() and not each.movable() for each in holders)
+        }
+
+    def remembers(self, key: str) -> bool:
+        """Whether the key is served here because it was served recently, while this one drains."""
+        return self._keeps and self.memory is not None and key in self.memory
 
     def track(self) -> None:
         """Note the keys of every request: answers hand out ids, which are keys too."""

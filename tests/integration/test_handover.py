@@ -164,7 +164,7 @@ class Asgi(HandoverCase):
     def test_compression(self) -> None:
         """Without context takeover, since it was offered before the handshake was answered."""
         with self.daemon() as daemon:
-            first, late = self.open(daemon), self.open(daemon, "/afterwards")
+            first, late = self.open(daemon), self.open(daemon, "/afterwards", TWO)
             self.assertEqual(late.websocket.recv(), "offered 0")
             response = first.websocket.response
             assert response is not None
