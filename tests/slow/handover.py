@@ -7,6 +7,7 @@ with pings in between, and gets numbered messages. Of ASGI and twisted.web:
 
 - `numbers`: no socket is closed, no message is lost, doubled or out of order;
 - `cost`: processor time of a handover, by reloads with idle sockets and without;
+- `pause`: how long a client waits for the answer that comes from the new worker first;
 - `kills`: the old or the new worker is killed in the midst; a socket is closed or goes on
   as it should, and no state is in two workers.
 
@@ -70,7 +71,7 @@ async def numbers(app: str, sockets: int, reloads: int, upgrades: int) -> bool:
     with Daemon(*APPS[app], environment={"TICK_EVERY": "1"}) as daemon:
         clients = await open_all(daemon.port, sockets, seen)
         await asyncio.sleep(3)
-        calm = [wait for wait, _ in seen.waits]
+        calm = seen.waits.copy()
         seen.waits.clear()
         events = [reload] * reloads + [upgrade] * upgrades
         random.Random(6).shuffle(events)
@@ -83,7 +84,7 @@ async def numbers(app: str, sockets: int, reloads: int, upgrades: int) -> bool:
         await asyncio.gather(*(client.finish() for client in clients))
         handed = daemon.report()["workers"]["handed"]
         done = collections.Counter(event.__name__ for event in events)
-    waits = [wait for wait, _ in seen.waits]
+    waits = seen.waits
     kinds = collections.Counter(re.sub(r"\d+", "N", each) for each in seen.wrong)
     print(
         f"{app}: {sockets} WebSockets, {done['reload']} HUPs, {done['upgrade']} USR2: "
@@ -133,6 +134,31 @@ async def cost(app: str, sockets: int, times: int = 5) -> None:
     assert handed == sockets * times, handed
     micro = (used[1] - used[0]) / sockets * 1e6
     print(f"{app}: {micro:.0f} µs of processor time a handover ({sockets} at a time)", flush=True)
+
+
+async def pause(app: str, times: int = 10) -> None:
+    """Of one WebSocket that asks again as soon as it is answered."""
+    seen = Seen()
+    with Daemon(*APPS[app], workers=1) as daemon:
+        (client,) = await open_all(daemon.port, 1, seen, "/ws", every=0.001)
+        calm, longest = [], []
+        for _ in range(times):
+            await asyncio.sleep(1)
+            calm += seen.waits[-200:]
+            moves = client.moves
+            await away(reload, daemon)
+            while client.moves == moves:
+                await asyncio.sleep(0.01)
+            await away(settled, daemon)
+            longest.append(seen.pauses[-1])
+        await client.finish()
+    assert not seen.wrong, seen.wrong
+    print(
+        f"{app}: answers of one WebSocket in ms: median {statistics.median(calm) * 1e3:.1f}, "
+        f"the first after a handover {statistics.median(longest) * 1e3:.1f}, "
+        f"at most {max(longest) * 1e3:.1f} of {times}",
+        flush=True,
+    )
 
 
 # ---- kills
@@ -209,6 +235,7 @@ def main() -> int:
             many = options.sockets, options.reloads, options.upgrades
             good &= asyncio.run(numbers(app, *many))
             asyncio.run(cost(app, options.sockets))
+            asyncio.run(pause(app))
         if options.kills:
             good &= asyncio.run(kills(app, 200, options.kills))
     print(f"{time.monotonic() - began:.0f} s")

@@ -23,7 +23,8 @@ class Seen:
 
     :ivar wrong: faults, each in words: lost, doubled, out of order.
     :ivar closed: how sockets have ended.
-    :ivar waits: seconds from each message to its answer, and when it was sent.
+    :ivar waits: seconds from each message to its answer.
+    :ivar pauses: those waits for the first answer of another worker, in seconds.
     :ivar moves: handovers that the apps know of.
     """
 
@@ -31,7 +32,8 @@ class Seen:
     ticks: int = 0
     wrong: list[str] = attrs.field(factory=list)
     closed: list[str] = attrs.field(factory=list)
-    waits: list[tuple[float, float]] = attrs.field(factory=list)
+    waits: list[float] = attrs.field(factory=list)
+    pauses: list[float] = attrs.field(factory=list)
     moves: int = 0
 
 
@@ -107,7 +109,12 @@ class Client(asyncio.Protocol):
         seen.answers += 1
         self.answered = int(number) + 1
         sent = self.times.pop(int(number), 0.0)
-        seen.waits.append((time.monotonic() - sent, sent))
+        wait = time.monotonic() - sent
+        if self.way != "bytes":
+            # Sending takes longer there than the answer.
+            seen.waits.append(wait)
+        if int(rest[0]) != self.moves:
+            seen.pauses.append(wait)
         seen.moves += int(rest[0]) - self.moves
         self.moves = int(rest[0])
 
