@@ -177,11 +177,10 @@ class Handing:
 
     def _send(self) -> None:
         """Put it into an inbox, when everything is in the kernel."""
-        connection, state = self._connection, self._state
-        if connection is None or state is None:
-            return
+        # It may tell `on_sent`, which is this function.
         self._offer.flush()
-        if not connection.transport.flushed():
+        connection, state = self._connection, self._state
+        if connection is None or state is None or not connection.transport.flushed():
             return
         exchange = connection.exchange
         self._state = None

@@ -6,7 +6,7 @@ import unittest
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from twisted.web.websocket import WebSocketResource
@@ -23,6 +23,7 @@ from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.handover.handing import ASK_MOST, head_bytes
 from stickyd.worker.handover.interfaces import HandedOver, IHandsOver
+from stickyd.worker.handover.web import CannotTakeOver
 from stickyd.worker.worker import Resources, Worker
 from tests.slow.websocket_cases.frames import CLOSE, PING, TEXT, FrameReader, fragments, frame
 from tests.slow.websocket_cases.frames import Frame as Came
@@ -56,13 +57,21 @@ class Stayer(Speaker):
     """An app's end that knows nothing of handovers."""
 
 
-class Handover(unittest.TestCase):
+class Page(Resource):
+    """What another version of the app may have in the place of a WebSocket."""
+
+    def render_GET(self, asked: Any) -> bytes:
+        return b"another page"
+
+
+class Handover(SynchronousTestCase):
     """Two workers in one process and one time."""
 
     speaker_type: type[Speaker] = Leaver
 
     def setUp(self) -> None:
         self.reactor = SteppingReactor()
+        self.stats: list[WorkerStats] = []
         self.inboxes = {number: make_inbox() for number in (1, 2)}
         self.old, self.speaker = self.worker(1, self.speaker_type())
         self.new: Worker | None = None
@@ -87,7 +96,7 @@ class Handover(unittest.TestCase):
         root = Resource()
         root.putChild(b"ws", WebSocketResource(speaker))
         stats = WorkerStats()
-        self.addCleanup(stats.close)
+        self.stats.append(stats)
         senders = {number: sender for number, (sender, _) in self.inboxes.items()}
         resources = Resources(slot, self.inboxes[slot][1], senders, stats)
         app = WebApp(Site(root, reactor=self.reactor))
@@ -103,6 +112,8 @@ class Handover(unittest.TestCase):
                 worker.retire(0)
                 self.reactor.advance(11)
                 worker.context.poller.close()
+        for stats in self.stats:
+            stats.close()
         for ends in self.inboxes.values():
             for end in ends:
                 end.close()
@@ -169,6 +180,18 @@ class Leaving(Handover):
         there = self.go_on()
         there.transport.sendTextMessage("after")
         self.assertEqual([f.payload for f in self.heard()], [b"before", b"after"])
+
+    def test_a_slow_client_takes_everything_first(self) -> None:
+        self.speaker.transport.sendBytesMessage(bytes(20_000_000))
+        self.retire()
+        self.assertEqual((self.speaker.asked, self.arrived()), (1, False))
+        while len(self.got) < 20_000_000:
+            self.settle()
+        self.settle()
+        self.assertTrue(self.arrived())
+        there = self.go_on()
+        there.transport.sendTextMessage("after")
+        self.assertEqual([len(each.payload) for each in self.heard()], [20_000_000, 5])
 
     def test_what_is_written_with_the_state_is_not_sent(self) -> None:
         speaker = self.speaker
@@ -261,16 +284,14 @@ class Staying(Handover):
 
     def test_no_bytes(self) -> None:
         self.speaker.state = "text"
-        with capturedLogs() as logged:
-            self.retire()
-        self.assertTrue(any("not bytes" in str(each) for each in logged))
+        self.retire()
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
         self.check_stays()
 
     def test_the_app_fails(self) -> None:
         self.speaker.state = ValueError("no state")
-        with capturedLogs() as logged:
-            self.retire()
-        self.assertTrue(any("no state" in str(each) for each in logged))
+        self.retire()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.check_stays()
 
     def test_an_app_that_never_tells(self) -> None:
@@ -284,6 +305,21 @@ class Staying(Handover):
         self.client.send(frame(TEXT, b"still here"))
         self.settle()
         self.assertEqual(self.speaker.heard, ["still here"])
+
+    def test_an_inbox_without_room(self) -> None:
+        """The app has let it go already: it is closed."""
+        sender, receiver = self.inboxes[2]
+        while try_put(sender, bytes(100_000), self.client.fileno()):
+            pass
+        self.retire()
+        self.assertEqual(self.speaker.asked, 1)
+        self.assertEqual(self.heard(), [])
+        self.reactor.advance(Settings().timeouts.inbox)
+        self.settle()
+        (last,) = self.heard()
+        self.assertEqual((last.opcode, last.payload), (CLOSE, b"\x03\xf4"))
+        while (taken := take_one(receiver)) is not None:
+            os.close(taken[1])
 
     def test_a_closing_one(self) -> None:
         self.client.send(frame(CLOSE, b"\x03\xe8"))
@@ -320,16 +356,16 @@ class Arriving(Handover):
 
     def test_an_app_that_does_not_take_it(self) -> None:
         self.retire()
-        with capturedLogs() as logged:
-            self.go_on(Stayer())
-        self.assertTrue(any("CannotTakeOver" in str(each) for each in logged))
+        self.go_on(Stayer())
+        self.assertEqual(len(self.flushLoggedErrors(CannotTakeOver)), 1)
         (last,) = self.heard()
         self.assertEqual((last.opcode, last.payload), (CLOSE, b"\x03\xf4"))
 
     def test_an_app_that_has_something_else_there(self) -> None:
         self.retire()
         self.new, _ = self.worker(2, Leaver())
-        self.new.app.site.resource = Resource()  # type: ignore[attr-defined]
+        root = self.new.app.site.resource  # type: ignore[attr-defined]
+        root.putChild(b"ws", Page())
         self.settle()
         (last,) = self.heard()
         self.assertEqual((last.opcode, last.payload), (CLOSE, b"\x03\xf4"))
