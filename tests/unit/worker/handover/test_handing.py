@@ -1,6 +1,7 @@
 """A WebSocket of twisted.web goes from one worker to another, over a real connection."""
 
 import os
+import random
 import socket
 import unittest
 from typing import Any
@@ -28,6 +29,7 @@ from stickyd.worker.worker import Resources, Worker
 from tests.slow.websocket_cases.frames import CLOSE, PING, TEXT, FrameReader, fragments, frame
 from tests.slow.websocket_cases.frames import Frame as Came
 from tests.support.daemon import request
+from tests.support.extent import examples
 from tests.support.stepping import SteppingReactor
 from tests.support.upgraded import OFFER, Speaker
 
@@ -250,6 +252,48 @@ class Leaving(Handover):
         self.settle()
         self.assertFalse(self.arrived())
         self.assertEqual([f.opcode for f in self.heard()], [CLOSE])
+
+
+class Cuts(unittest.TestCase):
+    """Whatever the pieces in which it comes, and wherever among them the handover is."""
+
+    def test_every_message_once_and_in_order(self) -> None:
+        for seed in range(examples(120)):
+            with self.subTest(seed=seed):
+                chance = random.Random(seed)
+                case = Handover("setUp")
+                case.setUp()
+                try:
+                    self.check(case, chance)
+                finally:
+                    case.doCleanups()
+
+    def check(self, case: Handover, chance: random.Random) -> None:
+        texts = [f"{number} " + "x" * chance.choice((0, 1, 130)) for number in range(8)]
+        stream = b""
+        for text in texts:
+            parts = [text[:1], text[1:2], text[2:]][: chance.choice((1, 3))]
+            parts[-1] += text[sum(map(len, parts)) :]
+            stream += b"".join(fragments(TEXT, [part.encode() for part in parts]))
+            stream += chance.choice((b"", frame(PING, b"p")))
+        begins = chance.randrange(len(stream))
+        there, at, retired = Leaver(), 0, False
+        while at < len(stream):
+            size = chance.choice((1, 2, 5, 50, 300))
+            case.client.send(stream[at : at + size])
+            at += size
+            if chance.random() < 0.7:
+                case.settle()
+            if not retired and at > begins:
+                case.retire()
+                retired = True
+            if retired and case.new is None and chance.random() < 0.3:
+                case.go_on(there)
+        case.settle()
+        if case.new is None:
+            case.go_on(there)
+        self.assertEqual(case.speaker.heard + there.heard, texts)
+        self.assertEqual(case.speaker.asked, len(there.took))
 
 
 class Staying(Handover):
