@@ -155,6 +155,9 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.haproxy_cookie
 	$(BIN)/python -m tests.slow.mixed_sources --requests 1000000
 	$(BIN)/python -m tests.slow.dev_reload
+	$(BIN)/python -m tests.slow.split_session
+	$(BIN)/python -m tests.slow.notebook
+	$(BIN)/python -m tests.slow.handover
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)

@@ -97,6 +97,7 @@ _SCALARS = (
     "log_dropped",
     "open",
     "upgraded",
+    "handed",
 )
 ADOPTED, ARRIVED = 0, 1
 REQUESTS = 32
@@ -177,6 +178,7 @@ class WorkerCounters:
     log_dropped = _Cell()
     open = _Cell()
     upgraded = _Cell()
+    handed = _Cell()
 
     def __init__(self, cells: "memoryview[int] | None" = None) -> None:
         if cells is None:
@@ -230,6 +232,7 @@ class WorkerCounters:
             "refused": self.refused.as_json(),
             "lost": self.lost,
             "pinned": self.pinned,
+            "handed": self.handed,
             "inserted": self.inserted,
             "learned": self.learned,
             "shed": self.shed,

@@ -183,6 +183,11 @@ cdef class Lane:
         return self
 
     @property
+    def handed(self):
+        """For exchanges: a WebSocket that comes from another worker is never a lane."""
+        return None
+
+    @property
     def state(self):
         """What the connection is waiting for."""
         if self.channel is not None:

@@ -23,7 +23,7 @@ class FrameMeter:
     :param most: bytes of a message's payload, without masks and frame headers; None for no bound.
     """
 
-    __slots__ = ("_ends", "_head", "_left", "_most", "_size")
+    __slots__ = ("_ends", "_head", "_left", "_most", "_open", "_size")
 
     def __init__(self, most: int | None) -> None:
         self._most = most
@@ -33,8 +33,15 @@ class FrameMeter:
         self._left = 0
         # The current frame is the last of a message, or a control frame.
         self._ends = False
+        # A message has begun whose last frame has not.
+        self._open = False
         # Of the current message, in the frames whose headers have arrived.
         self._size = 0
+
+    @property
+    def between(self) -> bool:
+        """Whether the units so far end with a message, or with a control frame behind one."""
+        return not (self._left or self._head or self._open)
 
     def unit(self, data: bytes, at: int) -> int:
         """Where the unit that begins at ``at`` ends: at most at the end of ``data``.
@@ -71,6 +78,7 @@ class FrameMeter:
         self._ends = last or opcode > _BINARY
         if opcode > _BINARY:
             return
+        self._open = not last
         size = length if opcode != _CONTINUATION else self._size + length
         self._size = 0 if last else size
         # A frame without a mask, or with a length of 64 bits, is an error of another kind.

@@ -39,6 +39,9 @@ class Kind(enum.IntEnum):
     """From another slot: its next request belongs to this slot."""
     RETURNED = 3
     """Idle, from a worker that retires or has died: no request has arrived."""
+    HANDED = 4
+    """A WebSocket between two messages, from a worker that its app leaves: its unread bytes are
+    those of `stickyd.ipc.handover.Handed`."""
 
 
 _KINDS = {int(kind): kind for kind in Kind}

@@ -83,9 +83,12 @@ class Accounting:
         self.cells[DURATIONS + bisect_left(DURATION_BOUNDS, duration)] += 1
         self.cells[DURATION_SUM] += int(duration * 1e6)
 
-    def upgraded(self) -> None:
-        """An app has taken a connection over."""
-        self.counters.pinned += 1
+    def upgraded(self, *, again: bool = False) -> None:
+        """An app has taken a connection over.
+
+        :param again: it had done so in another worker.
+        """
+        self.counters.pinned += not again
         self.counters.upgraded += 1
 
     def misrouted(self, placement: Placement) -> None:

@@ -23,9 +23,27 @@ MOVED_MOST = 4096
 _CHECK_AGAIN = 0.02
 
 
-class Connection(Expiring, Protocol):
-    """What the sets ask of a connection."""
+class Handing(Protocol):
+    """The handover of a WebSocket to another worker, while this one retires.
 
+    :ivar offered: it can be handed over, as far as is known.
+    """
+
+    @property
+    def offered(self) -> bool:
+        """See the class."""
+
+    def start(self) -> None:
+        """Hand it over as soon as that is possible; only the first call has an effect."""
+
+
+class Connection(Expiring, Protocol):
+    """What the sets ask of a connection.
+
+    :ivar handing: its handover to another worker; None while that is not possible.
+    """
+
+    handing: Handing | None
     frame: Frame
     transport: ClientTransport
     keys: tuple[str, ...]
@@ -42,6 +60,9 @@ class Connection(Expiring, Protocol):
 
     def in_use(self) -> bool:
         """Whether a request is under way, or the connection is upgraded."""
+
+    def movable(self) -> bool:
+        """Whether it is a WebSocket that its app hands over to another worker."""
 
     def hold_keys(self) -> None:
         """The worker begins to drain: keep the keys in use here."""

@@ -12,6 +12,9 @@ from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection_set import Connection, ConnectionSet
 from stickyd.worker.key_owner import KeyOwner
 
+HAND_OVER_LEAST = 1.0
+"""Seconds that WebSockets have to be handed over when all others are closed."""
+
 
 @attrs.frozen
 class DrainTimes:
@@ -60,6 +63,8 @@ class Drain:
         self._connections = connections
         self._finished = finished
         self._looking = False
+        # Those that were to be handed over when another reload followed.
+        self._hastened: set[Connection] = set()
         self._calls: list[Any] = []
         self._turns = Spread(reactor)
         self.over = self.closed = False
@@ -84,6 +89,16 @@ class Drain:
     def _look(self) -> None:
         self._looking = False
         self._calls = [call for call in self._calls if call.active()]
+        keys = self._keys
+        bound = keys.bound()
+        for each in self._connections if not self.over else ():
+            if each.state is not State.PINNED or each.handing is None:
+                continue
+            if each in self._hastened and each.keys and not each.movable():
+                self._close(each)
+            elif not any(key in bound or keys.remembers(key) for key in each.keys):
+                # Nothing else needs its key here: it goes where the key goes.
+                each.handing.start()
         if not self.over and self._keys.serves_none():
             self._finish()
 
@@ -106,10 +121,15 @@ class Drain:
         self._look()
 
     def hasten(self) -> None:
-        """Another reload follows: close upgraded connections, let requests end in their time."""
+        """Another reload follows: close upgraded connections, let requests end in their time.
+
+        Those are not closed that can be handed over.
+        """
         if not self.over and not self.closed:
             self._keys.forget_memory()
             upgraded = [each for each in self._held() if each.state is State.PINNED]
+            self._hastened = {each for each in upgraded if each.movable()}
+            upgraded = [each for each in upgraded if each not in self._hastened]
             self._turns.start([partial(self._close, each) for each in upgraded], self._times.spread)
             self.released()
 
@@ -118,8 +138,16 @@ class Drain:
         if self.over or self.closed:
             return
         self.closed = True
-        self._turns.start([partial(self._close, each) for each in self._held()], self._times.spread)
-        self._calls.append(self._reactor.callLater(self._times.spread, self._close_all))
+        closing, spread = [], self._times.spread
+        most = spread
+        for each in self._held():
+            if each.state is State.PINNED and each.handing is not None and each.movable():
+                most = max(spread, HAND_OVER_LEAST)
+                each.handing.start()
+            else:
+                closing.append(partial(self._close, each))
+        self._turns.start(closing, spread)
+        self._calls.append(self._reactor.callLater(most, self._close_all))
 
     def _held(self) -> list[Connection]:
         return [each for each in self._connections if each.keys and each.in_use()]

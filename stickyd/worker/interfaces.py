@@ -8,10 +8,12 @@ from twisted.python.failure import Failure
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.ipc.frame import Frame
+from stickyd.ipc.handover import Handed
 from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.transport import ClientTransport
 from stickyd.worker.connection.transport_writing import Receiver
+from stickyd.worker.connection_set import Handing
 
 EVENT_STREAM = b"text/event-stream"
 """The media type of server-sent events (HTML Living Standard, 9.2.5)."""
@@ -88,9 +90,13 @@ class ClientChannel(Protocol):
 
     :ivar deadline: in the reactor's seconds, None without one.
     :ivar keys: as `stickyd.worker.key_owner.KeyHolder` has them.
+    :ivar handed: what a WebSocket has brought from another worker; None for any other connection.
+    :ivar handing: its handover to another worker; None while that is not possible.
     """
 
     keys: tuple[str, ...]
+    handed: Handed | None
+    handing: Handing | None
     context: WorkerContext
     frame: Frame
     transport: ClientTransport
@@ -99,6 +105,9 @@ class ClientChannel(Protocol):
 
     def in_use(self) -> bool:
         """Whether a request is under way, or the connection is upgraded."""
+
+    def movable(self) -> bool:
+        """Whether it is a WebSocket that its app hands over to another worker."""
 
     def answered(self, exchange: Exchange, last: bool) -> None:
         """The answer is complete.

@@ -26,6 +26,9 @@ class KeyHolder(Protocol):
     def in_use(self) -> bool:
         """Whether a request is under way, or the connection is upgraded."""
 
+    def movable(self) -> bool:
+        """Whether it is a WebSocket that its app hands over to another worker."""
+
 
 class KeyOwner:
     """The keys that this worker serves while the slot has another worker.
@@ -61,6 +64,23 @@ class KeyOwner:
     def draining(self) -> bool:
         """Whether a successor serves the keys that are not served here."""
         return self._successor is not None
+
+    @property
+    def successor(self) -> InboxSender | None:
+        """The private inbox of the successor, while this worker drains."""
+        return self._successor
+
+    def bound(self) -> set[str]:
+        """The keys in use by something that cannot be handed over."""
+        return {
+            key
+            for key, holders in self._in_use.items()
+            if any(key in each.keys and each.in_use() and not each.movable() for each in holders)
+        }
+
+    def remembers(self, key: str) -> bool:
+        """Whether the key is served here because it was served recently, while this one drains."""
+        return self._keeps and self.memory is not None and key in self.memory
 
     def track(self) -> None:
         """Note the keys of every request: answers hand out ids, which are keys too."""

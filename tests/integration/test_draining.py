@@ -18,7 +18,7 @@ from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.worker import Resources, Worker
-from tests.integration.test_lifecycle import ONE, TWO, Client, Life, life, reload, start
+from tests.integration.test_lifecycle import BUSY, ONE, TWO, Client, Life, life, reload, start
 from tests.support.daemon import Daemon, _alive, request, wait_for
 from tests.support.stepping import SteppingReactor
 
@@ -72,6 +72,28 @@ class Drain(Life):
             self.assertEqual(client.who(TWO, f"/?k={key}"), (1, old))
             other = self.client(daemon)
             self.assertEqual(other.who(NEW)[1], daemon.pids()[1])
+
+    def test_what_waits_for_the_new_worker_outlives_the_old_one(self) -> None:
+        """Until the new one has taken it: even if that takes longer than the guardian looks."""
+        with start() as daemon:
+            client, busy = self.client(daemon), self.client(daemon)
+            _, old = client.who(ONE)
+            # It leaves nothing in the slot's own inbox.
+            last = request(BUSY, "/late?s=1")[:-2] + b"Connection: close\r\n\r\n"
+            busy.sock.sendall(last)
+            wait_for(lambda: daemon.report()["workers"]["requests"] == 2, what="the request")
+            reload(daemon)
+            new = daemon.pids()[1]
+            os.kill(new, signal.SIGSTOP)
+            client.sock.sendall(request(ONE))
+            self.assertEqual(busy.reader.response().status, 200)
+            wait_for(lambda: not _alive(old), what="the end of the old worker")
+            client.sock.settimeout(1)
+            with self.assertRaises(TimeoutError):
+                client.sock.recv(1, socket.MSG_PEEK)
+            os.kill(new, signal.SIGCONT)
+            client.sock.settimeout(30)
+            self.assertIn(str(new).encode(), client.reader.response().body)
 
     def test_the_drain_ends(self) -> None:
         with start("--session-drain", "3") as daemon:

@@ -38,7 +38,8 @@ def any_frame(chance: random.Random) -> Frame:
 
     peer, local = (None, None) if chance.random() < 0.2 else (end(), end())
     return Frame(
-        chance.choice(list(Kind)),
+        # A WebSocket of another worker is left to Python.
+        chance.choice([kind for kind in Kind if kind is not Kind.HANDED]),
         chance.getrandbits(64),
         peer,
         local,
@@ -75,6 +76,8 @@ def read_difference(message: bytes) -> str | None:
     """How the two read a message differently; None if they do not."""
     try:
         expected: Frame | None = decode(message)
+        if expected is not None and expected.kind is Kind.HANDED:
+            expected = None
     except FrameError:
         expected = None
     got = lane.read_frame(message)

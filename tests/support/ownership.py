@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 from twisted.web.server import Site
 
-from stickyd.ipc.fd_queue import make_inbox
+from stickyd.ipc.fd_queue import make_inbox, waits_in
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
@@ -71,7 +71,9 @@ class Place:
     number: int
     receiver: socket.socket
     outbox: InboxSender
-    draining: tuple[()] = ()
+
+    def is_waited_in(self) -> bool:
+        return bool(self.outbox.waiting()) or waits_in(self.receiver)
 
 
 class Ownership(RuleBasedStateMachine):

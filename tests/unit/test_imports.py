@@ -37,15 +37,26 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "master.admin": (*BELOW, *LEAVES, "", "master", "master.frontend"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
-    "worker.interfaces": (*BELOW, *LEAVES, "worker.connection"),
+    "worker.interfaces": (*BELOW, *LEAVES, "worker.connection", "worker.connection_set"),
     "worker.connection": (
         *BELOW,
         *LEAVES,
+        "worker.handover",
         "worker.interfaces",
         # What the context of a connection consists of.
         "worker.accounting",
         "worker.connection_set",
         "worker.slot_routing",
+    ),
+    # What an app of twisted.web implements.
+    "worker.handover.interfaces": (),
+    "worker.handover": (
+        *BELOW,
+        *LEAVES,
+        "worker.connection",
+        "worker.connection_set",
+        "worker.handover.interfaces",
+        "worker.interfaces",
     ),
     "worker.runtime": (*BELOW, *LEAVES),
     "worker": (
@@ -69,6 +80,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *BELOW,
         *LEAVES,
         "worker.connection",
+        "worker.handover",
         "worker.interfaces",
         "worker.importer",
         # The cookie that an answer gets, and the ids that it hands out.

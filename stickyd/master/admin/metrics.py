@@ -22,6 +22,7 @@ _BY_SLOT = (
     ("misrouted_requests", "misrouted", "Requests served though their key names another slot"),
     ("lost_connections", "lost", "Connections that ended while a response was pending"),
     ("upgraded_connections", "pinned", "Connections that an app took over (Upgrade)"),
+    ("handed_websockets", "handed", "WebSockets handed over to another worker"),
     ("eased_connections", "eased", "Idle connections closed at --max-connections"),
 )
 _OF_MASTER = (

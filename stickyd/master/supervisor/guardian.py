@@ -20,7 +20,6 @@ import attrs
 
 from stickyd.core.native import CORE, Core
 from stickyd.ipc.exec_state import Packed, as_bytes, as_text, close_on_exec, keep_on_exec
-from stickyd.ipc.fd_queue import waits_in
 from stickyd.ipc.frame import as_returned, connection_of, entry_of
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.master.supervisor.orphan_policy import OrphanAction, orphan_action
@@ -164,13 +163,7 @@ class Guardian:
         A connection that was in an inbox when a worker ended has been taken out once
         the inbox is empty; the worker that took it writes its entry as its first act.
         """
-        empty = {
-            slot.number
-            for slot in self._slots
-            if not slot.outbox.waiting()
-            and not waits_in(slot.receiver)
-            and not any(waits_in(each.successor) for each in slot.draining)
-        }
+        empty = {slot.number for slot in self._slots if not slot.is_waited_in()}
         exist = {slot.number for slot in self._slots}
         for number, transit in list(self._in_transit.items()):
             if number not in self._copies or self.table.word(number) != transit.word:

@@ -11,7 +11,7 @@ from stickyd.errors import CannotLoad
 from stickyd.ipc.exec_state import Packed
 from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox
 from stickyd.master.supervisor.context import MasterContext
-from stickyd.master.supervisor.slots import Draining, Slot
+from stickyd.master.supervisor.slots import Drained, Draining, Slot
 from stickyd.master.supervisor.worker_process import WorkerEvents, WorkerProcess, WorkerStart
 from stickyd.shm.worker_stats import WorkerStats
 
@@ -103,6 +103,15 @@ class Replacement:
                     successor = adopt_inbox_end(each["successor"])
                     slot.draining.append(Draining(worker, successor))
             worker.attach(state)
+        # Older programs do not have it.
+        for each in packed.get("drained", ()):
+            of_slot = {worker.pid: worker for worker in slot.workers()}
+            writer, reader = of_slot.get(each["writer"]), of_slot.get(each["reader"])
+            receiver = adopt_inbox_end(each["receiver"])
+            if writer is not None and reader is not None:
+                slot.drained.append(Drained(writer, reader, receiver))
+            else:
+                receiver.close()
         for worker in slot.retiring:
             if not worker.retiring and any(each.worker is worker for each in slot.draining):
                 self._retire_after(self._drain_most, slot, worker, "reload")

@@ -26,7 +26,7 @@ def requeue(
     """Empty an inbox into those of ``others``, in turn.
 
     A connection travels as `Kind.RETURNED`: the receiver places its next request by
-    the current slot table.
+    the current slot table. A WebSocket (`Kind.HANDED`) has no next request, and is the receiver's.
 
     :param patience: seconds that a connection may wait for room in another inbox.
     :param board: counts what is taken out; None if no decision depends on loads.
@@ -56,7 +56,9 @@ def requeue(
             ended(entry_of(message))
             continue
         try:
-            frame = decode(message)._replace(kind=Kind.RETURNED)
+            frame = decode(message)
+            if frame.kind is not Kind.HANDED:
+                frame = frame._replace(kind=Kind.RETURNED)
         except FrameError as error:
             _log.error("a message that is no frame: {error}", error=error)
             os.close(descriptor)

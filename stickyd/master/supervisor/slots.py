@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from stickyd.ipc.exec_state import Packed, as_bytes, as_text, close_on_exec, keep_on_exec
-from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox
+from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox, waits_in
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.master.supervisor.slot_states import SlotState, state_of
 from stickyd.master.supervisor.worker_process import WorkerProcess
@@ -25,6 +25,22 @@ class Draining:
     successor: socket.socket
 
 
+@attrs.frozen(eq=False)
+class Drained:
+    """An inbox from one worker to the next, when the first does not drain any more.
+
+    The master keeps its receiving end to see whether connections wait in it: the guardian would
+    take them for lost.
+
+    :ivar writer: puts nothing more into it, except what waits for room.
+    :ivar reader: takes out what is in it.
+    """
+
+    writer: WorkerProcess
+    reader: WorkerProcess
+    receiver: socket.socket
+
+
 @attrs.define(eq=False)
 class Slot:
     """One slot. The master keeps both ends of its inbox for as long as the slot exists.
@@ -34,6 +50,7 @@ class Slot:
     :ivar retiring: workers that finish their connections.
     :ivar draining: those of ``retiring`` that continue with some keys, the oldest first. It reads
         the slot's inbox; each next one, and the serving worker, the inbox of the one before.
+    :ivar drained: inboxes of drains that are over, while connections may wait in them.
     :ivar spawned: number of workers started.
     :ivar early_deaths: workers in a row that ended before they were ready.
     :ivar unserved_since: since when no worker serves, in the reactor's seconds.
@@ -48,6 +65,7 @@ class Slot:
     starting: WorkerProcess | None = attrs.field(default=None, init=False)
     retiring: list[WorkerProcess] = attrs.field(factory=list, init=False)
     draining: list[Draining] = attrs.field(factory=list, init=False)
+    drained: list[Drained] = attrs.field(factory=list, init=False)
     spawned: int = attrs.field(default=0, init=False)
     early_deaths: int = attrs.field(default=0, init=False)
     unserved_since: float | None = attrs.field(default=None, init=False)
@@ -81,6 +99,7 @@ class Slot:
         self.end_draining(worker)
         if worker in self.retiring:
             self.retiring.remove(worker)
+        self._close_drained(worker)
 
     @property
     def private(self) -> socket.socket | None:
@@ -94,15 +113,38 @@ class Slot:
             return
         ended = self.draining.pop(at)
         heir = self.draining[at].worker if at < len(self.draining) else self.serving
-        if heir is not None:
-            heir.link.take_over(self.draining[at - 1].successor if at else None)
-        ended.successor.close()
+        if heir is None:
+            ended.successor.close()
+            return
+        heir.link.take_over(self.draining[at - 1].successor if at else None)
+        self.drained.append(Drained(worker, heir, ended.successor))
+
+    def _close_drained(self, ended: WorkerProcess | None = None) -> None:
+        """Close the inboxes that nobody needs any more.
+
+        :param ended: a worker that has just ended.
+        """
+        for each in list(self.drained):
+            done = each.writer not in self.retiring and not waits_in(each.receiver)
+            if each.reader is ended or done:
+                self.drained.remove(each)
+                each.receiver.close()
+
+    def is_waited_in(self) -> bool:
+        """Whether a connection waits in, or for, an inbox of the slot."""
+        self._close_drained()
+        inboxes = [self.receiver]
+        inboxes += [each.successor for each in self.draining]
+        inboxes += [each.receiver for each in self.drained]
+        return bool(self.outbox.waiting()) or any(waits_in(each) for each in inboxes)
 
     def close(self) -> None:
         """Close the inbox; the kernel closes the connections still in it."""
         self.outbox.cancel_waiting()
         for each in self.draining:
             each.successor.close()
+        for drained in self.drained:
+            drained.receiver.close()
         self.sender.close()
         self.receiver.close()
 
@@ -117,6 +159,14 @@ class Slot:
             "draining": [
                 {"pid": each.worker.pid, "successor": keep_on_exec(each.successor.fileno())}
                 for each in self.draining
+            ],
+            "drained": [
+                {
+                    "writer": each.writer.pid,
+                    "reader": each.reader.pid,
+                    "receiver": keep_on_exec(each.receiver.fileno()),
+                }
+                for each in self.drained
             ],
             "spawned": self.spawned,
             "early_deaths": self.early_deaths,

@@ -21,6 +21,7 @@ from stickyd.worker.apps.asgi_websocket import upgraded
 from stickyd.worker.apps.httptools_adapter import HeadReader
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.upgraded import WRITE_AHEAD, Upgraded
+from stickyd.worker.handover.arriving import resumed
 from stickyd.worker.interfaces import ClientChannel
 
 
@@ -38,7 +39,7 @@ class AsgiExchange(HeadReader, WriteFlow):
 
     def __init__(self, runtime: AsgiRuntime, channel: ClientChannel, head: Head) -> None:
         self._runtime = runtime
-        self._channel = channel
+        self._channel, self.handed = channel, channel.handed
         routing = channel.context.routing
         self._ids = routing.request_ids(head, channel)
         if self._ids is not None:
@@ -191,6 +192,12 @@ class AsgiExchange(HeadReader, WriteFlow):
         if data == CONTINUE:
             return data
         self.begun = True
+        if self.handed is not None:
+            self.status, data = resumed(data)
+            self._response.muted = self._response.last = self.status != 101
+            if self.status == 101:
+                self._upgrade()
+            return data
         # A protocol object that a WebSocket has released is another request's.
         cycle = None if self._upgrades else self._protocol.cycle
         added = self._channel.context.config.header_line

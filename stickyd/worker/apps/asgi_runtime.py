@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from stickyd.http1.head_parser import Head
+from stickyd.ipc.handover import Handed
 from stickyd.net.address import Address
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.routing.policy import Policy
@@ -52,9 +53,11 @@ class WriteFlow:
     """In place of uvicorn's flow control, for what an app writes.
 
     :ivar write_paused: the app waits for the client.
+    :ivar handed: what a WebSocket has brought from another worker.
     """
 
     write_paused = False
+    handed: Handed | None = None
     _room: asyncio.Event
 
     def pause_writing(self) -> None:

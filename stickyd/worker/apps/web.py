@@ -11,6 +11,7 @@ from twisted.web.server import Request, Site
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import CHUNKED, Head, origin_form
 from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, response_head
+from stickyd.ipc.handover import Handed
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.handshake import complete_handshake
@@ -19,6 +20,7 @@ from stickyd.worker.apps.pulled import Pulled
 from stickyd.worker.apps.websocket_buffers import upgraded
 from stickyd.worker.connection.addresses import address_of
 from stickyd.worker.connection.transport_writing import WritingTransport
+from stickyd.worker.connection.upgraded import SERVICE_RESTART
 from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel
 
 _log = Logger("stickyd")
@@ -37,17 +39,17 @@ class WebExchange:
     invites = False
     # Lanes have none: an engine is not made for chains that set or learn ids.
     _ids: RequestIds | None = None
+    _handed: Handed | None = None
 
     def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
-        self._channel = channel
+        self._channel, self._handed = channel, channel.handed
         self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
         self._ids = channel.context.routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
         self._head = head
         self.transport = channel.transport
-        self.site = site
-        self.factory = site
+        self.site = self.factory = site
         self.begun = False
         self.status = 0
         self._last = not head.keep_alive
@@ -158,6 +160,9 @@ class WebExchange:
         except BadResponse as error:
             self._break_off(error.why)
             return
+        if self._handed is not None:
+            # Its client has had its answer, and speaks WebSocket.
+            data, self._left, self._last = SERVICE_RESTART, NO_CONTENT, True
         self.begun = True
         self.status = int(code)
         if content:
@@ -176,7 +181,8 @@ class WebExchange:
         self.begun = self._last = True
         self.status = BROKEN.status
         self._left = NO_CONTENT
-        self.transport.write(BROKEN.response(to_head=self.to_head))
+        response = BROKEN.response(to_head=self.to_head)
+        self.transport.write(response if self._handed is None else SERVICE_RESTART)
 
     def _complain(self, what: str, why: str) -> None:
         _log.error(
@@ -282,8 +288,9 @@ class WebExchange:
 
     def _handshake(self, head: bytes) -> bytes:
         """The head of a 101 that is written past `writeHeaders`, with the lines that we add."""
-        self.begun = True
-        self.status = 101
+        self.begun, self.status = True, 101
+        if self._handed is not None:
+            return b""
         added = self._added(b"101", fields_of(head))
         return head.replace(b"\r\n", b"\r\n" + added, 1)
 

@@ -4,10 +4,12 @@ Twisted 26.10 appends each fragment to an immutable string, which costs the squa
 Its buffers have no public name: where they are not found, Twisted's own stay.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from stickyd.http1.websocket_frames import FrameMeter
+from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.upgraded import Upgraded
+from stickyd.worker.handover.web import prepare, take_over
 from stickyd.worker.interfaces import ClientChannel
 
 
@@ -65,11 +67,12 @@ def upgraded(channel: ClientChannel, protocol: Any, *, websocket: bool) -> Upgra
 
     :param websocket: it speaks WebSocket.
     """
+    take_over(channel, protocol)
     meter = None
     if websocket:
         meter = FrameMeter(channel.context.config.ws_max_size)
         gather_linearly(protocol)
-    return Upgraded(
+    receiver = Upgraded(
         channel,
         protocol.dataReceived,
         lost=protocol.connectionLost,
@@ -77,3 +80,6 @@ def upgraded(channel: ClientChannel, protocol: Any, *, websocket: bool) -> Upgra
         close=getattr(protocol, "loseConnection", None),
         meter=meter,
     )
+    if websocket:
+        prepare(cast(Connection, channel), protocol, receiver)
+    return receiver

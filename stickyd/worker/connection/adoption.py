@@ -18,6 +18,7 @@ from stickyd.stats import ADOPTED, ARRIVED
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection_set import Connection
+from stickyd.worker.handover.arriving import passed_on, resume
 from stickyd.worker.interfaces import App
 
 if TYPE_CHECKING:
@@ -129,12 +130,15 @@ class Adoption:
         if frame.kind is Kind.PLACED:
             # Holds in every process it moves to: the flag belongs to the open file (fcntl(2)).
             os.set_blocking(descriptor, False)
+        handed = frame.kind is Kind.HANDED
+        if handed and passed_on(context, frame, descriptor, entry):
+            return
         cells = context.accounting.cells
         cells[ADOPTED] += 1
         if frame.kind is Kind.MOVED:
             cells[ARRIVED] += 1
         channel: Connection
-        if moved is None:
+        if moved is None or handed:
             channel = Channel(context, self._app, frame, descriptor)
         else:
             channel = moved
@@ -146,7 +150,10 @@ class Adoption:
         """Serve a connection that has just been adopted."""
         self._context.connections.add(channel)
         try:
-            channel.begin()
+            if channel.frame.kind is Kind.HANDED and isinstance(channel, Channel):
+                resume(channel, self._app)
+            else:
+                channel.begin()
         except Exception:
             # An error of one connection must not stop the inbox.
             _log.failure("a connection failed at its adoption")

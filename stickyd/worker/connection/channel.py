@@ -21,6 +21,7 @@ from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection.next_step import IN_USE, State
 from stickyd.worker.connection.timeouts import ConnectionTimer
 from stickyd.worker.connection.transport import ClientTransport
+from stickyd.worker.handover.state import HandoverState
 from stickyd.worker.interfaces import App, Exchange, UpgradedReceiver
 
 READ_AHEAD = 32768
@@ -30,7 +31,7 @@ _log = Logger("stickyd")
 FAILED = Refusal(500, "the request could not be processed")
 
 
-class Channel:
+class Channel(HandoverState):
     """One connection, from its adoption until it moves or ends.
 
     The attributes are those of `stickyd.worker.connection.steps.Advancing` and its parents.
@@ -53,8 +54,7 @@ class Channel:
         self.keys: tuple[str, ...] = ()
         self._app = app
         self.timer = ConnectionTimer(context)
-        self.scanned = 0
-        self.advancing = False
+        self.scanned, self.advancing = 0, False
         self.source, self.began = 0, 0.0
 
     # ---- adoption
@@ -237,7 +237,7 @@ class Channel:
         self.state = State.PINNED
         self.deadline = None
         self.upgraded = self.transport.protocol = upgraded
-        self.context.accounting.upgraded()
+        self.context.accounting.upgraded(again=self.handed is not None)
         # What arrived behind the request is for the new protocol, once it is set up.
         self.context.reactor.callLater(0, self.deliver_held)
         if self.context.connections.closing:
@@ -283,7 +283,7 @@ class Channel:
         exit.lose(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """For the transport: the connection has ended."""
+        """The connection has ended."""
         exit.lost(self, reason)
 
     def retire(self) -> None:

@@ -1,5 +1,6 @@
 """How a connection ends here: in order, by a refusal, by the client, or after an upgrade."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -11,7 +12,7 @@ from stickyd.net.lingering_close import end_connection
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.connection.next_step import State
-from stickyd.worker.connection.upgraded import send_close
+from stickyd.worker.connection.upgraded import SERVICE_RESTART, send_close
 from stickyd.worker.interfaces import Exchange
 
 
@@ -38,6 +39,9 @@ def refuse(connection: Connection, refusal: Refusal) -> None:
     begun = exchange is not None and exchange.begun
     to_head = exchange is not None and exchange.to_head
     last = b"" if begun else refusal.response(to_head=to_head)
+    if connection.handed is not None:
+        # Its client has had the answer to its handshake, and speaks WebSocket.
+        last = SERVICE_RESTART
     exchange = end_exchange(connection, refusal.status, len(last))
     if exchange is not None:
         exchange.connectionLost(Failure(ConnectionDone(refusal.why)))
@@ -113,6 +117,21 @@ def closer(connection: Connection) -> Callable[[], None] | None:
     # Autobahn's resource takes the transport without a word; this is its protocol's method.
     send = getattr(connection.transport.protocol, "sendCloseFrame", None)
     return partial(send_close, connection.transport, send) if callable(send) else None
+
+
+def give_away(connection: Connection, reason: Failure) -> None:
+    """Another worker has it now, in the midst of what it does: end what belongs to it here."""
+    context, transport = connection.context, connection.transport
+    upgraded = connection.upgraded
+    context.accounting.moved(transport.entry)
+    transport.entry = None
+    os.close(detach(connection))
+    exchange = end_exchange(connection)
+    if exchange is not None:
+        exchange.connectionLost(reason)
+    if upgraded is not None:
+        upgraded.connectionLost(reason)
+    transport.release()
 
 
 def lost(connection: Connection, reason: Failure) -> None:

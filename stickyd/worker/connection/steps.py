@@ -136,11 +136,14 @@ def retire(connection: Advancing) -> None:
 
     A connection that is idle, or that an app has taken over, is closed in its turn
     (`exit.going_away`) if the daemon ends; the latter also if nothing that lasts is waited for.
+    A WebSocket whose app agrees is handed over to an heir.
     """
     connections = connection.context.connections
     if exit.closer(connection) is not None:
         if connections.closing or connections.hurried:
             connections.close_in_turn(connection)
+        elif connection.handing is not None:
+            connection.handing.start()
     elif connections.hurried and _is_event_stream(connection):
         connection.transport.abortConnection()
     elif connection.idle() and not connections.leaving:

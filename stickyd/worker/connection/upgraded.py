@@ -19,6 +19,9 @@ GOING_AWAY = 1012
 """The worker ends and another one replaces it: "service restart" in the WebSocket registry of
 close codes (RFC 6455, 11.7)."""
 
+SERVICE_RESTART = b"\x88\x02" + GOING_AWAY.to_bytes(2, "big")
+"""A Close frame of a server with this code."""
+
 TOO_BIG = 1009
 """A message is too big to be processed (RFC 6455, 7.4.1)."""
 
@@ -37,6 +40,8 @@ class Upgraded:
         (RFC 6455, 7.4); without it the connection is reset.
     :param meter: finds the frames of a WebSocket; other protocols get the bytes as they arrive.
     :param waiting: bytes that wait for the client because of what it sent; by default, all.
+    :ivar on_sent: called when the client has taken something.
+    :ivar on_stop: called when the connection has ended, or another worker has it.
     """
 
     def __init__(
@@ -60,6 +65,11 @@ class Upgraded:
         self._paused = False
         self._feeding = False
         self._scheduled = False
+        # Called between two messages; then nothing more is delivered.
+        self._between: Callable[[], None] | None = None
+        self._stopped = False
+        self.on_sent: Callable[[], None] | None = None
+        self.on_stop: Callable[[], None] | None = None
 
     # ---- for the transport
 
@@ -88,6 +98,8 @@ class Upgraded:
 
     def sent(self) -> None:
         """The client has taken something."""
+        if self.on_sent is not None:
+            self.on_sent()
         if self._held and self._ready():
             self._feed_later()
 
@@ -100,6 +112,44 @@ class Upgraded:
         # Each of them may be in a reference cycle with this object.
         self._channel = self._receive = self._lost = self._close = self._waiting = None
         self._held = b""
+        self.on_sent = self._between = None
+        on_stop, self.on_stop = self.on_stop, None
+        if on_stop is not None:
+            on_stop()
+
+    # ---- for a handover to another worker
+
+    @property
+    def unread(self) -> bytes:
+        """What has been read and not delivered."""
+        return self._held
+
+    def stop_between(self, call: Callable[[], None]) -> None:
+        """Deliver until a message ends, then nothing more; call ``call`` at that point."""
+        if self._meter is not None:
+            self._between = call
+            self._stop_if_between()
+
+    def _stop_if_between(self) -> bool:
+        if self._between is None or self._meter is None or not self._meter.between:
+            return False
+        call, self._between = self._between, None
+        self._stopped = True
+        if self._channel is not None:
+            self._channel.transport.stopReading()
+        call()
+        return True
+
+    def go_on(self) -> None:
+        """Deliver again."""
+        self._between = None
+        self._stopped = False
+        if self._channel is None:
+            return
+        if self._held:
+            self._feed_later()
+        elif self._open():
+            self._channel.transport.startReading()
 
     # ---- for the app's protocol
 
@@ -126,7 +176,7 @@ class Upgraded:
 
     def _ready(self) -> bool:
         """Whether something may be delivered now."""
-        if self._paused or self._waiting is None or not self._open():
+        if self._paused or self._stopped or self._waiting is None or not self._open():
             return False
         return self._waiting() <= WRITE_AHEAD
 
@@ -152,7 +202,7 @@ class Upgraded:
             transport.flush()
             if transport.waiting():
                 channel.bytesSent(False)
-        if self._held:
+        if self._held or self._stopped:
             transport.stopReading()
             if self._ready():
                 self._feed_later()
@@ -174,6 +224,11 @@ class Upgraded:
             assert self._receive is not None
             self._receive(data[at:end])
             at = end
+            if self._between is not None:
+                # It is given away at once, perhaps, with what is not delivered.
+                self._held = data[at:]
+                if self._stop_if_between():
+                    return
         self._held = data[at:] if self._open() else b""
 
     def _feed_later(self) -> None:

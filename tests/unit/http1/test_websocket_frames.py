@@ -80,6 +80,23 @@ class Meter(unittest.TestCase):
             for unit in units(meter, piece):
                 self.assertEqual({end for end in whole if at < end < at + len(unit)}, set())
                 at += len(unit)
+            self.assertEqual(meter.between, at in whole)
+
+    def test_a_control_frame_within_a_message_is_not_its_end(self) -> None:
+        first, second, last = fragments(BINARY, [b"", b"a", b""])
+        ping = frame(PING)
+        meter = FrameMeter(None)
+        for part, between in (
+            (ping, True),
+            (first, False),
+            (ping, False),
+            (second, False),
+            (last[:-1], False),
+            (last[-1:], True),
+            (ping, True),
+        ):
+            units(meter, part)
+            self.assertIs(meter.between, between)
 
     def test_the_bound_is_on_a_message(self) -> None:
         for parts, fits in (([10], True), ([11], False), ([5, 5], True), ([5, 0, 6], False)):

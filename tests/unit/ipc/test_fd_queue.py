@@ -11,7 +11,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from stickyd.ipc.fd_queue import MESSAGE_MOST, InboxReader, try_put
+from stickyd.ipc.fd_queue import MESSAGE_MOST, InboxReader, try_put, waits_in
 from tests.support.inbox_case import BIG, InboxCase, open_descriptors, same_file
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,6 +33,19 @@ class Passing(InboxCase):
         self.assertTrue(same_file(descriptor, self.connection.fileno()))
         os.write(descriptor, b"hello")
         self.assertEqual(self.client.recv(10), b"hello")
+
+    def test_what_waits(self) -> None:
+        """The end, when nobody has a sending end any more, is nothing that waits."""
+        open_before = open_descriptors()
+        self.assertFalse(waits_in(self.receiving))
+        self.put_now(b"frame")
+        self.assertTrue(waits_in(self.receiving))
+        self.assertTrue(waits_in(self.receiving))
+        self.assertEqual(open_descriptors(), open_before)
+        self.reader.take()
+        self.assertFalse(waits_in(self.receiving))
+        self.sending.close()
+        self.assertFalse(waits_in(self.receiving))
 
     def test_an_empty_inbox_has_nothing(self) -> None:
         self.assertFalse(self.reader.take())

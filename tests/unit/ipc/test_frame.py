@@ -129,7 +129,7 @@ class Golden(unittest.TestCase):
         self.assertEqual({kind.name: int(kind) for kind in Kind}, KINDS)
 
 
-KINDS = {"PLACED": 1, "MOVED": 2, "RETURNED": 3}
+KINDS = {"PLACED": 1, "MOVED": 2, "RETURNED": 3, "HANDED": 4}
 
 
 class RoundTrip(unittest.TestCase):
@@ -197,7 +197,7 @@ class Malformed(unittest.TestCase):
             self.refused(changed(V4_BYTES, VERSION_AT, version))
 
     def test_unknown_kind(self) -> None:
-        for kind in (0, 4, 255):
+        for kind in (0, 5, 255):
             self.refused(changed(V4_BYTES, KIND_AT, kind))
 
     def test_unknown_family(self) -> None:

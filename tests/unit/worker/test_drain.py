@@ -10,7 +10,7 @@ from stickyd.ipc.fd_sender import InboxSender
 from stickyd.settings import LifecycleSettings, SessionSettings, Settings, Timeouts
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection_set import ConnectionSet
-from stickyd.worker.drain import Drain, DrainTimes
+from stickyd.worker.drain import HAND_OVER_LEAST, Drain, DrainTimes
 from stickyd.worker.key_owner import KeyOwner
 from stickyd.worker.known_keys import KnownKeys
 
@@ -25,6 +25,10 @@ class Connection:
     deadline: float | None = None
     state: State = State.ANSWER
     closed: int = 0
+    handing: "Handing | None" = None
+
+    def movable(self) -> bool:
+        return self.handing is not None and self.handing.offered
 
     def in_use(self) -> bool:
         return self.uses is not None
@@ -37,6 +41,17 @@ class Connection:
     def close_gracefully(self) -> None:
         self.closed += 1
         self.uses = None
+
+
+@attrs.define(eq=False)
+class Handing:
+    """The handover of a WebSocket, which takes as long as the test says."""
+
+    offered: bool = True
+    started: bool = False
+
+    def start(self) -> None:
+        self.started = True
 
 
 class DrainTests(unittest.TestCase):
@@ -107,6 +122,65 @@ class DrainTests(unittest.TestCase):
         drain.released()
         self.clock.advance(0)
         self.assertEqual((self.finished, busy.closed), (1, 0))
+
+    def with_socket(self, *uses: str) -> tuple[Drain, list[Connection], Handing]:
+        """The last one is a WebSocket that can be handed over."""
+        drain, connections = self.drain(*uses)
+        handing = connections[-1].handing = Handing()
+        connections[-1].state = State.PINNED
+        drain.released()
+        self.clock.advance(0)
+        return drain, connections, handing
+
+    def test_a_websocket_is_handed_over_at_once(self) -> None:
+        _, (_, socket), handing = self.with_socket("a", "b")
+        self.assertTrue(handing.started)
+        self.assertEqual(socket.closed, 0)
+
+    def test_a_websocket_waits_for_what_else_uses_its_key(self) -> None:
+        drain, (busy, _), handing = self.with_socket("a", "a")
+        self.assertFalse(handing.started)
+        busy.uses = None
+        drain.released()
+        self.clock.advance(0)
+        self.assertTrue(handing.started)
+
+    def test_two_websockets_of_one_key_are_handed_over(self) -> None:
+        drain, (first, _), handing = self.with_socket("a", "a")
+        first.state, first.handing = State.PINNED, Handing()
+        drain.released()
+        self.clock.advance(0)
+        self.assertTrue(first.handing.started and handing.started)
+
+    def test_a_websocket_waits_for_what_is_known_of_its_key(self) -> None:
+        """With ``--session-drain`` the memory of the old worker is what counts."""
+        self.memory.note("b", 0.0)
+        drain, (socket,) = self.drain("b", remembered=20.0, keeps=True)
+        socket.state, socket.handing = State.PINNED, Handing()
+        drain.released()
+        self.clock.advance(19.9)
+        self.assertFalse(socket.handing.started)
+        self.clock.pump([0.2, 0])
+        self.assertTrue(socket.handing.started)
+
+    def test_a_websocket_has_some_time_when_the_grace_is_over(self) -> None:
+        drain, (busy, socket), handing = self.with_socket("a", "a")
+        drain._times = DrainTimes(0.0, 30.0, 5.0, 0.0)
+        drain.end()
+        self.clock.advance(0.5)
+        self.assertEqual((handing.started, busy.closed, socket.closed), (True, 1, 0))
+        self.clock.advance(HAND_OVER_LEAST)
+        self.assertEqual((self.finished, socket.closed), (1, 1))
+
+    def test_another_reload_closes_a_websocket_that_stays(self) -> None:
+        drain, (_, socket), handing = self.with_socket("a", "b")
+        drain.hasten()
+        self.clock.pump([0, 1.0])
+        self.assertEqual(socket.closed, 0)
+        handing.offered = False
+        drain.released()
+        self.clock.advance(0)
+        self.assertEqual(socket.closed, 1)
 
     def test_it_ends_once(self) -> None:
         drain, (busy,) = self.drain("a")

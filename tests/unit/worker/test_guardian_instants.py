@@ -20,7 +20,7 @@ import attrs
 from twisted.web.server import Site
 
 from stickyd.ipc import fd_queue as inbox
-from stickyd.ipc.fd_queue import make_inbox
+from stickyd.ipc.fd_queue import make_inbox, waits_in
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.supervisor.connection_limit import ConnectionLimit
@@ -116,7 +116,9 @@ class Slot:
     sender: socket.socket
     receiver: socket.socket
     outbox: InboxSender
-    draining: tuple[()] = ()
+
+    def is_waited_in(self) -> bool:
+        return bool(self.outbox.waiting()) or waits_in(self.receiver)
 
 
 class World:

@@ -20,6 +20,9 @@ class Held:
     def in_use(self) -> bool:
         return self.busy
 
+    def movable(self) -> bool:
+        return False
+
 
 class Alone(unittest.TestCase):
     def test_serves_everything(self) -> None:
