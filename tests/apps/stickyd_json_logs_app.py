@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 FORGED = b'\x1e{"time":1.5,"priority":2,"logger":"forged","message":"x","traceback":"","fields":{}}'
-LONG = "ä" * 100_000
+LONG = "ä" * 20_000
 
 
 def log_all():
@@ -88,3 +88,33 @@ async def asgi(scope, receive, send):
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
+
+
+def repeat(body):
+    """Say what a client has sent, in two ways."""
+    line = body.replace(b"\n", b" ")
+    sys.stdout.buffer.write(line + b"\n")
+    logging.getLogger("repeat").error("%s", line.decode("utf-8", "surrogateescape"))
+
+
+class Repeating(Resource):
+    isLeaf = True
+
+    def render(self, request):
+        repeat(request.content.read())
+        return b"said"
+
+
+async def repeating(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("only requests")
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    repeat(body)
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
+    )
+    await send({"type": "http.response.body", "body": b"said"})
