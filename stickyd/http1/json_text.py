@@ -86,13 +86,18 @@ def rfc3339(moment: float) -> str:
 def plain_members(values: Iterable[tuple[str, object]]) -> list[str]:
     """The members of those values that are plain or bytes; others are left out.
 
-    A name that comes again, as ``a_base64`` beside the bytes of ``a``, is left out, too.
+    Of values of one name the first is there. ``a_base64`` is left out if there is an ``a``, whose
+    bytes it would be taken for.
     """
-    found: dict[str, str] = {}
+    named: dict[str, object] = {}
     for name, value in values:
-        for part, text in _members(name, value):
-            found.setdefault(quoted(_clean(part)), text)
-    return [f"{name}:{text}" for name, text in found.items()]
+        named.setdefault(_clean(name), value)
+    return [
+        f"{quoted(part)}:{text}"
+        for name, value in named.items()
+        if not (name.endswith(BASE64) and name.removesuffix(BASE64) in named)
+        for part, text in _members(name, value)
+    ]
 
 
 def _members(name: str, value: object) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 
 FORGED = b'\x1e{"time":1.5,"priority":2,"logger":"forged","message":"x","traceback":"","fields":{}}'
-LONG = "ä" * 30_000
-"""More than a pipe holds, and less than the daemon keeps for a slow reader of its log."""
+LONG = "ä" * 20_000
 
 
 def log_all():
@@ -62,7 +61,7 @@ class Web(Resource):
         if request.path == b"/log":
             log_all()
         if request.path == b"/shout":
-            shout(4)
+            shout(20)
         headers = [request.getHeader(name) or b"" for name in (b"x-request-id", b"traceparent")]
         return asked(*(value.decode("latin-1") for value in headers))
 
@@ -89,3 +88,33 @@ async def asgi(scope, receive, send):
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
+
+
+def repeat(body):
+    """Say what a client has sent, in two ways."""
+    line = body.replace(b"\n", b" ")
+    sys.stdout.buffer.write(line + b"\n")
+    logging.getLogger("repeat").error("%s", line.decode("utf-8", "surrogateescape"))
+
+
+class Repeating(Resource):
+    isLeaf = True
+
+    def render(self, request):
+        repeat(request.content.read())
+        return b"said"
+
+
+async def repeating(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("only requests")
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    repeat(body)
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
+    )
+    await send({"type": "http.response.body", "body": b"said"})

@@ -6,20 +6,39 @@ printed as it is.
 
 import io
 import logging
-import os
 import sys
 import time
 import traceback
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stickyd.logs import levels
 from stickyd.logs.record import RECORD_MOST, Record, mark_of, packed
 from stickyd.logs.shared_output import alone
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 _EMIT = logging.StreamHandler.emit.__code__
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 """The attributes that every record of `logging` has."""
+
+
+class _Whole(io.FileIO):
+    """A descriptor to which each text is written whole; `sys.stdout.buffer` of an app."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+
+    def write(self, data: "Buffer", /) -> int:
+        """As the parent."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        with alone():
+            while left:
+                # A signal's handler may cut a write short.
+                left = left[super().write(left) :]
+        return size
 
 
 class LeveledStream(io.TextIOWrapper):
@@ -33,9 +52,8 @@ class LeveledStream(io.TextIOWrapper):
     """
 
     def __init__(self, stream: Any, otherwise: int | None, mark: bytes = b"") -> None:
-        self._descriptor = stream.fileno()
-        descriptor = io.FileIO(self._descriptor, "w", closefd=False)
-        super().__init__(descriptor, stream.encoding, stream.errors, write_through=True)
+        self._whole = whole = _Whole(stream.fileno())
+        super().__init__(whole, stream.encoding, stream.errors, write_through=True)
         self._otherwise = otherwise
         self._within = False
         self.mark = mark
@@ -51,11 +69,10 @@ class LeveledStream(io.TextIOWrapper):
 
     def print(self, priority: int | None, text: str) -> None:
         """Write text as lines of a level; None: of that which they say."""
-        with alone():
-            if priority is None:
-                super().write(text)
-            else:
-                super().write(levels.prefixed(priority, text, within=self._within))
+        if priority is None:
+            super().write(text)
+        else:
+            super().write(levels.prefixed(priority, text, within=self._within))
         if text:
             self._within = not text.endswith("\n")
 
@@ -67,10 +84,7 @@ class LeveledStream(io.TextIOWrapper):
         data = self.mark + packed(record, fields).encode("ascii") + b"\n"
         if len(data) > RECORD_MOST:
             return False
-        with alone():
-            while data:
-                # A signal's handler may cut a write short.
-                data = data[os.write(self._descriptor, data) :]
+        self._whole.write(data)
         return True
 
 
