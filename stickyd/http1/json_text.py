@@ -83,11 +83,13 @@ def rfc3339(moment: float) -> str:
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z"
 
 
-def plain_members(values: Iterable[tuple[str, object]]) -> list[str]:
+def plain_members(values: Iterable[tuple[str, object]], *, parted: bool = False) -> list[str]:
     """The members of those values that are plain or bytes; others are left out.
 
     Of values of one name the first is there. ``a_base64`` is left out if there is an ``a``, whose
     bytes it would be taken for.
+
+    :param parted: the values are members of an object that this has made: ``a_base64`` stays.
     """
     named: dict[str, object] = {}
     for name, value in values:
@@ -95,7 +97,7 @@ def plain_members(values: Iterable[tuple[str, object]]) -> list[str]:
     return [
         f"{quoted(part)}:{text}"
         for name, value in named.items()
-        if not (name.endswith(BASE64) and name.removesuffix(BASE64) in named)
+        if parted or not (name.endswith(BASE64) and name.removesuffix(BASE64) in named)
         for part, text in _members(name, value)
     ]
 

@@ -140,7 +140,8 @@ def whole(record: Record, process: str, pid: int, slot: int = 0) -> str:
     parts.append(text_member("message", record.message))
     if record.traceback:
         parts.append(text_member("traceback", record.traceback))
-    fields = plain_members(record.fields)
+    # Those of another process have been made members there.
+    fields = plain_members(record.fields, parted=process != "master")
     if fields:
         parts.append('"fields":{' + ",".join(fields) + "}")
     return ",".join(parts) + "}\n"
