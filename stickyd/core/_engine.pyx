@@ -39,6 +39,7 @@ BUILT_FROM = STICKYD_SOURCES.decode("ascii")
 """The digest of the sources that this module was built from; see `stickyd.core.sources`."""
 
 include "engine_defs.pxi"
+include "engine_counts.pxi"
 include "engine_lane.pxi"
 include "engine_web.pxi"
 include "engine_inbox.pxi"
@@ -64,8 +65,8 @@ cdef class Engine:
     cdef AsgiSite asgi
     cdef uint32_t version, slot
     cdef bint moves
-    cdef object senders, counters, cells, stats, access
-    cdef Py_ssize_t adopted_at, arrived_at, moved_at, placed_at
+    cdef object senders, counters, stats, access
+    cdef Counts counts
     cdef type frame_type
     cdef tuple kinds
     cdef double keep_alive, head_timeout, send_timeout
@@ -123,8 +124,7 @@ cdef class Engine:
         self.senders = context.routing.senders.by_slot
         self.accounting = context.accounting
         self.counters = context.accounting.counters
-        self.cells = self.counters.cells
-        self.adopted_at, self.arrived_at, self.moved_at, self.placed_at = parts.cells_at
+        self.counts = Counts(self.accounting, parts.cells_at)
         self.stats = context.accounting.stats
         self.access = context.access
         self.frame_type = parts.frame
@@ -160,6 +160,7 @@ cdef class Engine:
         """Release the shared memory; the connection table is not written any more."""
         self.enabled = False
         self.epfd = -1
+        self.counts.close()
         if self.words != NULL:
             self.words = self.ids = NULL
             self.ended = NULL
@@ -252,9 +253,9 @@ cdef class Engine:
         if frame.kind == SD_PLACED_KIND:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
             sd_make_nonblocking(descriptor)
-        self.cells[self.adopted_at] += 1
+        self.counts.add(self.counts.adopted)
         if frame.kind == SD_MOVED_KIND:
-            self.cells[self.arrived_at] += 1
+            self.counts.add(self.counts.arrived)
         self.put(lane)
         try:
             lane_begin(lane, self.message + begin, size - begin)

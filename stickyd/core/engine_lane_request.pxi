@@ -42,7 +42,10 @@ cdef int lane_deliver(
         return 0
     lane.at = ANSWER
     lane.deadline_at = NEVER
-    lane.began = engine.accounting.request(lane.source)
+    if engine.counts.only:
+        engine.counts.add(engine.counts.requests + lane.source)
+    else:
+        lane.began = engine.accounting.request(lane.source)
     try:
         exchange.requestReceived()
     except Exception:

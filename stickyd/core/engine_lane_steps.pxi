@@ -114,7 +114,7 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         else:
             # Placed among the slots of now: it stays put again.
             lane.frame_head.table = engine.version
-        engine.cells[engine.placed_at + lane.source] += 1
+        engine.counts.add(engine.counts.placed + lane.source)
     if made is None and (engine.web is None or engine.access is not None):
         made = engine.reader.make(data, head)
     if head.length:
@@ -145,8 +145,8 @@ cdef int lane_move(
     if not send_frame(engine, lane, slot, data, size):
         return lane_python(lane, data, size, whole)
     # From here on it is the receiver's, who writes into the table.
-    engine.cells[engine.moved_at + slot] += 1
-    engine.cells[engine.placed_at + lane.source] += 1
+    engine.counts.add(engine.counts.moved + slot)
+    engine.counts.add(engine.counts.placed + lane.source)
     if not lane.guarded:
         engine.stats.moved()
     descriptor = lane.fd

@@ -21,7 +21,7 @@ from stickyd.net.epoll import CONNECTION, Member, Poller
 from stickyd.net.own_descriptors import NOT_IN_EPOLL, OwnDescriptors
 from stickyd.net.writev import rest_of
 from stickyd.shm.connection_table import ConnectionTable, Entry
-from stickyd.stats import ADOPTED, ARRIVED, MOVED, PLACED
+from stickyd.stats import ADOPTED, ARRIVED, MOVED, PLACED, REQUESTS
 from stickyd.worker.connection import from_engine
 from stickyd.worker.connection.access_log import LoggedRequest
 from stickyd.worker.connection.addresses import as_twisted
@@ -101,7 +101,7 @@ class Parts:
     frame, given, logged, part = Frame, Given, LoggedRequest, LingeringConnection
     connection_lost: ClassVar[BaseException] = main.CONNECTION_LOST
     not_stored, failed_refusal = NOT_STORED, FAILED
-    cells_at = (ADOPTED, ARRIVED, MOVED, PLACED)
+    cells_at = (ADOPTED, ARRIVED, REQUESTS, PLACED, MOVED)
     decode = staticmethod(decode)
     placer = staticmethod(placer)
     rest_of = staticmethod(rest_of)
