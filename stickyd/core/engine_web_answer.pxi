@@ -10,6 +10,7 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
     cdef int code
     cdef size_t size = PyBytes_GET_SIZE(body)
     cdef dict raw
+    cdef char digits[20]
     if (
         lane.channel is not None
         or lane.at != ANSWER
@@ -39,7 +40,7 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
         return False
     # As `Request.render` and `LeanRequest.write` do.
     raw = getattr(headers, web.raw_name)
-    raw[b"Content-Length"] = [b"%d" % size]
+    raw[b"Content-Length"] = [PyBytes_FromStringAndSize(digits, decimal(digits, size))]
     if size and b"Content-Type" not in raw:
         default = request.defaultContentType
         if default is not None:
