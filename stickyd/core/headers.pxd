@@ -84,6 +84,18 @@ cdef extern from "blake2b.h" nogil:
     uint64_t sd_digest(const sd_keyed *keyed, const uint8_t *message, size_t size)
 
 
+cdef extern from "ids.h" nogil:
+    ctypedef struct sd_learned:
+        uint64_t *words
+        uint64_t ways
+
+    bint sd_open_learned(sd_learned *learned, uint8_t *memory, size_t size)
+    uint16_t sd_find_learned(
+        const sd_learned *learned, const uint8_t *prefix, size_t prefix_size, const uint8_t *id,
+        size_t size, uint64_t now
+    )
+
+
 cdef extern from "address.h" nogil:
     ctypedef struct sd_address:
         uint32_t size
@@ -137,11 +149,17 @@ cdef extern from "placer.h" nogil:
         SD_SOURCE_URL_PARAM
         SD_SOURCE_SOCKETIO
         SD_SOURCE_SOCKJS
+        SD_SOURCE_INSERT
+        SD_SOURCE_LEARN_HDR
+        SD_SOURCE_LEARN_COOKIE
+        SD_SOURCE_LEAST
 
     ctypedef struct sd_source:
         sd_source_kind kind
         const char *name
         size_t name_size
+        const uint8_t *prefix
+        size_t prefix_size
 
     ctypedef struct sd_placer:
         sd_keyed hash
@@ -152,6 +170,7 @@ cdef extern from "placer.h" nogil:
         const uint16_t *slots
         size_t slot_count
         uint16_t *owners
+        sd_learned learned
 
     ctypedef struct sd_placement:
         sd_where where
