@@ -70,6 +70,15 @@ class ItsHead(unittest.TestCase):
             self.fail(f"{error}: {ours}")
         self.assertEqual(ours, expected)
 
+    @OFTEN
+    @given(st.one_of(st.integers(0, 10**18 - 1), st.integers(0, 18).map(lambda n: 10**n - 1)))
+    def test_every_length(self, length: int) -> None:
+        (head, left, _) = ENGINES.answer_head(
+            ASKED[3], 200, b"OK", [(b"Content-Length", [b"%d" % length])], False, b""
+        )
+        self.assertIn(b"\r\nContent-Length: %d\r\n" % length, head)
+        self.assertEqual(left, length)
+
     def test_usual_heads_without_python(self) -> None:
         fields = [(b"Server", [b"s"]), (b"Set-Cookie", [b"a", b"b"]), (b"Content-Length", [b"5"])]
         for asked in ASKED:

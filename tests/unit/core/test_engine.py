@@ -5,6 +5,7 @@ import gc
 import os
 import socket
 import unittest
+import unittest.mock
 from typing import Any
 
 from twisted.internet import interfaces
@@ -14,7 +15,13 @@ from twisted.web.server import NOT_DONE_YET
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.net.timeouts import SWEEP_EVERY
-from stickyd.settings import RoutingSettings, Settings
+from stickyd.settings import (
+    LifecycleSettings,
+    LogSettings,
+    RecycleSettings,
+    RoutingSettings,
+    Settings,
+)
 from stickyd.worker.connection.channel import Channel
 from tests.support.cores import NATIVE, python_core
 from tests.support.one_connection import OneConnection
@@ -296,6 +303,39 @@ class Lanes(OneConnection):
             call()
         transport.write(b"nobody reads it")
         self.assertEqual(transport.fileno(), -1)
+
+
+@unittest.skipIf(NATIVE is None, "the compiled core is not built")
+class MoreThanCounts(OneConnection):
+    """Requests are counted for a replacement, and their durations measured."""
+
+    settings = Settings(
+        workers=1,
+        lifecycle=LifecycleSettings(recycle=RecycleSettings(max_requests=2)),
+        log=LogSettings(admin="tcp:1"),
+    )
+
+    def resource(self) -> Resource:
+        return Pages()
+
+    def test_as_python_counts(self) -> None:
+        seen = []
+        for core in (contextlib.nullcontext, python_core):
+            self.doCleanups()
+            with core():
+                self.setUp()
+            asked: list[str] = []
+            accounting = self.worker.context.accounting
+            self.assertFalse(accounting.only_counts)
+            with unittest.mock.patch.object(accounting.events, "request_replacement", asked.append):
+                self.begin(b"".join(HEAD % b"/%d" % n for n in range(3)))
+                while b"of /2" not in self.got:
+                    self.take(1)
+            counters = accounting.counters
+            durations = sum(counters.durations.values())
+            seen.append((asked, counters.requests, counters.requests_by.as_json(), durations))
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(seen[0][0], ["max-requests"])
 
 
 class Channels(Lanes):

@@ -235,6 +235,16 @@ class IssuedIds(Compiled):
 
 
 class Agreement(Compiled):
+    def test_every_number_of_an_ipv4_address(self) -> None:
+        """The key is the address as text."""
+        policy = Policy.build("xff", LOCAL, "rendezvous", 1, (1, 2, 3, 4))
+        for at in range(4):
+            for number in range(256):
+                parts = ["9", "10", "99", "100"]
+                parts[at] = str(number)
+                self.agree(policy, xff(".".join(parts)), LOCAL)
+        self.assertEqual(self.asked(), 0)
+
     def test_the_walk_along_the_hops(self) -> None:
         """Every named case of X-Forwarded-For."""
         for expected, lines, peer, trusted in CASES.values():
