@@ -16,7 +16,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.errno cimport errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.time cimport time, time_t
 from libc.string cimport memcmp, memcpy
 
@@ -39,6 +39,7 @@ BUILT_FROM = STICKYD_SOURCES.decode("ascii")
 
 include "engine_defs.pxi"
 include "engine_counts.pxi"
+include "engine_ids.pxi"
 include "engine_lane.pxi"
 include "engine_web.pxi"
 include "engine_inbox.pxi"
@@ -60,6 +61,9 @@ cdef class Engine:
     cdef object sweeper, states, policy
     cdef HeadReader reader
     cdef Placer placer
+    cdef ChainIds chain_ids
+    cdef object load
+    cdef bint by_python
     cdef WebSite web
     cdef AsgiSite asgi
     cdef uint32_t version, slot
@@ -127,6 +131,10 @@ cdef class Engine:
         self.stats = context.accounting.stats
         self.access = context.access
         self.frame_type = parts.frame
+        given = parts.chain_ids
+        self.chain_ids = ChainIds(*given) if given is not None else None
+        self.load = context.routing.load if context.routing.load.counted else None
+        self.by_python = parts.by_python
         self.kinds = parts.kinds
         self.keep_alive = config.timeouts.keep_alive
         self.head_timeout = config.timeouts.head
@@ -288,12 +296,4 @@ cdef class Engine:
         else:
             self.channels.discard(lane)
             self.timed.discard(lane)
-        return 0
-
-    # ---- placing
-
-    cdef int take_policy(self, policy) except -1:
-        self.policy = policy
-        self.placer = self.parts.placer(policy)
-        self.version = policy.table.version
         return 0

@@ -30,6 +30,8 @@ cdef int lane_deliver(
         return 0
     if lane.channel is None:
         lane.exchange = exchange
+    if engine.load is not None:
+        engine.load.began()
     if body is not None:
         try:
             exchange.bodyReceived(body)

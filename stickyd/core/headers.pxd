@@ -138,6 +138,7 @@ cdef extern from "placer.h" nogil:
     ctypedef enum sd_where:
         SD_ASK_POLICY
         SD_ANYWHERE
+        SD_BY_LOAD
         SD_PLACED
 
     ctypedef enum sd_source_kind:
@@ -183,4 +184,19 @@ cdef extern from "placer.h" nogil:
     void sd_place(
         const sd_placer *placer, const sd_head *head, const uint8_t *data, const sd_address *peer,
         sd_placement *placement
+    )
+    uint16_t sd_slot_of_cookies(
+        const sd_placer *placer, const sd_source *source, const sd_head *head, const uint8_t *data
+    )
+
+
+cdef extern from "answer_ids.h" nogil:
+    ctypedef struct sd_span:
+        const uint8_t *data
+        size_t size
+
+    sd_span sd_without_cookie(sd_span value, const char *name, size_t name_size, uint8_t *room)
+    sd_span sd_stored_cookie(sd_span value, const char *name, size_t name_size)
+    bint sd_hands_out_news(
+        const sd_placer *placer, uint16_t slot, const uint8_t *data, size_t size
     )

@@ -140,6 +140,17 @@ cdef class Placer:
             return placement.slot, placement.source, digest
         return (0, 0, None) if placement.where == SD_ANYWHERE else None
 
+    def hands_out_news(self, bytes fields not None, uint16_t slot):
+        """For tests: whether an answer of a slot hands out an id that is not known to be the slot's.
+
+        :param fields: lines of name, colon and value.
+        """
+        return bool(
+            sd_hands_out_news(
+                &self.c, slot, <const uint8_t *>PyBytes_AS_STRING(fields), PyBytes_GET_SIZE(fields)
+            )
+        )
+
 
 cdef void *_allocate(size_t count, size_t size) except NULL:
     cdef void *memory = PyMem_Calloc(count if count else 1, size)
@@ -184,3 +195,29 @@ def find_learned(object memory, bytes prefix not None, bytes id not None, uint64
         )
     finally:
         PyBuffer_Release(&buffer)
+
+
+cdef sd_span _span_of(bytes text):
+    cdef sd_span span
+    span.data = <const uint8_t *>PyBytes_AS_STRING(text)
+    span.size = PyBytes_GET_SIZE(text)
+    return span
+
+
+def without_cookie(bytes value not None, bytes name not None):
+    """A Cookie without any cookie called ``name``, empty if nothing is left; None if it has none."""
+    cdef bytes room = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(value))
+    cdef sd_span left = sd_without_cookie(
+        _span_of(value), name, PyBytes_GET_SIZE(name), <uint8_t *>PyBytes_AS_STRING(room)
+    )
+    if left.data == NULL:
+        return None
+    return PyBytes_FromStringAndSize(<const char *>left.data, left.size)
+
+
+def stored_cookie(bytes value not None, bytes name not None):
+    """For tests: as `stickyd.http1.cookie_header.set_cookie`."""
+    cdef sd_span found = sd_stored_cookie(_span_of(value), name, PyBytes_GET_SIZE(name))
+    if found.data == NULL:
+        return None
+    return PyBytes_FromStringAndSize(<const char *>found.data, found.size)

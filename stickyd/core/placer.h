@@ -16,6 +16,7 @@
 typedef enum {
     SD_ASK_POLICY, /* the Python policy decides */
     SD_ANYWHERE,   /* no source gives a key: any slot will do */
+    SD_BY_LOAD,    /* least: the loads decide, which Python reads */
     SD_PLACED
 } sd_where;
 
@@ -31,7 +32,7 @@ typedef enum {
     SD_SOURCE_INSERT,
     SD_SOURCE_LEARN_HDR,
     SD_SOURCE_LEARN_COOKIE,
-    SD_SOURCE_LEAST /* by loads, which Python counts */
+    SD_SOURCE_LEAST
 } sd_source_kind;
 
 /* One member of the chain. Names of headers are in lower case. `prefix` stands before a learned id
@@ -63,7 +64,7 @@ typedef struct {
 typedef struct {
     sd_where where;
     uint32_t slot;
-    uint32_t source; /* which of the chain gave the key */
+    uint32_t source; /* which of the chain gave the key, or is least */
     int declared;    /* the key itself names the slot, or the table of learned ids does */
     uint64_t digest; /* of the key, unless it is declared; the bucket is its first 16 bits */
 } sd_placement;
@@ -72,7 +73,7 @@ typedef struct {
 
 /* The source of the key as frames have it (`stickyd.routing.source_numbers`). */
 static inline uint8_t sd_source_number(const sd_placement *placement) {
-    if (placement->where != SD_PLACED) return 0;
+    if (placement->where != SD_PLACED && placement->where != SD_BY_LOAD) return 0;
     return placement->source < SD_SOURCE_OTHER ? (uint8_t)(placement->source + 1) : SD_SOURCE_OTHER;
 }
 
@@ -302,7 +303,7 @@ static inline sd_where sd_ask_source(const sd_placer *placer, const sd_source *s
     case SD_SOURCE_LEARN_HDR:
         value = sd_header(head, data, source->name, source->name_size);
         return sd_named(placement, value.size ? sd_learned_slot(placer, source, value) : 0);
-    case SD_SOURCE_LEAST: return SD_ASK_POLICY;
+    case SD_SOURCE_LEAST: return SD_BY_LOAD;
     }
     if (value.size == 0) return SD_ANYWHERE;
     if (sd_named(placement, sd_declared(placer, value.data, value.size)) == SD_PLACED)

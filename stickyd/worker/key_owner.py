@@ -62,10 +62,6 @@ class KeyOwner:
         """Whether a successor serves the keys that are not served here."""
         return self._successor is not None
 
-    def track(self) -> None:
-        """Note the keys of every request: answers hand out ids, which are keys too."""
-        self.tracks = self.active = True
-
     # ---- the other worker
 
     def follow(self, predecessor: InboxSender) -> None:
@@ -129,6 +125,9 @@ class KeyOwner:
 
     def issued(self, key: str, holder: KeyHolder, now: float) -> None:
         """The answer to the request on ``holder`` hands out an id that is a key."""
+        if not self.active:
+            # Should this worker drain, `hold` gets them from the exchange.
+            return
         holder.keys += (key,)
         for known in (self.memory, self._taken):
             if known is not None:

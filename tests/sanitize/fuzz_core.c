@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "chance.h"
+#include "answer_ids.h"
 #include "placer.h"
 
 #define TEXT(text) {text, sizeof text - 1}
@@ -139,6 +140,19 @@ static uint8_t *any_table(sd_learned *learned) {
 
 static uint64_t learned_found;
 
+/* Each text in a buffer of its size, as a Cookie, a Set-Cookie and lines of an answer. */
+static void ids(const sd_placer *placer, const uint8_t *data, size_t size) {
+    uint8_t *text = room_for(size), *room = room_for(size);
+    if (size) memcpy(text, data, size);
+    sd_span value = {text, size}, left = sd_without_cookie(value, "sid", 3, room);
+    if (left.data != NULL && (left.size >= size || left.data + left.size > room + size))
+        fail("a cookie that was taken out is still there");
+    sd_stored_cookie(value, "sid", 3);
+    sd_hands_out_news(placer, slots[0], text, size);
+    free(room);
+    free(text);
+}
+
 static void place(sd_placer *placer, const uint8_t *data, const sd_head *head) {
     static const sd_source sources[] = {
         {SD_SOURCE_XFF, "", 0, NULL, 0},       {SD_SOURCE_FORWARDED, "", 0, NULL, 0},
@@ -169,6 +183,9 @@ static void place(sd_placer *placer, const uint8_t *data, const sd_head *head) {
     placer->owners = owners[placer->slot_count == 2];
     uint8_t *memory = any_table(&placer->learned);
     sd_place(placer, head, data, &peer, &placement);
+    for (uint32_t at = 0; at < head->count; at++)
+        ids(placer, data + head->fields[at].value, head->fields[at].value_size);
+    ids(placer, data, head->size);
     free(memory);
     if (placement.where != SD_PLACED) return;
     learned_found += chain[placement.source].kind == SD_SOURCE_LEARN_HDR;

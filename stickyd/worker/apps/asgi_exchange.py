@@ -5,6 +5,7 @@ written goes to the channel's transport, `close` ends the answer. Its parser is 
 (`stickyd.worker.apps.httptools_adapter`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IPullProducer
@@ -33,8 +34,7 @@ class AsgiExchange(HeadReader, WriteFlow):
     """
 
     invites = True
-    # Lanes have none: an engine is not made for chains that set or learn ids.
-    _ids: RequestIds | None = None
+    _ids: RequestIds | None
 
     def __init__(self, runtime: AsgiRuntime, channel: ClientChannel, head: Head) -> None:
         self._runtime = runtime
@@ -81,6 +81,11 @@ class AsgiExchange(HeadReader, WriteFlow):
     def asked(self) -> Head:
         """The head of the request as it came."""
         return self._head if self._ids is None else self._ids.asked
+
+    @property
+    def issued(self) -> Sequence[str]:
+        """The ids that the answer has handed out so far."""
+        return () if self._ids is None else self._ids.issued
 
     @property
     def whole(self) -> bool:

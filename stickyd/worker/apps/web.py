@@ -1,5 +1,6 @@
 """twisted.web apps: an exchange under the unchanged `twisted.web.server.Request` and `Site`."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,8 +36,7 @@ class WebExchange:
     """
 
     invites = False
-    # Lanes have none: an engine is not made for chains that set or learn ids.
-    _ids: RequestIds | None = None
+    _ids: RequestIds | None
 
     def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
         self._channel = channel
@@ -82,6 +82,11 @@ class WebExchange:
     def asked(self) -> Head:
         """The head of the request as it came."""
         return self._head if self._ids is None else self._ids.asked
+
+    @property
+    def issued(self) -> Sequence[str]:
+        """The ids that the answer has handed out so far."""
+        return () if self._ids is None else self._ids.issued
 
     @property
     def whole(self) -> bool:

@@ -182,6 +182,14 @@ class Leaf(Resource):
         request.addCookie(b"a", b"b")
         return b"x"
 
+    def sees(self, request: Any) -> Any:
+        return repr(list(request.requestHeaders.getAllRawHeaders())).encode()
+
+    def private(self, request: Any) -> Any:
+        request.setHeader(b"cache-control", b"no-store")
+        request.responseHeaders.setRawHeaders(b"set-cookie", [b"a=x", b"a=id; Max-Age=9"])
+        return b"x"
+
     def etag(self, request: Any) -> Any:
         request.setETag(b'"a"')
         return b"x"
