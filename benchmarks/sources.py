@@ -118,7 +118,9 @@ def run(ground: Ground, mixed: bool, rounds: int, seconds: int) -> dict[str, lis
     chosen = sources(workers)
     app = ("--class", "benchmarks.sources_site:Page")
     makers = {
-        name: who.stickyd("request", workers, (*app, "--affinity", each.affinity, *each.options))
+        name: who.stickyd(
+            "request", workers, (*app, "--affinity", each.affinity), trusted=each.trusted
+        )
         for name, each in chosen.items()
     }
     started = start(ground, makers, lambda port: answers(port, Load(mixed=True)))

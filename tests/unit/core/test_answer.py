@@ -258,9 +258,8 @@ LINES = [
 ]
 
 
-@unittest.skipIf(ENGINES is None, "the compiled core is not built")
-class ItsExchange(OneConnection, SynchronousTestCase):
-    """One request of each kind, to the engine's exchange and to Python's."""
+class Served(OneConnection, SynchronousTestCase):
+    """What the client of a new worker is served, and what the app is told."""
 
     def resource(self) -> Resource:
         self.pages = Pages()
@@ -304,6 +303,11 @@ class ItsExchange(OneConnection, SynchronousTestCase):
     def pending(self) -> bool:
         """Whether the worker has more to send."""
         return any(not each.transport.flushed() for each in self.worker.context.connections)
+
+
+@unittest.skipIf(ENGINES is None, "the compiled core is not built")
+class ItsExchange(Served):
+    """One request of each kind, to the engine's exchange and to Python's."""
 
     def test_as_python_answers(self) -> None:
         for line in LINES:

@@ -22,7 +22,7 @@ from stickyd.worker.answer_ids import AnswerIds
 from stickyd.worker.apps.loader import WebApp
 from tests.support.cores import NATIVE, python_core
 from tests.support.extent import examples
-from tests.unit.core.test_answer import PATHS, ItsExchange
+from tests.unit.core.test_answer import PATHS, Served
 
 CHAIN = "learn(hdr(X-Ample)),learn(cookie(a)),insert(S),src"
 KNOWN = make(1, bytes(12), secret_of(1)).encode()
@@ -104,12 +104,10 @@ class Cookies(unittest.TestCase):
 
 
 @unittest.skipIf(NATIVE is None, "the compiled core is not built")
-class ItsIds(ItsExchange):
+class ItsIds(Served):
     """Requests of a chain that sets and learns ids, to the engine's exchange and to Python's."""
 
     settings = Settings(workers=1, routing=RoutingSettings(affinity=CHAIN))
-    test_as_python_answers = test_requests_of_the_apps_own_class = None  # type: ignore[assignment]
-    test_a_class_of_requests_that_is_changed_later = None  # type: ignore[assignment]
 
     def setUp(self) -> None:
         self.table = LearnedTable.create(64, 100)
