@@ -137,6 +137,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.fuzz_core --count 10000000 --placements 1000000 --frames 1000000 --seed 1
 	$(BIN)/python -m tests.slow.fuzz_heads --count 1000000 --seed 1
 	$(BIN)/python -m tests.slow.million --requests 1000000
+	$(BIN)/python -m tests.slow.many_ids --count 1000000
 	$(BIN)/python -m tests.slow.smuggling
 	$(BIN)/python -m tests.slow.proxy_peers
 	$(BIN)/python -m tests.slow.twisted_web

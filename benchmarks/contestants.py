@@ -53,11 +53,17 @@ Backends = Callable[[Ground, int], tuple[list[int], list["subprocess.Popen[bytes
 
 
 def stickyd(
-    scope: str, workers: int, app: Sequence[str] = ("--class", TWISTED), native: bool = True
+    scope: str,
+    workers: int,
+    app: Sequence[str] = ("--class", TWISTED),
+    native: bool = True,
+    trusted: str = "127.0.0.0/8",
 ) -> Maker:
     """stickyd itself, seed 1.
 
+    :param app: the app, and other options.
     :param native: with the compiled core; otherwise without it (``STICKYD_NATIVE=0``).
+    :param trusted: peers; clients of P7 come from several addresses of the loopback network.
     :raise Unavailable: when it is started, if there is no compiled core to run.
     """
     environment = {} if native else {"STICKYD_NATIVE": "0"}
@@ -68,8 +74,7 @@ def stickyd(
         port = free_port()
         command = [sys.executable, "-m", "stickyd", "run", *app, "--seed", "1"]
         command += ["--workers", str(workers), "--affinity-scope", scope]
-        # Clients of P7 come from several addresses of the loopback network.
-        command += ["--forwarded-allow-ips", "127.0.0.0/8"]
+        command += ["--forwarded-allow-ips", trusted]
         command += ["--listen", f"tcp:{port}:interface=127.0.0.1"]
         process = ground.spawn(*command, **environment)
         return Contestant("stickyd", port, [process], lambda: " is ready: " in ground.log(process))

@@ -16,8 +16,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.errno cimport errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.time cimport time, time_t
 from libc.string cimport memcmp, memcpy
 
@@ -39,6 +38,8 @@ BUILT_FROM = STICKYD_SOURCES.decode("ascii")
 """The digest of the sources that this module was built from; see `stickyd.core.sources`."""
 
 include "engine_defs.pxi"
+include "engine_counts.pxi"
+include "engine_ids.pxi"
 include "engine_lane.pxi"
 include "engine_web.pxi"
 include "engine_inbox.pxi"
@@ -60,12 +61,15 @@ cdef class Engine:
     cdef object sweeper, states, policy
     cdef HeadReader reader
     cdef Placer placer
+    cdef ChainIds chain_ids
+    cdef object load
+    cdef bint by_python
     cdef WebSite web
     cdef AsgiSite asgi
     cdef uint32_t version, slot
     cdef bint moves, identifies
-    cdef object senders, counters, cells, stats, access
-    cdef Py_ssize_t adopted_at, arrived_at, moved_at, placed_at
+    cdef object senders, counters, stats, access
+    cdef Counts counts
     cdef type frame_type
     cdef tuple kinds
     cdef double keep_alive, head_timeout, send_timeout
@@ -123,11 +127,14 @@ cdef class Engine:
         self.senders = context.routing.senders.by_slot
         self.accounting = context.accounting
         self.counters = context.accounting.counters
-        self.cells = self.counters.cells
-        self.adopted_at, self.arrived_at, self.moved_at, self.placed_at = parts.cells_at
+        self.counts = Counts(self.accounting, parts.cells_at)
         self.stats = context.accounting.stats
         self.access, self.identifies = context.access, bool(config.request_id)
         self.frame_type = parts.frame
+        given = parts.chain_ids
+        self.chain_ids = ChainIds(*given) if given is not None else None
+        self.load = context.routing.load if context.routing.load.counted else None
+        self.by_python = parts.by_python
         self.kinds = parts.kinds
         self.keep_alive = config.timeouts.keep_alive
         self.head_timeout = config.timeouts.head
@@ -160,6 +167,7 @@ cdef class Engine:
         """Release the shared memory; the connection table is not written any more."""
         self.enabled = False
         self.epfd = -1
+        self.counts.close()
         if self.words != NULL:
             self.words = self.ids = NULL
             self.ended = NULL
@@ -252,9 +260,9 @@ cdef class Engine:
         if frame.kind == SD_PLACED_KIND:
             # Holds for every process it moves to: the open file remembers it (fcntl(2)).
             sd_make_nonblocking(descriptor)
-        self.cells[self.adopted_at] += 1
+        self.counts.add(self.counts.adopted)
         if frame.kind == SD_MOVED_KIND:
-            self.cells[self.arrived_at] += 1
+            self.counts.add(self.counts.arrived)
         self.put(lane)
         try:
             lane_begin(lane, self.message + begin, size - begin)
@@ -288,12 +296,4 @@ cdef class Engine:
         else:
             self.channels.discard(lane)
             self.timed.discard(lane)
-        return 0
-
-    # ---- placing
-
-    cdef int take_policy(self, policy) except -1:
-        self.policy = policy
-        self.placer = self.parts.placer(policy)
-        self.version = policy.table.version
         return 0

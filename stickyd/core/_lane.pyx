@@ -210,7 +210,7 @@ cdef class MasterLane:
         if sd_read_head(self._data, got, 0, &self._limits, &head) != SD_HEAD:
             return False
         sd_place(&route._placer.c, &head, self._data, &peer.address, &placement)
-        if placement.where == SD_ASK_POLICY:
+        if placement.where == SD_ASK_POLICY or placement.where == SD_BY_LOAD:
             return False
         if not self._has_own:
             asked.address.size = 0

@@ -32,6 +32,8 @@ cdef class Placer:
     cdef sd_source *_chain
     cdef uint16_t *_slots
     cdef list _names
+    cdef Py_buffer _learned
+    cdef bint _has_learned
 
     cdef int set_keys(self, tuple hash_key, tuple tag_key) except -1
     cdef bint read_peer(self, object peer, sd_address *address) except -1

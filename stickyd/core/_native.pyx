@@ -4,12 +4,13 @@
 Imports nothing of the package: what it makes and whom it asks, it is told.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, strlen
 
 from stickyd.core.headers cimport *
@@ -153,143 +154,4 @@ cdef class HeadReader:
         return known
 
 
-cdef dict _KINDS = {
-    "xff": SD_SOURCE_XFF,
-    "forwarded": SD_SOURCE_FORWARDED,
-    "src": SD_SOURCE_SRC,
-    "hdr": SD_SOURCE_HDR,
-    "cookie": SD_SOURCE_COOKIE,
-    "url_param": SD_SOURCE_URL_PARAM,
-    "socketio": SD_SOURCE_SOCKETIO,
-    "sockjs": SD_SOURCE_SOCKJS,
-}
-
-
-cdef class Placer:
-    """Places requests by rendezvous hashing, as far as that needs no Python.
-
-    :param hash_key: key and person (16 bytes) of the hash.
-    :param tag_key: key and person of the tags in keys that carry their slot.
-    :param slots: 1 to 65535, in rising order.
-    :param chain: kind and name of each source; names of headers in lower case.
-    :param everyone: every peer is trusted.
-    :param unix_peers: peers on Unix sockets are trusted.
-    :param networks: trusted ones: base and mask, 4 or 16 bytes each.
-    """
-
-    def __cinit__(
-        self,
-        tuple hash_key not None,
-        tuple tag_key not None,
-        list slots not None,
-        list chain not None,
-        bint everyone,
-        bint unix_peers,
-        list networks not None,
-    ):
-        cdef Py_ssize_t at
-        cdef bytes name, base, mask
-        if not slots or slots != sorted(set(slots)) or min(slots) < 1 or max(slots) > 0xFFFF:
-            raise ValueError("slots are 1 to 65535, each once and in rising order")
-        self.set_keys(hash_key, tag_key)
-        self.c.owners = <uint16_t *>_allocate(SD_BUCKETS, sizeof(uint16_t))
-        self._slots = <uint16_t *>_allocate(len(slots), sizeof(uint16_t))
-        self._chain = <sd_source *>_allocate(len(chain), sizeof(sd_source))
-        self._networks = <sd_network *>_allocate(len(networks), sizeof(sd_network))
-        for at in range(len(slots)):
-            self._slots[at] = slots[at]
-        self._names = []
-        for at in range(len(chain)):
-            kind, name = chain[at]
-            self._names.append(name)
-            self._chain[at].kind = <sd_source_kind><int>_KINDS[kind]
-            self._chain[at].name = PyBytes_AS_STRING(name)
-            self._chain[at].name_size = PyBytes_GET_SIZE(name)
-        for at in range(len(networks)):
-            base, mask = networks[at]
-            if len(base) != len(mask) or len(base) not in (4, 16):
-                raise ValueError("base and mask of a network are 4 or 16 bytes each")
-            self._networks[at].size = len(base)
-            memcpy(self._networks[at].base, PyBytes_AS_STRING(base), len(base))
-            memcpy(self._networks[at].mask, PyBytes_AS_STRING(mask), len(mask))
-        self.c.slots = self._slots
-        self.c.slot_count = len(slots)
-        self.c.chain = self._chain
-        self.c.sources = len(chain)
-        self.c.trust.everyone = everyone
-        self.c.trust.unix_peers = unix_peers
-        self.c.trust.networks = self._networks
-        self.c.trust.count = len(networks)
-
-    cdef int set_keys(self, tuple hash_key, tuple tag_key) except -1:
-        cdef bytes key, person
-        for key, person in (hash_key, tag_key):
-            if not 1 <= len(key) <= 64 or len(person) != 16:
-                raise ValueError("a key has 1 to 64 bytes, a person 16")
-        key, person = hash_key
-        sd_set_key(&self.c.hash, 8, key, len(key), person)
-        key, person = tag_key
-        sd_set_key(&self.c.tag, 7, key, len(key), person)
-        return 0
-
-    def __dealloc__(self):
-        PyMem_Free(self.c.owners)
-        PyMem_Free(self._slots)
-        PyMem_Free(self._chain)
-        PyMem_Free(self._networks)
-
-    cdef bint read_peer(self, object peer, sd_address *address) except -1:
-        """Read canonical text, None for a Unix socket; False for any other text."""
-        cdef bytes text
-        cdef const uint8_t *start
-        cdef char again[SD_TEXT_MOST]
-        address.size = 0
-        if peer is None:
-            return True
-        text = peer.encode("ascii", "replace")
-        start = <const uint8_t *>PyBytes_AS_STRING(text)
-        if not sd_read_ipv4(address, start, start + len(text)):
-            if not sd_read_ipv6(address, start, start + len(text)):
-                return False
-        return sd_address_text(address, again) == <size_t>len(text) and not memcmp(
-            again, start, len(text)
-        )
-
-    def place(self, bytes data not None, object peer):
-        """Where the request belongs whose head is at the start of ``data``.
-
-        :param peer: canonical address, None for a Unix socket.
-        :return: slot, source of the chain, and digest of the key; slot 0 if no source gives a
-            key; digest None if the key itself names the slot. None: ask the policy.
-        """
-        cdef sd_head head
-        cdef sd_address address
-        cdef sd_placement placement
-        cdef sd_limits limits
-        cdef const uint8_t *start = <const uint8_t *>PyBytes_AS_STRING(data)
-        limits.request_line = limits.fields = limits.field_size = limits.head = SD_SIZE_MOST
-        if not self.read_peer(peer, &address):
-            return None
-        if sd_read_head(start, PyBytes_GET_SIZE(data), 0, &limits, &head) != SD_HEAD:
-            return None
-        sd_place(&self.c, &head, start, &address, &placement)
-        if placement.where == SD_PLACED:
-            digest = None if placement.declared else placement.digest
-            return placement.slot, placement.source, digest
-        return (0, 0, None) if placement.where == SD_ANYWHERE else None
-
-
-cdef void *_allocate(size_t count, size_t size) except NULL:
-    cdef void *memory = PyMem_Calloc(count if count else 1, size)
-    if memory == NULL:
-        raise MemoryError
-    return memory
-
-
-def digest_of(bytes key not None, bytes person not None, int digest_size, bytes message not None):
-    """For tests: keyed BLAKE2b as a big-endian number; key 1 to 64 bytes, person 16, digest 1 to 8."""
-    cdef sd_keyed keyed
-    if not 1 <= len(key) <= 64 or len(person) != 16 or not 1 <= digest_size <= 8:
-        raise ValueError("a key has 1 to 64 bytes, a person 16, a digest 1 to 8")
-    sd_set_key(&keyed, digest_size, key, len(key), person)
-    return sd_digest(&keyed, message, len(message))
+include "native_placer.pxi"

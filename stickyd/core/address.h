@@ -1,7 +1,7 @@
 /* Client addresses and trust, as in `stickyd.routing.trusted_peers`.
  *
  * An address is its bytes; an IPv4-mapped IPv6 address is the IPv4 address. Text is read and
- * written by inet_pton(3) and inet_ntop(3), as Python does it.
+ * written as by inet_pton(3) and inet_ntop(3), which Python uses.
  */
 #ifndef STICKYD_ADDRESS_H
 #define STICKYD_ADDRESS_H
@@ -54,9 +54,19 @@ static inline void sd_address_of(sd_address *address, const uint8_t *bytes, uint
 
 /* The canonical text, not ended by NUL; its length. */
 static inline size_t sd_address_text(const sd_address *address, char text[SD_TEXT_MOST]) {
+    size_t size = 0;
     if (address->size == 0) return 0;
-    int family = address->size == 4 ? AF_INET : AF_INET6;
-    return inet_ntop(family, address->bytes, text, SD_TEXT_MOST) != NULL ? strlen(text) : 0;
+    if (address->size == 16)
+        return inet_ntop(AF_INET6, address->bytes, text, SD_TEXT_MOST) != NULL ? strlen(text) : 0;
+    /* inet_ntop(3) formats with snprintf(3), which is slow. */
+    for (int part = 0; part < 4; part++) {
+        uint8_t number = address->bytes[part];
+        if (part > 0) text[size++] = '.';
+        if (number >= 100) text[size++] = (char)('0' + number / 100);
+        if (number >= 10) text[size++] = (char)('0' + number / 10 % 10);
+        text[size++] = (char)('0' + number % 10);
+    }
+    return size;
 }
 
 /* Four decimal numbers without leading zeros; 0 for any other text. */

@@ -1,7 +1,7 @@
 /* Keyed, personalised BLAKE2b of short messages (RFC 7693).
  *
  * A key is set once and used for many messages. Digests are at most 8 bytes, taken as a
- * big-endian number, as `SlotTable` compares them.
+ * big-endian number, as `SlotTable` compares them; `sd_hash` has the whole state.
  */
 #ifndef STICKYD_BLAKE2B_H
 #define STICKYD_BLAKE2B_H
@@ -75,7 +75,7 @@ static inline void sd_compress(uint64_t h[8], const uint8_t *block, uint64_t tot
     for (int at = 0; at < 8; at++) h[at] ^= v[at] ^ v[at + 8];
 }
 
-/* Set a key of 1 to 64 bytes; `person` is 16 bytes, `digest_size` 1 to 8. */
+/* Set a key of 1 to 64 bytes; `person` is 16 bytes, `digest_size` 1 to 64. */
 static inline void sd_set_key(sd_keyed *keyed, uint32_t digest_size, const uint8_t *key,
                               size_t key_size, const uint8_t *person) {
     uint8_t block[SD_BLAKE2B_BLOCK] = {0};
@@ -91,21 +91,38 @@ static inline void sd_set_key(sd_keyed *keyed, uint32_t digest_size, const uint8
     sd_compress(keyed->h_empty, block, SD_BLAKE2B_BLOCK, 1);
 }
 
-/* The digest of a message, its first byte the most significant one. */
+/* The state behind a message that comes in two parts: the digest, in little-endian words. */
+static inline void sd_hash(const sd_keyed *keyed, const uint8_t *first, size_t first_size,
+                           const uint8_t *second, size_t second_size, uint64_t h[8]) {
+    uint8_t block[SD_BLAKE2B_BLOCK];
+    size_t filled = 0;
+    uint64_t total = SD_BLAKE2B_BLOCK;
+    memcpy(h, first_size + second_size ? keyed->h : keyed->h_empty, sizeof keyed->h);
+    if (first_size + second_size == 0) return;
+    for (int part = 0; part < 2; part++) {
+        const uint8_t *at = part ? second : first;
+        size_t left = part ? second_size : first_size;
+        while (left) {
+            if (filled == SD_BLAKE2B_BLOCK) {
+                total += SD_BLAKE2B_BLOCK;
+                sd_compress(h, block, total, 0);
+                filled = 0;
+            }
+            size_t room = SD_BLAKE2B_BLOCK - filled, taken = left < room ? left : room;
+            memcpy(block + filled, at, taken);
+            filled += taken;
+            at += taken;
+            left -= taken;
+        }
+    }
+    memset(block + filled, 0, SD_BLAKE2B_BLOCK - filled);
+    sd_compress(h, block, total + filled, 1);
+}
+
+/* The digest of a message, its first byte the most significant one; of 8 bytes at most. */
 static inline uint64_t sd_digest(const sd_keyed *keyed, const uint8_t *message, size_t size) {
-    uint64_t h[8], digest = 0, total = SD_BLAKE2B_BLOCK;
-    memcpy(h, size ? keyed->h : keyed->h_empty, sizeof h);
-    while (size > SD_BLAKE2B_BLOCK) {
-        total += SD_BLAKE2B_BLOCK;
-        sd_compress(h, message, total, 0);
-        message += SD_BLAKE2B_BLOCK;
-        size -= SD_BLAKE2B_BLOCK;
-    }
-    if (size) {
-        uint8_t block[SD_BLAKE2B_BLOCK] = {0};
-        memcpy(block, message, size);
-        sd_compress(h, block, total + size, 1);
-    }
+    uint64_t h[8], digest = 0;
+    sd_hash(keyed, message, size, NULL, 0, h);
     for (uint32_t at = 0; at < keyed->digest_size; at++)
         digest = digest << 8 | (h[0] >> 8 * at & 0xff);
     return digest;

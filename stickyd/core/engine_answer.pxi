@@ -38,6 +38,21 @@ cdef bint answer_text(Answer *answer, object text):
     return True
 
 
+cdef size_t decimal(char *text, uint64_t number):
+    """Write a number; its digits, at most 20."""
+    cdef char digits[20]
+    cdef size_t size = 0, at
+    while True:
+        digits[size] = 0x30 + number % 10
+        size += 1
+        number //= 10
+        if not number:
+            break
+    for at in range(size):
+        text[at] = digits[size - 1 - at]
+    return size
+
+
 cdef bint answer_raw(Answer *answer, const char *text, size_t size):
     """Append bytes of ours; False if they do not fit."""
     if size > ANSWER_HEAD_MOST - answer.size:
@@ -137,13 +152,15 @@ cdef bint answer_end(
     :param extra: a line that is added.
     :param last: whether no request may follow; may become so.
     """
-    cdef char line[64]
-    cdef int size
+    cdef char digits[20]
     if answer.coded and answer.length >= 0:
         return False
     if answer.length >= 0:
-        size = snprintf(line, sizeof(line), b"Content-Length: %lld\r\n", <long long>answer.length)
-        if not answer_raw(answer, line, size):
+        if not (
+            answer_raw(answer, b"Content-Length: ", 16)
+            and answer_raw(answer, digits, decimal(digits, answer.length))
+            and answer_raw(answer, b"\r\n", 2)
+        ):
             return False
     elif not to_head and not (answer.coded and minor):
         # Only the end of the connection can end this one (RFC 9112, 6.3).

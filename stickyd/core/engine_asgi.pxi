@@ -62,11 +62,13 @@ cdef class AsgiExchange:
     cdef AsgiSite site_of
     cdef Lane lane
     cdef readonly dict scope
-    cdef readonly object _head, client, cycle
-    cdef object start
+    cdef readonly object client, cycle
+    cdef object asked_head, ids, start
     cdef bytes head
+    cdef size_t fields_at
     cdef int64_t length
     cdef int code
+    cdef bint due
     cdef readonly bint secure
     cdef bint received, done, gone, python
     cdef public int status
@@ -79,6 +81,17 @@ cdef class AsgiExchange:
     @property
     def _channel(self):
         return self.lane
+
+    @property
+    def _ids(self):
+        if self.ids is None and self.lane.engine.chain_ids is not None:
+            self.ids = ids_made(self.lane, self.asked_head)
+        return self.ids
+
+    @property
+    def _head(self):
+        cdef ChainIds chain = self.lane.engine.chain_ids
+        return self.asked_head if chain is None or chain.inserts < 0 else self._ids.head
 
     def go_python(self):
         """A cycle of uvicorn's goes on from here."""
@@ -150,6 +163,7 @@ cdef bint asgi_start(AsgiExchange self, object message) except -1:
     cdef AsgiSite site = self.site_of
     cdef Answer answer
     cdef int code
+    cdef size_t fields_at
     if type(message) is not dict or site.runtime.closing or self.lane.exchange is not self:
         return False
     if message.get("type") != "http.response.start":
@@ -167,7 +181,10 @@ cdef bint asgi_start(AsgiExchange self, object message) except -1:
     site.take_date()
     if not answer_text_raw(&answer, site.status_lines[status]):
         return False
-    if not answer_text_raw(&answer, site.extra) or not answer_text_raw(&answer, site.date_line):
+    if not answer_text_raw(&answer, site.extra):
+        return False
+    fields_at = answer.size
+    if not answer_text_raw(&answer, site.date_line):
         return False
     for pair in headers:
         if type(pair) is not tuple or len(pair) != 2:
@@ -176,6 +193,10 @@ cdef bint asgi_start(AsgiExchange self, object message) except -1:
             return False
     if answer.length < 0 or not answer_raw(&answer, b"\r\n", 2):
         return False
+    self.due = self.lane.engine.chain_ids is not None and ids_due(
+        self.lane, self.ids, answer.head + fields_at, answer.size - fields_at
+    )
+    self.fields_at = fields_at
     self.head = PyBytes_FromStringAndSize(<char *>answer.head, answer.size)
     self.length = answer.length
     self.code = code
@@ -231,6 +252,10 @@ cdef bint asgi_body(AsgiExchange self, object message) except -1:
     body = content
     if self.site_of.runtime.closing:
         return False
+    if self.due:
+        asgi_add_ids(self)
+        if lane.channel is not None:
+            return False
     self.begun = self.done = True
     self.status = self.code
     self.start = None
@@ -251,6 +276,17 @@ cdef bint asgi_body(AsgiExchange self, object message) except -1:
         # In a context of its own: the next request must not see what this one's task has set.
         self.site_of.context.copy().run(lane.answered, self, False)
     return True
+
+
+cdef int asgi_add_ids(AsgiExchange self) except -1:
+    """Put the lines of the ids behind our own, where `AsgiExchange` has them."""
+    cdef AsgiSite site = self.site_of
+    cdef bytes status = site.status_lines[self.code], head = self.head
+    cdef bytes rest = head[self.fields_at :]
+    self.due = False
+    lines = self._ids.lines(b"%d" % self.code, site.parts.fields_of(status + rest))
+    self.head = head[: self.fields_at] + lines + rest
+    return 0
 
 
 include "engine_asgi_scope.pxi"

@@ -42,9 +42,7 @@ cdef object asgi_client(Engine engine, Lane lane, const sd_head *head, const uin
         elif field.id == SD_X_FORWARDED_PROTO:
             proto = field
     if forwarded or proto != NULL:
-        policy = engine.routing.policy
-        if policy is not engine.policy:
-            engine.take_policy(policy)
+        engine_use_policy(engine)
         if engine.placer is None:
             return NotImplemented
         lane_peer_address(lane, &peer)
@@ -86,7 +84,11 @@ cdef AsgiExchange asgi_exchange(
     exchange = AsgiExchange.__new__(site.exchange_type)
     exchange.site_of = site
     exchange.lane = lane
-    exchange._head = made
+    exchange.asked_head = made
+    fields = list(made[3])
+    if lane.engine.chain_ids is not None:
+        exchange.ids = ids_begin(lane, made, data, head)
+        fields = ids_without_cookie(lane.engine.chain_ids, fields)
     exchange.client = client
     exchange.secure = secure
     text = path.decode("ascii")
@@ -98,7 +100,7 @@ cdef AsgiExchange asgi_exchange(
         "client": client,
         "scheme": "https" if secure else "http",
         "root_path": site.root_path,
-        "headers": list(made[3]),
+        "headers": fields,
         "state": site.state.copy(),
         "method": (<bytes>made[0]).decode("ascii"),
         "path": site.root_path + text if site.root_path else text,

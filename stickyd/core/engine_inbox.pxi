@@ -67,9 +67,21 @@ cdef class LaneInbox:
             return False
         if descriptor < 0:
             self._lost(PyBytes_FromStringAndSize(<char *>engine.message, size))
-        elif not engine.adopt(size, descriptor):
-            self._adopt(PyBytes_FromStringAndSize(<char *>engine.message, size), descriptor)
+        elif engine.load is None:
+            self.adopt(size, descriptor)
+        else:
+            engine.load.took()
+            try:
+                self.adopt(size, descriptor)
+            finally:
+                engine.load.adopted()
         return True
+
+    cdef int adopt(self, size_t size, int descriptor) except -1:
+        """Take up a connection."""
+        if not self.engine.adopt(size, descriptor):
+            self._adopt(PyBytes_FromStringAndSize(<char *>self.engine.message, size), descriptor)
+        return 0
 
 
 cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data, size_t size) except -1:
@@ -86,6 +98,9 @@ cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data
     frame.table = engine.version
     frame.head_left = 0
     frame.hops += frame.hops < 0xFFFF
+    if engine.load is not None:
+        # Before sendmsg: the receiver counts it as taken at once.
+        sender.counter.placed()
     # The copy in the inbox keeps the descriptor's registration alive (epoll(7), Q6).
     lane_watch(lane, 0)
     lane_departs(lane)
@@ -94,5 +109,9 @@ cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data
     engine.instant()
     if error:
         lane_stays(lane)
+        if engine.load is not None:
+            sender.counter.withdrawn()
         return 0
+    if engine.probe is not None:
+        engine.probe.gave(slot)
     return 1

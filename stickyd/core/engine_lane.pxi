@@ -46,6 +46,8 @@ cdef class Lane:
         if self.logged is not None:
             logged, self.logged = self.logged, None
             logged.answered(exchange.status, self.written())
+        if self.engine.load is not None:
+            self.engine.load.ended()
         if self.began:
             self.engine.accounting.answered(self.began)
             self.began = 0
@@ -198,6 +200,16 @@ cdef class Lane:
     def frame(self):
         """The frame that the connection came with."""
         return lane_as_frame(self)
+
+    @property
+    def keys(self):
+        """As `stickyd.worker.key_owner.KeyHolder` has them; noted only where the worker drains."""
+        return () if self.channel is None and self.at == OVER else self.give_up().keys
+
+    @keys.setter
+    def keys(self, keys):
+        if self.channel is not None or self.at != OVER:
+            self.give_up().keys = keys
 
     @property
     def producer(self):

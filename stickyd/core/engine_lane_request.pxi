@@ -30,6 +30,8 @@ cdef int lane_deliver(
         return 0
     if lane.channel is None:
         lane.exchange = exchange
+    if engine.load is not None:
+        engine.load.began()
     if body is not None:
         try:
             exchange.bodyReceived(body)
@@ -42,7 +44,10 @@ cdef int lane_deliver(
         return 0
     lane.at = ANSWER
     lane.deadline_at = NEVER
-    lane.began = engine.accounting.request(lane.source)
+    if engine.counts.only:
+        engine.counts.add(engine.counts.requests + lane.source)
+    else:
+        lane.began = engine.accounting.request(lane.source)
     try:
         exchange.requestReceived()
     except Exception:

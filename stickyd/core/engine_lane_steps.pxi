@@ -79,27 +79,32 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         or (head.flags & SD_HAS_UPGRADE and head.flags & SD_SAYS_UPGRADE)
     ):
         return lane_python(lane, data, size, whole)
-    policy = engine.routing.policy
-    if policy is not engine.policy:
-        engine.take_policy(policy)
+    engine_use_policy(engine)
+    policy = engine.policy
     made = None
     placed = None
     lane.source = 0
-    if engine.access is not None or (not lane.came_with and engine.placer is None):
+    if engine.access is not None or (
+        not lane.came_with and (engine.by_python or engine.placer is None)
+    ):
         made = engine.reader.make(data, head)
-        placed = policy.place(made, lane_peer_text(lane))
+        place = policy.place if lane.came_with else engine.routing.place
+        placed = place(made, lane_peer_text(lane))
         named = placed.slot or 0
         lane.source = engine.routing.source_of(placed)
     elif not lane.came_with:
         lane_peer_address(lane, &peer)
         sd_place(&engine.placer.c, head, data, &peer, &placement)
-        if placement.where == SD_ASK_POLICY:
+        if placement.where == SD_ASK_POLICY or (
+            # The client of an untrusted peer was placed with its connection.
+            placement.where == SD_BY_LOAD and sd_is_trusted(&engine.placer.c.trust, &peer)
+        ):
             made = engine.reader.make(data, head)
-            asked = policy.place(made, lane_peer_text(lane))
+            asked = engine.routing.place(made, lane_peer_text(lane))
             named = asked.slot or 0
             lane.source = engine.routing.source_of(asked)
-        elif placement.where == SD_PLACED:
-            named = placement.slot
+        else:
+            named = placement.slot if placement.where == SD_PLACED else 0
             lane.source = sd_source_number(&placement)
     if lane.came_with:
         lane.source = lane.frame_head.source
@@ -114,7 +119,7 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
         else:
             # Placed among the slots of now: it stays put again.
             lane.frame_head.table = engine.version
-        engine.cells[engine.placed_at + lane.source] += 1
+        engine.counts.add(engine.counts.placed + lane.source)
     if made is None and (engine.web is None or engine.access is not None):
         made = engine.reader.make(data, head)
     if engine.identifies:
@@ -156,8 +161,8 @@ cdef int lane_move(
     if not send_frame(engine, lane, slot, data, size):
         return lane_python(lane, data, size, whole)
     # From here on it is the receiver's, who writes into the table.
-    engine.cells[engine.moved_at + slot] += 1
-    engine.cells[engine.placed_at + lane.source] += 1
+    engine.counts.add(engine.counts.moved + slot)
+    engine.counts.add(engine.counts.placed + lane.source)
     if not lane.guarded:
         engine.stats.moved()
     descriptor = lane.fd

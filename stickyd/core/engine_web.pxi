@@ -55,7 +55,7 @@ cdef class WebExchange:
 
     cdef WebSite web
     cdef Lane lane
-    cdef object head
+    cdef object head, ids
     cdef bytes raw, method, target
     cdef uint32_t minor, flags
     cdef public object _request, _left
@@ -96,20 +96,15 @@ cdef class WebExchange:
         return lane_peer_text(self.lane)
 
     @property
+    def _ids(self):
+        if self.ids is None and self.lane.engine.chain_ids is not None:
+            self.ids = ids_made(self.lane, web_head(self))
+        return self.ids
+
+    @property
     def _head(self):
-        cdef sd_head found
-        cdef HeadReader reader
-        cdef const uint8_t *start
-        if self.head is None:
-            reader = self.lane.engine.reader
-            start = <const uint8_t *>PyBytes_AS_STRING(self.raw)
-            if sd_read_head(
-                start, PyBytes_GET_SIZE(self.raw), 0, &reader._bounds, &found
-            ) != SD_HEAD:
-                raise AssertionError("a head that was one is none")
-            self.head = reader.make(start, &found)
-            self.raw = None
-        return self.head
+        cdef ChainIds chain = self.lane.engine.chain_ids
+        return web_head(self) if chain is None or chain.inserts < 0 else self._ids.head
 
     def requestReceived(self):
         """The request is complete: the app may answer, now or later."""
@@ -129,6 +124,21 @@ cdef class WebExchange:
         self.lane.answered(self, self._last)
 
 
+cdef object web_head(WebExchange self):
+    """The head of the request as it came."""
+    cdef sd_head found
+    cdef HeadReader reader
+    cdef const uint8_t *start
+    if self.head is None:
+        reader = self.lane.engine.reader
+        start = <const uint8_t *>PyBytes_AS_STRING(self.raw)
+        if sd_read_head(start, PyBytes_GET_SIZE(self.raw), 0, &reader._bounds, &found) != SD_HEAD:
+            raise AssertionError("a head that was one is none")
+        self.head = reader.make(start, &found)
+        self.raw = None
+    return self.head
+
+
 cdef WebExchange web_exchange(
     WebSite web, Lane lane, object made, const uint8_t *data, const sd_head *head
 ):
@@ -146,6 +156,10 @@ cdef WebExchange web_exchange(
     exchange = WebExchange.__new__(web.exchange_type)
     exchange.web = web
     exchange.lane = lane
+    if lane.engine.chain_ids is not None:
+        exchange.ids = ids_begin(lane, made, data, head)
+        if exchange.ids is not None:
+            made = exchange.ids.asked
     exchange.head = made
     if made is None:
         exchange.raw = PyBytes_FromStringAndSize(<const char *>data, head.size)

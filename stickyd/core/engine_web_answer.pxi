@@ -8,8 +8,10 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
     cdef Answer answer
     cdef bint last
     cdef int code
-    cdef size_t size = PyBytes_GET_SIZE(body)
+    cdef size_t size = PyBytes_GET_SIZE(body), fields_at
+    cdef bytes extra = web.extra
     cdef dict raw
+    cdef char digits[20]
     if (
         lane.channel is not None
         or lane.at != ANSWER
@@ -37,9 +39,10 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
     code = request.code
     if not answer_begin(&answer, self.minor, code, request.code_message):
         return False
+    fields_at = answer.size
     # As `Request.render` and `LeanRequest.write` do.
     raw = getattr(headers, web.raw_name)
-    raw[b"Content-Length"] = [b"%d" % size]
+    raw[b"Content-Length"] = [PyBytes_FromStringAndSize(digits, decimal(digits, size))]
     if size and b"Content-Type" not in raw:
         default = request.defaultContentType
         if default is not None:
@@ -51,9 +54,15 @@ cdef bint web_answer(WebExchange self, object request, dict attributes, bytes bo
             if not answer_field(&answer, name, value):
                 return False
     last = self._last or lane.engine.connections.closing
-    if answer.length != <int64_t>size or not answer_end(
-        &answer, self.minor, False, self.flags, web.extra, &last
+    if answer.length != <int64_t>size:
+        return False
+    if lane.engine.chain_ids is not None and ids_due(
+        lane, self.ids, answer.head + fields_at, answer.size - fields_at
     ):
+        extra = extra + self._ids.lines(b"%d" % code, list(headers.getAllRawHeaders()))
+        if lane.channel is not None:
+            return False
+    if not answer_end(&answer, self.minor, False, self.flags, extra, &last):
         return False
     # From here on it is answered here.
     self.begun = True

@@ -84,6 +84,18 @@ cdef extern from "blake2b.h" nogil:
     uint64_t sd_digest(const sd_keyed *keyed, const uint8_t *message, size_t size)
 
 
+cdef extern from "ids.h" nogil:
+    ctypedef struct sd_learned:
+        uint64_t *words
+        uint64_t ways
+
+    bint sd_open_learned(sd_learned *learned, uint8_t *memory, size_t size)
+    uint16_t sd_find_learned(
+        const sd_learned *learned, const uint8_t *prefix, size_t prefix_size, const uint8_t *id,
+        size_t size, uint64_t now
+    )
+
+
 cdef extern from "address.h" nogil:
     ctypedef struct sd_address:
         uint32_t size
@@ -126,6 +138,7 @@ cdef extern from "placer.h" nogil:
     ctypedef enum sd_where:
         SD_ASK_POLICY
         SD_ANYWHERE
+        SD_BY_LOAD
         SD_PLACED
 
     ctypedef enum sd_source_kind:
@@ -137,11 +150,17 @@ cdef extern from "placer.h" nogil:
         SD_SOURCE_URL_PARAM
         SD_SOURCE_SOCKETIO
         SD_SOURCE_SOCKJS
+        SD_SOURCE_INSERT
+        SD_SOURCE_LEARN_HDR
+        SD_SOURCE_LEARN_COOKIE
+        SD_SOURCE_LEAST
 
     ctypedef struct sd_source:
         sd_source_kind kind
         const char *name
         size_t name_size
+        const uint8_t *prefix
+        size_t prefix_size
 
     ctypedef struct sd_placer:
         sd_keyed hash
@@ -152,6 +171,7 @@ cdef extern from "placer.h" nogil:
         const uint16_t *slots
         size_t slot_count
         uint16_t *owners
+        sd_learned learned
 
     ctypedef struct sd_placement:
         sd_where where
@@ -164,4 +184,19 @@ cdef extern from "placer.h" nogil:
     void sd_place(
         const sd_placer *placer, const sd_head *head, const uint8_t *data, const sd_address *peer,
         sd_placement *placement
+    )
+    uint16_t sd_slot_of_cookies(
+        const sd_placer *placer, const sd_source *source, const sd_head *head, const uint8_t *data
+    )
+
+
+cdef extern from "answer_ids.h" nogil:
+    ctypedef struct sd_span:
+        const uint8_t *data
+        size_t size
+
+    sd_span sd_without_cookie(sd_span value, const char *name, size_t name_size, uint8_t *room)
+    sd_span sd_stored_cookie(sd_span value, const char *name, size_t name_size)
+    bint sd_hands_out_news(
+        const sd_placer *placer, uint16_t slot, const uint8_t *data, size_t size
     )

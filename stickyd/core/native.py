@@ -36,6 +36,14 @@ class Native(Protocol):
     def Placer(self) -> "type[compiled.Placer]":
         """Places requests."""
 
+    @property
+    def without_cookie(self) -> Callable[[bytes, bytes], bytes | None]:
+        """A Cookie without the cookies of a name; None if it has none."""
+
+    @property
+    def stored_cookie(self) -> Callable[[bytes, bytes], bytes | None]:
+        """What a Set-Cookie stores under a name."""
+
 
 class Lanes(Protocol):
     """What the compiled module of the master's lane offers."""

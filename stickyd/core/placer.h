@@ -9,12 +9,14 @@
 #include "address.h"
 #include "blake2b.h"
 #include "head.h"
+#include "ids.h"
 
 #define SD_BUCKETS 65536
 
 typedef enum {
     SD_ASK_POLICY, /* the Python policy decides */
     SD_ANYWHERE,   /* no source gives a key: any slot will do */
+    SD_BY_LOAD,    /* least: the loads decide, which Python reads */
     SD_PLACED
 } sd_where;
 
@@ -26,15 +28,25 @@ typedef enum {
     SD_SOURCE_COOKIE,
     SD_SOURCE_URL_PARAM,
     SD_SOURCE_SOCKETIO,
-    SD_SOURCE_SOCKJS
+    SD_SOURCE_SOCKJS,
+    SD_SOURCE_INSERT,
+    SD_SOURCE_LEARN_HDR,
+    SD_SOURCE_LEARN_COOKIE,
+    SD_SOURCE_LEAST
 } sd_source_kind;
 
-/* One member of the chain. Names of headers are in lower case. */
+/* One member of the chain. Names of headers are in lower case. `prefix` stands before a learned id
+ * where it is looked up. */
 typedef struct {
     sd_source_kind kind;
     const char *name;
     size_t name_size;
+    const uint8_t *prefix;
+    size_t prefix_size;
 } sd_source;
+
+/* Cookies of one name that are looked at (`stickyd.routing.issued_ids`). */
+#define SD_COPIES_MOST 4
 
 /* Equal in every process of a daemon but for `owners`, which is filled as buckets are met. */
 typedef struct {
@@ -46,13 +58,14 @@ typedef struct {
     const uint16_t *slots; /* in rising order, from 1 */
     size_t slot_count;
     uint16_t *owners; /* SD_BUCKETS of them, 0 where not known yet */
+    sd_learned learned;
 } sd_placer;
 
 typedef struct {
     sd_where where;
     uint32_t slot;
-    uint32_t source; /* which of the chain gave the key */
-    int declared;    /* the key itself names the slot */
+    uint32_t source; /* which of the chain gave the key, or is least */
+    int declared;    /* the key itself names the slot, or the table of learned ids does */
     uint64_t digest; /* of the key, unless it is declared; the bucket is its first 16 bits */
 } sd_placement;
 
@@ -60,7 +73,7 @@ typedef struct {
 
 /* The source of the key as frames have it (`stickyd.routing.source_numbers`). */
 static inline uint8_t sd_source_number(const sd_placement *placement) {
-    if (placement->where != SD_PLACED) return 0;
+    if (placement->where != SD_PLACED && placement->where != SD_BY_LOAD) return 0;
     return placement->source < SD_SOURCE_OTHER ? (uint8_t)(placement->source + 1) : SD_SOURCE_OTHER;
 }
 
@@ -90,38 +103,16 @@ static inline sd_where sd_hashed(const sd_placer *placer, const uint8_t *key, si
     return SD_PLACED;
 }
 
-static inline int sd_base64url(uint8_t byte) {
-    if (byte >= 'A' && byte <= 'Z') return byte - 'A';
-    if (byte >= 'a' && byte <= 'z') return byte - 'a' + 26;
-    if (sd_is_digit(byte)) return byte - '0' + 52;
-    return byte == '-' ? 62 : byte == '_' ? 63 : -1;
+/* A slot, if it is one of the table; otherwise 0. */
+static inline uint16_t sd_taking_part(const sd_placer *placer, uint16_t slot) {
+    for (size_t at = 0; at < placer->slot_count; at++)
+        if (placer->slots[at] == slot) return slot;
+    return 0;
 }
 
 /* The slot that a key of 28 characters carries, if it is one of the table; otherwise 0. */
 static inline uint16_t sd_declared(const sd_placer *placer, const uint8_t *key, size_t size) {
-    enum { TEXT = 28, PAYLOAD = 14, TAG = 7 };
-    uint8_t bytes[PAYLOAD + TAG], differs = 0;
-    if (size != TEXT) return 0;
-    for (int in = 0, out = 0; in < TEXT; in += 4, out += 3) {
-        int32_t group = 0;
-        for (int at = in; at < in + 4; at++) {
-            int six = sd_base64url(key[at]);
-            if (six < 0) return 0;
-            group = group << 6 | six;
-        }
-        bytes[out] = (uint8_t)(group >> 16);
-        bytes[out + 1] = (uint8_t)(group >> 8);
-        bytes[out + 2] = (uint8_t)group;
-    }
-    uint64_t tag = sd_digest(&placer->tag, bytes, PAYLOAD);
-    /* In constant time: a client must not learn a tag byte by byte. */
-    for (int at = 0; at < TAG; at++)
-        differs |= (uint8_t)(bytes[PAYLOAD + at] ^ (uint8_t)(tag >> 8 * (TAG - 1 - at)));
-    if (differs) return 0;
-    uint16_t slot = (uint16_t)(bytes[0] << 8 | bytes[1]);
-    for (size_t at = 0; at < placer->slot_count; at++)
-        if (placer->slots[at] == slot) return slot;
-    return 0;
+    return sd_taking_part(placer, sd_signed_slot(&placer->tag, key, size));
 }
 
 /* A span of the data; `data` is NULL if there is none. */
@@ -146,25 +137,37 @@ static inline sd_span sd_header(const sd_head *head, const uint8_t *data, const 
     return found;
 }
 
+/* The next cookie called `name` from `*at` on, which is moved behind it; `*at` becomes NULL behind
+ * the last pair. */
+static inline sd_span sd_next_cookie(const uint8_t **at, const uint8_t *end, const char *name,
+                                     size_t size) {
+    while (*at != NULL) {
+        const uint8_t *start = *at, *semicolon = memchr(start, ';', (size_t)(end - start));
+        const uint8_t *stop = semicolon != NULL ? semicolon : end;
+        *at = semicolon != NULL ? semicolon + 1 : NULL;
+        while (start < stop && sd_is_blank(*start)) start++;
+        while (stop > start && sd_is_blank(stop[-1])) stop--;
+        if ((size_t)(stop - start) > size && start[size] == '=' && memcmp(start, name, size) == 0)
+            return (sd_span){start + size + 1, (size_t)(stop - start) - size - 1};
+    }
+    return sd_none;
+}
+
+/* The Cookie field, of which a head has one at most. */
+static inline const sd_field *sd_cookies(const sd_head *head) {
+    if (head->flags & SD_HAS_COOKIE)
+        for (uint32_t number = 0; number < head->count; number++)
+            if (head->fields[number].id == SD_COOKIE) return &head->fields[number];
+    return NULL;
+}
+
 /* The value of the first cookie called `name` (RFC 6265, 4.2). */
 static inline sd_span sd_cookie(const sd_head *head, const uint8_t *data, const char *name,
                                 size_t size) {
-    for (uint32_t number = 0; number < head->count; number++) {
-        const sd_field *field = &head->fields[number];
-        if (field->id != SD_COOKIE) continue;
-        const uint8_t *at = data + field->value, *end = at + field->value_size;
-        for (;;) {
-            const uint8_t *semicolon = memchr(at, ';', (size_t)(end - at));
-            const uint8_t *stop = semicolon != NULL ? semicolon : end;
-            while (at < stop && sd_is_blank(*at)) at++;
-            while (stop > at && sd_is_blank(stop[-1])) stop--;
-            if ((size_t)(stop - at) > size && at[size] == '=' && memcmp(at, name, size) == 0)
-                return (sd_span){at + size + 1, (size_t)(stop - at) - size - 1};
-            if (semicolon == NULL) break;
-            at = semicolon + 1;
-        }
-    }
-    return sd_none;
+    const sd_field *field = sd_cookies(head);
+    if (field == NULL) return sd_none;
+    const uint8_t *at = data + field->value;
+    return sd_next_cookie(&at, at + field->value_size, name, size);
 }
 
 /* The first parameter called `name` in the query of the target; -1 where something is encoded. */
@@ -220,6 +223,41 @@ static inline sd_span sd_sockjs(const sd_head *head, const uint8_t *data) {
     return sd_none;
 }
 
+/* The slot of a learned id, or the one that it carries, if it is one of the table; otherwise 0. */
+static inline uint16_t sd_learned_slot(const sd_placer *placer, const sd_source *source,
+                                       sd_span id) {
+    uint16_t slot = sd_declared(placer, id.data, id.size);
+    if (slot || placer->learned.words == NULL) return slot;
+    slot = sd_find_learned(&placer->learned, source->prefix, source->prefix_size, id.data, id.size,
+                           sd_microseconds());
+    return sd_taking_part(placer, slot);
+}
+
+/* The slot of the first id that names one, of the first cookies with the source's name. */
+static inline uint16_t sd_slot_of_cookies(const sd_placer *placer, const sd_source *source,
+                                          const sd_head *head, const uint8_t *data) {
+    const sd_field *field = sd_cookies(head);
+    int learns = source->kind == SD_SOURCE_LEARN_COOKIE;
+    if (field == NULL) return 0;
+    const uint8_t *at = data + field->value, *end = at + field->value_size;
+    for (int copies = 0; copies < SD_COPIES_MOST;) {
+        sd_span id = sd_next_cookie(&at, end, source->name, source->name_size);
+        if (id.data == NULL) return 0;
+        if (learns && id.size == 0) continue;
+        uint16_t slot = learns ? sd_learned_slot(placer, source, id)
+                               : sd_declared(placer, id.data, id.size);
+        if (slot) return slot;
+        copies++;
+    }
+    return 0;
+}
+
+static inline sd_where sd_named(sd_placement *placement, uint16_t slot) {
+    placement->slot = slot;
+    placement->declared = slot != 0;
+    return slot ? SD_PLACED : SD_ANYWHERE;
+}
+
 /* What one source says; SD_ANYWHERE if it gives no key. */
 static inline sd_where sd_ask_source(const sd_placer *placer, const sd_source *source,
                                      const sd_head *head, const uint8_t *data,
@@ -259,13 +297,17 @@ static inline sd_where sd_ask_source(const sd_placer *placer, const sd_source *s
     case SD_SOURCE_SOCKJS:
         value = sd_sockjs(head, data);
         break;
+    case SD_SOURCE_INSERT:
+    case SD_SOURCE_LEARN_COOKIE:
+        return sd_named(placement, sd_slot_of_cookies(placer, source, head, data));
+    case SD_SOURCE_LEARN_HDR:
+        value = sd_header(head, data, source->name, source->name_size);
+        return sd_named(placement, value.size ? sd_learned_slot(placer, source, value) : 0);
+    case SD_SOURCE_LEAST: return SD_BY_LOAD;
     }
     if (value.size == 0) return SD_ANYWHERE;
-    placement->slot = sd_declared(placer, value.data, value.size);
-    if (placement->slot) {
-        placement->declared = 1;
+    if (sd_named(placement, sd_declared(placer, value.data, value.size)) == SD_PLACED)
         return SD_PLACED;
-    }
     if (source->kind == SD_SOURCE_SOCKETIO) return SD_ANYWHERE;
     return sd_hashed(placer, value.data, value.size, placement);
 }

@@ -1,10 +1,12 @@
 """The compiled placer of a policy."""
 
+from mmap import mmap
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from stickyd.core.native import CORE, Native
 from stickyd.net.address import canonical
+from stickyd.routing.issued_ids import LEARN_HEADER, LEARNS, learned_key
 from stickyd.routing.policy import Policy
 from stickyd.routing.rendezvous import PERSON, SlotTable, hash_key
 from stickyd.routing.signed_keys import TAG_PERSON, secret_of
@@ -15,9 +17,17 @@ if TYPE_CHECKING:
     from stickyd.core._native import Placer
 
 _PERSON_BYTES = 16
-_KINDS = frozenset({"xff", "forwarded", "src", "hdr", "cookie", "url_param", "socketio", "sockjs"})
-"""The sources that the core has; a chain with any other is the policy's to ask."""
 _MOST_SLOT = 0xFFFF
+_HEADERS = frozenset({"hdr", LEARN_HEADER})
+
+
+@runtime_checkable
+class InMemory(Protocol):
+    """Learned ids in a memory that the core can read."""
+
+    @property
+    def memory(self) -> mmap:
+        """As `stickyd.shm.learned_layout` describes it."""
 
 
 def placer(policy: Policy, native: Native | None = CORE.native) -> "Placer | None":
@@ -28,7 +38,8 @@ def placer(policy: Policy, native: Native | None = CORE.native) -> "Placer | Non
     table = policy.table
     if native is None or not isinstance(table, SlotTable):
         return None
-    if not all(source.kind in _KINDS for source in policy.chain):
+    learned = policy.learned if policy.learns else None
+    if learned is not None and not isinstance(learned, InMemory):
         return None
     slots = sorted(table.slots)
     if slots[0] < 1 or slots[-1] > _MOST_SLOT:
@@ -41,12 +52,15 @@ def placer(policy: Policy, native: Native | None = CORE.native) -> "Placer | Non
         policy.trusted.everyone,
         policy.trusted.unix,
         _networks(policy.trusted),
+        learned.memory if learned is not None else None,
     )
 
 
-def _source(source: Source) -> tuple[str, bytes]:
-    name = source.name.lower() if source.kind == "hdr" else source.name
-    return source.kind, name.encode("utf-8")
+def _source(source: Source) -> tuple[str, bytes, bytes]:
+    """Kind and name, and the beginning of its keys in the table of learned ids."""
+    kind, name = source.kind, source.name
+    prefix = learned_key(kind, name, b"") if kind in LEARNS else b""
+    return kind, (name.lower() if kind in _HEADERS else name).encode("utf-8"), prefix
 
 
 def _networks(trusted: TrustedPeers) -> list[tuple[bytes, bytes]]:

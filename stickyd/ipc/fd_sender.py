@@ -49,6 +49,7 @@ class InboxSender:
     Every process puts connections in with this class, which therefore counts them.
 
     :param counter: counts them as load of the slot; None if no decision depends on loads.
+    :ivar counter: as given.
     :ivar on_error: called with the error when sendmsg fails and would fail again.
     """
 
@@ -57,7 +58,7 @@ class InboxSender:
     ) -> None:
         self._reactor = reactor
         self._sender = sender
-        self._counter = counter
+        self.counter = counter
         self.on_error: Callable[[OSError], None] = lambda error: None
         self._waiting: deque[_Waiting] = deque()
         self._retry: Any = None
@@ -78,9 +79,9 @@ class InboxSender:
             the inbox is closed (the caller still owns the connection).
         :param who: stores the state of the connection around the attempts.
         """
-        if self._counter is not None:
+        if self.counter is not None:
             # Before sendmsg: the receiver counts it as taken at once.
-            self._counter.placed()
+            self.counter.placed()
         if not self._waiting:
             sent = self._attempt(message, descriptor, who)
             if sent is not None:
@@ -122,10 +123,10 @@ class InboxSender:
         ``done`` is not called: the caller owns the connections.
         """
         now = self._reactor.seconds()
-        if self._counter is not None:
+        if self.counter is not None:
             # They are counted again when they are put in.
             for _ in self._waiting:
-                self._counter.withdrawn()
+                self.counter.withdrawn()
         taken = [(each.message, each.descriptor, each.until - now) for each in self._waiting]
         self._waiting.clear()
         return taken
@@ -144,8 +145,8 @@ class InboxSender:
         self.when_empty(self._sender.close)
 
     def _finish(self, sent: bool, done: Callable[[bool], None]) -> None:
-        if not sent and self._counter is not None:
-            self._counter.withdrawn()
+        if not sent and self.counter is not None:
+            self.counter.withdrawn()
         done(sent)
 
     def _attempt(self, message: bytes, descriptor: int, who: Departing | None) -> bool | None:

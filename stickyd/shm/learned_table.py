@@ -27,6 +27,7 @@ each new id of the set; then they continue without it, and the worst case is a l
 locks exclude processes, not threads: one thread of a process writes.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -127,11 +128,18 @@ class LearnedTable:
         """Numbers the table was created with."""
         return self._head
 
+    @property
+    def memory(self) -> mmap.mmap:
+        """The memory itself."""
+        return self._map
+
     def close(self) -> None:
         """Unmap the memory and close its descriptor."""
         for words in (self._tags, self._marks, self._used, self._learned, self._evicted):
             words.release()
-        self._map.close()
+        # What the compiled core still reads is unmapped with its placer.
+        with contextlib.suppress(BufferError):
+            self._map.close()
         os.close(self.fd)
 
     def find(self, key: bytes, now: float) -> int | None:

@@ -48,6 +48,11 @@ class LoadBalancer:
         self._least = LeastLoad(row.number)
         self._flow: tuple[int, int] | None = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the load of each slot has a bound."""
+        return bool(self._percent)
+
     def take_table(self, table: Table) -> None:
         """Use another slot table."""
         self._table = table

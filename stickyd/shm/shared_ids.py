@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from mmap import mmap
 
 from stickyd.shm.learned_table import LearnedTable
 
@@ -16,6 +17,11 @@ class SharedIds:
     def __init__(self, table: LearnedTable, clock: Callable[[], float] = time.monotonic) -> None:
         self.table = table
         self._clock = clock
+
+    @property
+    def memory(self) -> mmap:
+        """The memory of the table, for the compiled core."""
+        return self.table.memory
 
     def slot_of(self, key: bytes) -> int | None:
         """The slot that handed out an id last, None if it is not known or idle for too long."""

@@ -65,6 +65,11 @@ class Accounting:
         self._timed = timed
         self._requests = 0
 
+    @property
+    def only_counts(self) -> bool:
+        """Whether `request` does nothing but count in ``counters.requests_by``, and returns 0."""
+        return not self._timed and not self._replace_at
+
     def request(self, source: int) -> float:
         """A request is given to the app.
 

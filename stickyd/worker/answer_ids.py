@@ -120,33 +120,63 @@ class AnswerIds:
 class RequestIds:
     """The ids of one request and its answer.
 
+    :param known: the request has a cookie of the daemon's that is valid; None to look for it.
     :ivar head: of the request as the app sees it: without the daemon's cookie.
     :ivar asked: as it came.
+    :ivar issued: the ids that the answer hands out.
     """
 
-    __slots__ = ("_connection", "_ids", "_routing", "_secure", "_wanted", "asked", "head")
+    __slots__ = (
+        *("_connection", "_ids", "_lines", "_routing", "_secure", "_wanted"),
+        *("asked", "head", "issued"),
+    )
 
-    def __init__(self, ids: AnswerIds, routing: Routing, head: Head, connection: Answering) -> None:
+    def __init__(
+        self,
+        ids: AnswerIds,
+        routing: Routing,
+        head: Head,
+        connection: Answering,
+        known: bool | None = None,
+    ) -> None:
         self._ids = ids
         self._routing = routing
         self._connection = connection
         self._wanted = self._secure = False
+        self._lines: bytes | None = None
         self.head = self.asked = head
+        self.issued: list[str] = []
         source = ids.inserts
         if source is not None:
-            policy, frame = routing.policy, connection.frame
-            peer = frame.peer[0] if frame.peer else None
-            asked = Asked(head, peer, policy.trusted, policy.table)
-            self._wanted = not isinstance(source.look(asked), Key)
-            self._secure = forwarded_proto(head, peer, policy.trusted) == "https"
+            if not known:
+                policy, frame = routing.policy, connection.frame
+                peer = frame.peer[0] if frame.peer else None
+                asked = Asked(head, peer, policy.trusted, policy.table)
+                self._wanted = not isinstance(source.look(asked), Key)
+                self._secure = forwarded_proto(head, peer, policy.trusted) == "https"
             self.head = without_cookie(head, source.name.encode("ascii"))
+
+    def resume(self, keys: Sequence[str]) -> None:
+        """The answer was sent by another worker (`stickyd.worker.handover`): hand out nothing.
+
+        :param keys: of the request and of that answer.
+        """
+        self.issued = [*keys]
+        self._lines = b""
 
     def lines(self, status: bytes, fields: Fields) -> bytes:
         """The lines to be added to the head of the answer, which hands out ids when it is sent.
 
+        The first call decides: the engine asks before it knows that it can write the answer.
+
         :param status: its three digits.
         :param fields: the app's.
         """
+        if self._lines is None:
+            self._lines = self._lines_of(status, fields)
+        return self._lines
+
+    def _lines_of(self, status: bytes, fields: Fields) -> bytes:
         ids, routing = self._ids, self._routing
         if ids.slot not in routing.policy.table.slots:
             # The slot is being removed: whatever names it is of no use.
@@ -167,6 +197,7 @@ class RequestIds:
 
     def _issued(self, key: str) -> None:
         connection = self._connection
+        self.issued.append(key)
         self._routing.keys.issued(key, connection, connection.context.reactor.seconds())
 
 

@@ -1,5 +1,6 @@
 """The interface between a connection and the app that answers its requests."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -38,6 +39,10 @@ class Exchange(Protocol):
     @property
     def asked(self) -> Head:
         """The head of the request as it came, with what is not for the app."""
+
+    @property
+    def issued(self) -> Sequence[str]:
+        """The ids that the answer has handed out so far, which are keys."""
 
     @property
     def event_stream(self) -> bool:

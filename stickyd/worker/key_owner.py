@@ -82,10 +82,6 @@ class KeyOwner:
         """Whether the key is served here because it was served recently, while this one drains."""
         return self._keeps and self.memory is not None and key in self.memory
 
-    def track(self) -> None:
-        """Note the keys of every request: answers hand out ids, which are keys too."""
-        self.tracks = self.active = True
-
     # ---- the other worker
 
     def follow(self, predecessor: InboxSender) -> None:
@@ -149,6 +145,9 @@ class KeyOwner:
 
     def issued(self, key: str, holder: KeyHolder, now: float) -> None:
         """The answer to the request on ``holder`` hands out an id that is a key."""
+        if not self.active:
+            # Should this worker drain, `hold` gets them from the exchange.
+            return
         holder.keys += (key,)
         for known in (self.memory, self._taken):
             if known is not None:

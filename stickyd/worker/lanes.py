@@ -20,8 +20,11 @@ from stickyd.ipc.frame import Frame, Kind, decode
 from stickyd.net.epoll import CONNECTION, Member, Poller
 from stickyd.net.own_descriptors import NOT_IN_EPOLL, OwnDescriptors
 from stickyd.net.writev import rest_of
+from stickyd.routing.issued_ids import INSERT
+from stickyd.routing.policy import Policy
 from stickyd.shm.connection_table import ConnectionTable, Entry
-from stickyd.stats import ADOPTED, ARRIVED, MOVED, PLACED
+from stickyd.stats import ADOPTED, ARRIVED, MOVED, PLACED, REQUESTS
+from stickyd.worker.answer_ids import AnswerIds, RequestIds
 from stickyd.worker.connection import from_engine
 from stickyd.worker.connection.access_log import LoggedRequest
 from stickyd.worker.connection.addresses import as_twisted
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from stickyd.core._native import HeadReader
 
 _log = Logger("stickyd")
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+"""Fields that the engine does not look for ids in."""
 
 
 class Probe(Protocol):
@@ -50,6 +55,9 @@ class Probe(Protocol):
 
     def took(self, descriptor: int) -> None:
         """A descriptor has been taken out of an inbox; -1 if none has."""
+
+    def gave(self, slot: int) -> None:
+        """A connection has been put into the inbox of a slot."""
 
 
 PROBE: Probe | None = None
@@ -102,7 +110,7 @@ class Parts:
     frame, given, logged, part = Frame, Given, LoggedRequest, LingeringConnection
     connection_lost: ClassVar[BaseException] = main.CONNECTION_LOST
     not_stored, failed_refusal = NOT_STORED, FAILED
-    cells_at = (ADOPTED, ARRIVED, MOVED, PLACED)
+    cells_at = (ADOPTED, ARRIVED, REQUESTS, PLACED, MOVED)
     decode = staticmethod(decode)
     placer = staticmethod(placer)
     rest_of = staticmethod(rest_of)
@@ -113,6 +121,20 @@ class Parts:
     app_failed = staticmethod(from_engine.failed)
     wait = staticmethod(from_engine.wait)
     identified = staticmethod(identified)
+
+    @property
+    def chain_ids(self) -> tuple[AnswerIds, type[RequestIds], int, bytes, bool] | None:
+        """See `stickyd.core._engine.ChainIds`; None if the chain has no ids."""
+        ids, policy = self.context.routing.ids, self.context.routing.policy
+        if ids is None:
+            return None
+        at = next((at for at, source in enumerate(policy.chain) if source.kind == INSERT), -1)
+        return ids, RequestIds, at, (policy.inserts or "").encode("ascii"), bool(policy.learns)
+
+    @property
+    def by_python(self) -> bool:
+        """Whether every request is placed by Python."""
+        return self.context.routing.load.bounded
 
     @property
     def descriptors_most(self) -> int:
@@ -154,7 +176,7 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
     if native is None or engines is None or not isinstance(poller, LanePoller):
         return None
     routing = context.routing
-    if routing.keys.memory is not None or routing.ids is not None or routing.load.counted:
+    if routing.keys.memory is not None or not _can_serve(routing.ids, routing.policy):
         return None
     compiled = getattr(app, "compiled", None)
     lane: Any = engines.Lane
@@ -172,3 +194,11 @@ def make_engine(context: WorkerContext, app: App, table: ConnectionTable | None)
         )
     )
     return engine
+
+
+def _can_serve(ids: AnswerIds | None, policy: Policy) -> bool:
+    """Whether the engine finds the ids that are set and learned."""
+    if ids is None:
+        return True
+    framing = any(source.name.lower() in _FRAMING for source in policy.learns)
+    return placer(policy) is not None and not framing

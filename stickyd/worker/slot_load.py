@@ -19,6 +19,10 @@ class SlotLoad(Protocol):
     def counted(self) -> bool:
         """Whether connections and requests are counted, because decisions depend on loads."""
 
+    @property
+    def bounded(self) -> bool:
+        """Whether the load of each slot has a bound: every request with a key is looked at."""
+
     def counter(self, slot: int) -> InboxCounter | None:
         """A counter for what this process puts into the slot's inbox."""
 
@@ -47,7 +51,7 @@ class SlotLoad(Protocol):
 class UncountedLoad:
     """No decision depends on loads: nothing is counted."""
 
-    counted = False
+    counted = bounded = False
 
     def counter(self, slot: int) -> None:
         """See `SlotLoad`."""
@@ -86,6 +90,7 @@ class CountedLoad:
 
     def __init__(self, balancer: LoadBalancer, *, moves: bool) -> None:
         self._balancer = balancer
+        self.bounded = balancer.bounded
         self._row = balancer.row
         self._place = balancer.place if moves else balancer.recall
 

@@ -117,8 +117,6 @@ class Worker:
         attributes = settings.routing.ids.cookie_attributes
         ids = AnswerIds.of(slot, policy, attributes, counters, learned)
         keys = keys or KeyOwner()
-        if ids is not None:
-            keys.track()
         self.context = WorkerContext(
             reactor,
             config,

@@ -24,10 +24,17 @@ SAID = re.compile(r"\] (Exception in ASGI application|ASGI callable )")
 LINE = b"%b /%b HTTP/1.1\r\nHost: x\r\n%b\r\n"
 
 
-def answers(native: bool) -> list[tuple[str, bytes]]:
-    """What a daemon answers to each way, and what its app has been told."""
+IDS = ("--affinity", "learn(hdr(content-type)),learn(cookie(a)),insert(S),src")
+COOKIE = re.compile(rb"\bS=[\w-]{28};")
+
+
+def answers(native: bool, *more: str) -> list[tuple[str, bytes]]:
+    """What a daemon answers to each way, and what its app has been told.
+
+    :param more: options.
+    """
     environment = {"STICKYD_ENGINE": "1"} if native else {"STICKYD_NATIVE": "0"}
-    options = ("--asgi", "stickyd_answers_app:app", "--worker-header", "--seed", "1")
+    options = ("--asgi", "stickyd_answers_app:app", "--worker-header", "--seed", "1", *more)
     got: list[tuple[str, bytes]] = []
     with Daemon(*options, workers=1, environment=environment) as daemon:
 
@@ -41,7 +48,8 @@ def answers(native: bool) -> list[tuple[str, bytes]]:
                 with daemon.connect() as sock:
                     sock.sendall(told)
                     answer += b" and " + Reader(sock).response().body
-            got.append((name, re.sub(rb"date: [^\r]*", b"date", answer)))
+            answer = re.sub(rb"date: [^\r]*", b"date", answer)
+            got.append((name, COOKIE.sub(b"S=id;", answer)))
 
         for name in WAYS:
             for method in (b"GET", b"HEAD"):
@@ -54,6 +62,8 @@ def answers(native: bool) -> list[tuple[str, bytes]]:
         wait_for(lambda: any("callable should return" in line for line in daemon.log))
         logged = [line.partition("] ")[2] for line in daemon.log if SAID.search(line)]
         got.append(("log", "\n".join(logged).encode()))
+        report = daemon.report()["workers"]
+        got.append(("ids", b"%d %d" % (report["inserted"], report["learned"])))
         daemon.log.clear()
     return got
 
@@ -63,7 +73,14 @@ class Engine(unittest.TestCase):
     maxDiff = 4000
 
     def test_as_uvicorn_answers(self) -> None:
-        ours, expected = answers(True), answers(False)
+        self.check(answers(True), answers(False))
+
+    def test_with_ids(self) -> None:
+        ours = answers(True, *IDS)
+        self.check(ours, answers(False, *IDS))
+        self.assertIn(b"\r\nSet-Cookie: S=id; Path=/;", ours[0][1])
+
+    def check(self, ours: list[tuple[str, bytes]], expected: list[tuple[str, bytes]]) -> None:
         self.assertEqual(len(ours), len(expected))
         self.assertIn(b"\r\n\r\nhelloHTTP/1.1 200 OK\r\n", ours[0][1])
         for (name, got), (_, wanted) in zip(ours, expected, strict=True):

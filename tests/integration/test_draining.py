@@ -269,7 +269,7 @@ class Empty(unittest.TestCase):
         app = WebApp(Site(Resource(), reactor=reactor))
         ways = {1: sender}
         worker = Worker(reactor, Settings(), app, Resources(1, receiver, ways, tally))
-        for close in (worker.context.poller.close, tally.close, receiver.close, sender.close):
+        for close in (tally.close, worker.context.poller.close, receiver.close, sender.close):
             self.addCleanup(close)
         worker.start()
         self.successResultOf(worker.retire(30, [1]))

@@ -117,6 +117,25 @@ class Deploys(HandoverCase):
                 self.assertEqual(each.websocket.close_code, 1000)
             wait_for(lambda: daemon.report()["workers"]["open"] == 0, what="the end of all")
 
+    def test_the_cookie_of_its_answer_is_handed_out_once(self) -> None:
+        chain = ("--affinity", "insert(S),src", "--affinity-scope", "request")
+        with self.daemon(*chain, "--worker-header") as daemon:
+            socket = self.open(daemon)
+            assert socket.websocket.response is not None
+            cookie = socket.websocket.response.headers["Set-Cookie"].partition(";")[0]
+            head = request(TWO)[:-2] + f"Cookie: {cookie}\r\n\r\n".encode()
+            for handed in (1, 2):
+                reload(daemon)
+                self.moved(daemon, handed)
+                self.assertEqual(socket.ask(), daemon.pids()[self.slot_of(daemon, head)])
+            self.assertEqual(daemon.report()["workers"]["inserted"], 1)
+
+    def slot_of(self, daemon: Daemon, head: bytes) -> int:
+        """The slot that serves a request."""
+        with daemon.connect() as sock:
+            sock.sendall(head)
+            return int(Reader(sock).response().headers["x-stickyd-worker"])
+
     def test_byte_by_byte(self) -> None:
         """Fragments with a ping in between; the reload comes in the midst."""
         with self.daemon() as daemon, daemon.connect() as sock:

@@ -5,12 +5,15 @@
  *
  * Each input stands in a heap buffer of exactly its size, so that a read behind its end is found.
  * Checked besides: offsets are within the head, the verdict does not depend on how the bytes came,
- * and a placement names a slot of the table.
+ * a placement names a slot of the table, and so does any word that may stand in the table of learned
+ * ids, whose memory has exactly its size, too.
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "chance.h"
+#include "answer_ids.h"
 #include "placer.h"
 
 #define TEXT(text) {text, sizeof text - 1}
@@ -31,6 +34,8 @@ static const piece heads[] = {
          "Cookie: sid\r\nX-Key: alice\r\n"
          "X-Forwarded-For: 203.0.113.7:80, [2001:db8::7]:1, ::ffff:1.2.3.4\r\n"
          "X-Forwarded-For: 10.0.0.1,10.0.0.2\r\n\r\nGET /b HTTP/1.1\r\n"),
+    TEXT("GET /a HTTP/1.1\r\nHost: b\r\nX-Key: alice\r\n"
+         "Cookie: sid=; a=b; sid=x;sid=AAMAAQIDBAUGBwgJCgs64NZFN4jy; sid=y; sid=alice\r\n\r\n"),
 };
 
 static const piece tokens[] = {
@@ -107,12 +112,56 @@ static void check_head(const uint8_t *data, const sd_head *head) {
 static const uint16_t slots[] = {1, 2, 3, 9, 300, 65535};
 static sd_network networks[3];
 
+/* A table of learned ids: none, or one of any size, of which words are as they come; that of "alice"
+ * is there more often. NULL if there is none. */
+static uint8_t *any_table(sd_learned *learned) {
+    uint64_t sets = 1 + below(4), ways = 1 + below(SD_WAYS_MOST), idle = below(2) ? 1 : 1 << 30;
+    size_t size = (size_t)(SD_LEARNED_AT + 8 * sets * (3 * ways + 2));
+    uint8_t *memory = room_for(size);
+    uint64_t h[8], *words = (uint64_t *)(void *)(memory + SD_LEARNED_AT);
+    memset(memory, 0, size);
+    memcpy(memory, "stickyd learned\1", 16);
+    memcpy(memory + 16, &sets, 8);
+    memcpy(memory + 24, &ways, 8);
+    memcpy(memory + 32, &idle, 8);
+    if (below(16) == 0) memory[below(40)] ^= (uint8_t)(1 << below(8));
+    if (!sd_open_learned(learned, memory, below(16) ? size : below(size))) {
+        free(memory);
+        return NULL;
+    }
+    sd_hash(&learned->hash, (const uint8_t *)"learn_hdr x-key", 16, (const uint8_t *)"alice", 5, h);
+    for (size_t at = 0; at < sets * ways; at++) {
+        words[at] = below(2) ? h[0] : chance();
+        words[sets * ways + at] = (h[1] & ~(uint64_t)0xffff) | below(below(2) ? 16 : 1 << 17);
+        words[2 * sets * ways + at] = below(4) ? sd_microseconds() : chance();
+    }
+    return memory;
+}
+
+static uint64_t learned_found;
+
+/* Each text in a buffer of its size, as a Cookie, a Set-Cookie and lines of an answer. */
+static void ids(const sd_placer *placer, const uint8_t *data, size_t size) {
+    uint8_t *text = room_for(size), *room = room_for(size);
+    if (size) memcpy(text, data, size);
+    sd_span value = {text, size}, left = sd_without_cookie(value, "sid", 3, room);
+    if (left.data != NULL && (left.size >= size || left.data + left.size > room + size))
+        fail("a cookie that was taken out is still there");
+    sd_stored_cookie(value, "sid", 3);
+    sd_hands_out_news(placer, slots[0], text, size);
+    free(room);
+    free(text);
+}
+
 static void place(sd_placer *placer, const uint8_t *data, const sd_head *head) {
     static const sd_source sources[] = {
-        {SD_SOURCE_XFF, "", 0},           {SD_SOURCE_FORWARDED, "", 0},
-        {SD_SOURCE_SRC, "", 0},           {SD_SOURCE_HDR, "x-key", 5},
-        {SD_SOURCE_COOKIE, "sid", 3},     {SD_SOURCE_URL_PARAM, "sid", 3},
-        {SD_SOURCE_SOCKETIO, "", 0},      {SD_SOURCE_SOCKJS, "", 0},
+        {SD_SOURCE_XFF, "", 0, NULL, 0},       {SD_SOURCE_FORWARDED, "", 0, NULL, 0},
+        {SD_SOURCE_SRC, "", 0, NULL, 0},       {SD_SOURCE_HDR, "x-key", 5, NULL, 0},
+        {SD_SOURCE_COOKIE, "sid", 3, NULL, 0}, {SD_SOURCE_URL_PARAM, "sid", 3, NULL, 0},
+        {SD_SOURCE_SOCKETIO, "", 0, NULL, 0},  {SD_SOURCE_SOCKJS, "", 0, NULL, 0},
+        {SD_SOURCE_INSERT, "sid", 3, NULL, 0}, {SD_SOURCE_LEAST, "", 0, NULL, 0},
+        {SD_SOURCE_LEARN_HDR, "x-key", 5, (const uint8_t *)"learn_hdr x-key", 16},
+        {SD_SOURCE_LEARN_COOKIE, "sid", 3, (const uint8_t *)"learn_cookie sid", 17},
     };
     static const char *const peers[] = {"", "127.0.0.1", "10.0.0.9", "2001:db8::1", "::"};
     sd_source chain[3];
@@ -132,8 +181,14 @@ static void place(sd_placer *placer, const uint8_t *data, const sd_head *head) {
     /* Owners hold for one set of slots only. */
     static uint16_t owners[2][SD_BUCKETS];
     placer->owners = owners[placer->slot_count == 2];
+    uint8_t *memory = any_table(&placer->learned);
     sd_place(placer, head, data, &peer, &placement);
+    for (uint32_t at = 0; at < head->count; at++)
+        ids(placer, data + head->fields[at].value, head->fields[at].value_size);
+    ids(placer, data, head->size);
+    free(memory);
     if (placement.where != SD_PLACED) return;
+    learned_found += chain[placement.source].kind == SD_SOURCE_LEARN_HDR;
     for (size_t at = 0; at < placer->slot_count; at++)
         if (slots[at] == placement.slot) return;
     fail("a slot that is not in the table");
@@ -192,8 +247,10 @@ int main(int count, char **arguments) {
         free(head);
         free(data);
     }
-    printf("%llu inputs: %llu heads, %llu incomplete, %llu for Python\n",
+    if (inputs >= 100000 && !learned_found) fail("no learned id was found");
+    printf("%llu inputs: %llu heads, %llu incomplete, %llu for Python; %llu by learned ids\n",
            (unsigned long long)inputs, (unsigned long long)verdicts[SD_HEAD],
-           (unsigned long long)verdicts[SD_INCOMPLETE], (unsigned long long)verdicts[SD_UNUSUAL]);
+           (unsigned long long)verdicts[SD_INCOMPLETE], (unsigned long long)verdicts[SD_UNUSUAL],
+           (unsigned long long)learned_found);
     return 0;
 }

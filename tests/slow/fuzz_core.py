@@ -15,6 +15,8 @@ import sys
 import time
 from collections import Counter
 
+from stickyd.shm.learned_table import LearnedTable
+from stickyd.shm.shared_ids import SharedIds
 from tests.corpus.reading import load
 from tests.slow.fuzz_heads import DEFAULT, LONGEST, PROCESSES, TIGHT, mutate
 from tests.support.core_agreement import NATIVE, PEERS, PLAIN, Heads, Placements
@@ -55,18 +57,22 @@ def placements(seed: str, count: int) -> Result:
     """So many placements; how often each source gave the key, and the first difference."""
     assert NATIVE is not None
     chance = random.Random(seed)
-    both = Placements(NATIVE, chance)
+    learned = SharedIds(LearnedTable.create(4096, 1e6))
+    both = Placements(NATIVE, chance, learned)
     done = 0
-    while done < count:
-        for policy in both.policies():
-            for _ in range(PLACEMENTS_A_POLICY):
-                data, peer = both.head(policy.table.seed), chance.choice(PEERS)
-                if chance.random() < 0.2:
-                    data = mutate([data, *PLAIN], chance)
-                difference = both.difference(policy, data, peer)
-                if difference is not None:
-                    return Counter(), f"seed {seed}, {policy}, {data!r} from {peer}: {difference}"
-            done += PLACEMENTS_A_POLICY
+    try:
+        while done < count:
+            for policy in both.policies():
+                for _ in range(PLACEMENTS_A_POLICY):
+                    data, peer = both.head(policy.table.seed), chance.choice(PEERS)
+                    if chance.random() < 0.2:
+                        data = mutate([data, *PLAIN], chance)
+                    differs = both.difference(policy, data, peer)
+                    if differs is not None:
+                        return Counter(), f"seed {seed}, {policy}, {data!r} from {peer}: {differs}"
+                done += PLACEMENTS_A_POLICY
+    finally:
+        learned.table.close()
     return Counter({**both.own, "asked": both.asked}), None
 
 

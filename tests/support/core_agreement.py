@@ -13,8 +13,11 @@ from stickyd.core.sources import digest
 from stickyd.http1.error_response import Refusal
 from stickyd.http1.head_parser import Head, connection_options, read_head
 from stickyd.http1.limits import Limits
+from stickyd.routing.affinity import parse_chain
+from stickyd.routing.issued_ids import LEARNS, learned_key
 from stickyd.routing.policy import Policy
 from stickyd.routing.signed_keys import make, secret_of
+from stickyd.shm.shared_ids import SharedIds
 
 if TYPE_CHECKING:
     from stickyd.core._native import Placer
@@ -116,6 +119,12 @@ CHAINS = [
     *("xff,src", "src", "xff", "forwarded,src", "forwarded,xff,src", "xff,forwarded"),
     *("hdr(X-Key),xff,src", "cookie(sid),xff,src", "url_param(sid),src", "socketio", "sockjs"),
     *("socketio,cookie(sid),src", "hdr( X-Forwarded-For ),src", "cookie(sid),hdr(Cookie)"),
+    *(
+        "insert(sid),xff,src",
+        "learn(hdr(X-Key)),learn(cookie(sid)),src",
+        "learn(cookie(a)),insert(b)",
+    ),
+    *("learn(hdr(x-forwarded-for)),learn(cookie(sid)),insert(sid),least", "least"),
     *("url_param(a b),url_param(\u00fc),url_param(a=b),sockjs", "hdr(host),hdr(x-key)"),
 ]
 TRUSTED = ["127.0.0.1,::1", "*", "", "10.0.0.0/8,fd00::/8", "0.0.0.0/0", "::/0", "::ffff:1.2.3.4"]
@@ -147,6 +156,7 @@ _TOKENS = [
     "x.y",
     "theme",
 ]
+_TEXTS = ["alice", "\xc3\xbc", "\xff\xfe", *("x" * size for size in (108, 109, 128, 129, 300))]
 _NAMES = ["X-Forwarded-For", "x-forwarded-FOR", "X-Key", "Cookie", "Cookie"]
 _CARRIED = [1, 2, 3, 7, 300, 65535]
 _TRANSPORTS = ["xhr", "websocket", "xhr_send", "info", "jsonp_sen", ""]
@@ -155,13 +165,25 @@ _TRANSPORTS = ["xhr", "websocket", "xhr_send", "info", "jsonp_sen", ""]
 class Placements:
     """Compiled placers beside their policies.
 
+    :param learned: the table of learned ids of the policies, which gets some.
     :ivar own: how many answers were the compiled core's own, by the source of the key.
     :ivar asked: how often it would have asked the policy.
     """
 
-    def __init__(self, native: Native, chance: random.Random) -> None:
+    def __init__(
+        self, native: Native, chance: random.Random, learned: SharedIds | None = None
+    ) -> None:
         self._native = native
         self._chance = chance
+        self._learned = learned
+        if learned is not None:
+            for chain in CHAINS:
+                for source in parse_chain(chain):
+                    if source.kind in LEARNS:
+                        for number, text in enumerate((*_TOKENS, *_TEXTS, *_HOPS)):
+                            value = text.encode("latin-1")
+                            key = learned_key(source.kind, source.name, value)
+                            learned.learn(key, _CARRIED[number % len(_CARRIED)])
         self._policy: Policy | None = None
         self._placer: Placer | None = None
         self.own: dict[str, int] = {}
@@ -171,7 +193,14 @@ class Placements:
         """One of each chain, with the rest at random."""
         pick = self._chance.choice
         return [
-            Policy.build(chain, pick(TRUSTED), "rendezvous", pick(SEEDS), pick(SLOTS))
+            Policy.build(
+                chain,
+                pick(TRUSTED),
+                "rendezvous",
+                pick(SEEDS),
+                pick(SLOTS),
+                learned=self._learned,
+            )
             for chain in CHAINS
         ]
 
@@ -209,7 +238,7 @@ class Placements:
                 at = chance.randrange(len(text))
                 text = text[:at] + chance.choice("A_-9.\xff") + text[at + 1 :]
             return text
-        return chance.choice((*_TOKENS, "alice", "\xc3\xbc", "\xff\xfe", "x" * 128, "x" * 129))
+        return chance.choice((*_TOKENS, *_TEXTS))
 
     def _target(self, seed: int) -> str:
         chance = self._chance

@@ -152,6 +152,7 @@ COVERED_BY: dict[str, Cover] = {
     "worker.control_link": Cover("integration/test_workers.py", "Daemon("),
     "worker.runtime.event_loop": Cover("integration/test_asgi.py", "--asgi"),
     "worker.runtime.garbage": Cover("integration/test_memory.py"),
+    "worker.apps.with_ids": Cover("integration/test_insert.py", "insert("),
     "worker.importer": Cover("integration/test_load_failures.py", "--class"),
     "worker.interfaces": Cover("integration/test_http.py", "Daemon("),
     "worker.known_keys": Cover("integration/test_draining.py"),

@@ -12,6 +12,7 @@ from stickyd.ipc.fd_queue import make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.timeouts import SWEEP_EVERY
 from stickyd.settings import Settings
+from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
 from stickyd.worker.connection.channel import Channel
@@ -23,6 +24,7 @@ class OneConnection(unittest.TestCase):
     """A real channel over loopback TCP; nothing happens but in steps of the reactor."""
 
     settings = Settings(workers=1)
+    learned: SharedIds | None = None
 
     def resource(self) -> Resource:
         """What the worker serves."""
@@ -35,7 +37,8 @@ class OneConnection(unittest.TestCase):
         site = WebApp(Site(self.resource(), reactor=reactor))
         tally = WorkerStats()
         self.addCleanup(tally.close)
-        self.worker = Worker(reactor, self.settings, site, Resources(1, receiver, {}, tally))
+        resources = Resources(1, receiver, {}, tally, learned=self.learned)
+        self.worker = Worker(reactor, self.settings, site, resources)
         self.worker.start()
         with socket.socket() as listening:
             # Small, so that what the kernel takes says little about the client's pace.

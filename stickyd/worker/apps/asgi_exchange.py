@@ -14,11 +14,11 @@ from zope.interface import implementer
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import BadResponse, fields_of
-from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.asgi_response import CONTINUE, AsgiResponse
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime, WriteFlow, who_asks
 from stickyd.worker.apps.asgi_websocket import upgraded
 from stickyd.worker.apps.httptools_adapter import HeadReader
+from stickyd.worker.apps.with_ids import WithIds
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.connection.upgraded import WRITE_AHEAD, Upgraded
 from stickyd.worker.handover.arriving import resumed
@@ -26,7 +26,7 @@ from stickyd.worker.interfaces import ClientChannel
 
 
 @implementer(IPullProducer)
-class AsgiExchange(HeadReader, WriteFlow):
+class AsgiExchange(WithIds, HeadReader, WriteFlow):
     """One request; to uvicorn it is the transport and the parser.
 
     Each request has an exchange of its own, so that one that has been answered cannot reach the
@@ -34,8 +34,6 @@ class AsgiExchange(HeadReader, WriteFlow):
     """
 
     invites = True
-    # Lanes have none: an engine is not made for chains that set or learn ids.
-    _ids: RequestIds | None = None
 
     def __init__(self, runtime: AsgiRuntime, channel: ClientChannel, head: Head) -> None:
         self._runtime = runtime
@@ -44,6 +42,8 @@ class AsgiExchange(HeadReader, WriteFlow):
         self._ids = routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
+            if self.handed is not None:
+                self._ids.resume(self.handed.keys)
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
@@ -77,11 +77,6 @@ class AsgiExchange(HeadReader, WriteFlow):
         return protocol
 
     # ---- for the channel
-
-    @property
-    def asked(self) -> Head:
-        """The head of the request as it came."""
-        return self._head if self._ids is None else self._ids.asked
 
     @property
     def whole(self) -> bool:

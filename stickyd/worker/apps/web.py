@@ -13,11 +13,11 @@ from stickyd.http1.head_parser import CHUNKED, Head, origin_form
 from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, response_head
 from stickyd.ipc.handover import Handed
 from stickyd.routing.client_address import forwarded_proto, true_client
-from stickyd.worker.answer_ids import RequestIds
 from stickyd.worker.apps.handshake import complete_handshake
 from stickyd.worker.apps.lean_request import LeanRequest, request_of
 from stickyd.worker.apps.pulled import Pulled
 from stickyd.worker.apps.websocket_buffers import upgraded
+from stickyd.worker.apps.with_ids import WithIds
 from stickyd.worker.connection.addresses import address_of
 from stickyd.worker.connection.transport_writing import WritingTransport
 from stickyd.worker.connection.upgraded import SERVICE_RESTART
@@ -29,7 +29,7 @@ _JOINED_MOST = 8192
 """Bytes of content that are copied behind their head, which is cheaper than another write."""
 
 
-class WebExchange:
+class WebExchange(WithIds):
     """One request; to its `Request` it is the channel.
 
     Each request has an exchange of its own, so that one that has been answered cannot reach the
@@ -37,8 +37,6 @@ class WebExchange:
     """
 
     invites = False
-    # Lanes have none: an engine is not made for chains that set or learn ids.
-    _ids: RequestIds | None = None
     _handed: Handed | None = None
 
     def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
@@ -47,6 +45,8 @@ class WebExchange:
         self._ids = channel.context.routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
+            if self._handed is not None:
+                self._ids.resume(self._handed.keys)
         self._head = head
         self.transport = channel.transport
         self.site = self.factory = site
@@ -79,11 +79,6 @@ class WebExchange:
     def to_head(self) -> bool:
         """Whether the request's method is HEAD."""
         return self._head.method == b"HEAD"
-
-    @property
-    def asked(self) -> Head:
-        """The head of the request as it came."""
-        return self._head if self._ids is None else self._ids.asked
 
     @property
     def whole(self) -> bool:

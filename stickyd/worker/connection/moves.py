@@ -27,7 +27,7 @@ def hold_keys(connection: Connection) -> None:
     if not routing.keys.tracks:
         peer = connection.frame.peer
         key = routing.policy.place(exchange.asked, peer[0] if peer else None).key
-        connection.keys = (key.text,) if key is not None else ()
+        connection.keys = (*((key.text,) if key is not None else ()), *exchange.issued)
     routing.keys.hold(connection)
 
 

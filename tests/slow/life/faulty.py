@@ -57,6 +57,9 @@ class Faults:
     def tick(self) -> None:
         """For the engine."""
 
+    def gave(self, slot: int) -> None:
+        """A connection has been put into an inbox."""
+
     def took(self, descriptor: int) -> None:
         """For the engine: the call that was to fail is over."""
         if self._limits is not None:

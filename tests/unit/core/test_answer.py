@@ -70,6 +70,15 @@ class ItsHead(unittest.TestCase):
             self.fail(f"{error}: {ours}")
         self.assertEqual(ours, expected)
 
+    @OFTEN
+    @given(st.one_of(st.integers(0, 10**18 - 1), st.integers(0, 18).map(lambda n: 10**n - 1)))
+    def test_every_length(self, length: int) -> None:
+        (head, left, _) = ENGINES.answer_head(
+            ASKED[3], 200, b"OK", [(b"Content-Length", [b"%d" % length])], False, b""
+        )
+        self.assertIn(b"\r\nContent-Length: %d\r\n" % length, head)
+        self.assertEqual(left, length)
+
     def test_usual_heads_without_python(self) -> None:
         fields = [(b"Server", [b"s"]), (b"Set-Cookie", [b"a", b"b"]), (b"Content-Length", [b"5"])]
         for asked in ASKED:
@@ -173,6 +182,14 @@ class Leaf(Resource):
         request.addCookie(b"a", b"b")
         return b"x"
 
+    def sees(self, request: Any) -> Any:
+        return repr(list(request.requestHeaders.getAllRawHeaders())).encode()
+
+    def private(self, request: Any) -> Any:
+        request.setHeader(b"cache-control", b"no-store")
+        request.responseHeaders.setRawHeaders(b"set-cookie", [b"a=x", b"a=id; Max-Age=9"])
+        return b"x"
+
     def etag(self, request: Any) -> Any:
         request.setETag(b'"a"')
         return b"x"
@@ -241,9 +258,8 @@ LINES = [
 ]
 
 
-@unittest.skipIf(ENGINES is None, "the compiled core is not built")
-class ItsExchange(OneConnection, SynchronousTestCase):
-    """One request of each kind, to the engine's exchange and to Python's."""
+class Served(OneConnection, SynchronousTestCase):
+    """What the client of a new worker is served, and what the app is told."""
 
     def resource(self) -> Resource:
         self.pages = Pages()
@@ -287,6 +303,11 @@ class ItsExchange(OneConnection, SynchronousTestCase):
     def pending(self) -> bool:
         """Whether the worker has more to send."""
         return any(not each.transport.flushed() for each in self.worker.context.connections)
+
+
+@unittest.skipIf(ENGINES is None, "the compiled core is not built")
+class ItsExchange(Served):
+    """One request of each kind, to the engine's exchange and to Python's."""
 
     def test_as_python_answers(self) -> None:
         for line in LINES:

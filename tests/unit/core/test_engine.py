@@ -3,18 +3,27 @@
 import contextlib
 import gc
 import os
+import re
 import socket
 import unittest
+import unittest.mock
 from typing import Any
 
 from twisted.internet import interfaces
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.net.timeouts import SWEEP_EVERY
-from stickyd.settings import RoutingSettings, Settings
+from stickyd.settings import (
+    LifecycleSettings,
+    LogSettings,
+    RecycleSettings,
+    RoutingSettings,
+    Settings,
+)
 from stickyd.worker.connection.channel import Channel
 from tests.support.cores import NATIVE, python_core
 from tests.support.one_connection import OneConnection
@@ -298,6 +307,39 @@ class Lanes(OneConnection):
         self.assertEqual(transport.fileno(), -1)
 
 
+@unittest.skipIf(NATIVE is None, "the compiled core is not built")
+class MoreThanCounts(OneConnection):
+    """Requests are counted for a replacement, and their durations measured."""
+
+    settings = Settings(
+        workers=1,
+        lifecycle=LifecycleSettings(recycle=RecycleSettings(max_requests=2)),
+        log=LogSettings(admin="tcp:1"),
+    )
+
+    def resource(self) -> Resource:
+        return Pages()
+
+    def test_as_python_counts(self) -> None:
+        seen = []
+        for core in (contextlib.nullcontext, python_core):
+            self.doCleanups()
+            with core():
+                self.setUp()
+            asked: list[str] = []
+            accounting = self.worker.context.accounting
+            self.assertFalse(accounting.only_counts)
+            with unittest.mock.patch.object(accounting.events, "request_replacement", asked.append):
+                self.begin(b"".join(HEAD % b"/%d" % n for n in range(3)))
+                while b"of /2" not in self.got:
+                    self.take(1)
+            counters = accounting.counters
+            durations = sum(counters.durations.values())
+            seen.append((asked, counters.requests, counters.requests_by.as_json(), durations))
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(seen[0][0], ["max-requests"])
+
+
 class Channels(Lanes):
     """The same of Python channels, as far as it is seen from outside."""
 
@@ -315,18 +357,40 @@ class Channels(Lanes):
 
 @unittest.skipIf(NATIVE is None, "the compiled core is not built")
 class IdsInAnswers(OneConnection):
-    """A chain that sets or learns ids: Python writes every head."""
+    """A chain that sets and learns ids."""
 
     settings = Settings(workers=1, routing=RoutingSettings(affinity="mcp,insert(S),src"))
 
     def resource(self) -> Resource:
-        return Pages()
+        self.pages = Pages()
+        return self.pages
 
-    def test_there_is_no_engine(self) -> None:
-        self.assertIsNone(self.worker.engine)
-        self.client.sendall(HEAD % b"/a")
-        got = b""
-        while b"of /a" not in got:
+    def test_the_keys_of_a_request_under_way_stay_when_the_worker_drains(self) -> None:
+        for core in (contextlib.nullcontext, python_core):
+            self.doCleanups()
+            with core():
+                self.setUp()
+            self.begin(HEAD % b"/later")
+            (request,) = self.pages.later
+            request.write(b"begun")
+            while b"begun" not in self.got:
+                self.take(1)
+            (value,) = re.findall(rb"\r\nSet-Cookie: S=([\w-]{28});", self.got)
+            ours, theirs = make_inbox()
+            for end in (ours, theirs):
+                self.addCleanup(end.close)
+            self.worker.drain(ours)
+            keys = self.worker.context.routing.keys
+            for key in ("127.0.0.1", value.decode()):
+                self.assertIsNone(keys.other(key, 0.0, came_with=False), key)
+            self.assertIsNotNone(keys.other("127.0.0.2", 0.0, came_with=False))
+            request.finish()
             self.reactor.settle()
-            got += self.client.recv(65536)
-        self.assertEqual(got.count(b"\r\nSet-Cookie: S="), 1)
+
+    def test_ids_in_fields_that_frame_the_answer_are_pythons(self) -> None:
+        self.assertIsNotNone(self.worker.engine)
+        self.doCleanups()
+        affinity = "learn(hdr(Content-Length)),src"
+        self.settings = Settings(workers=1, routing=RoutingSettings(affinity=affinity))
+        self.setUp()
+        self.assertIsNone(self.worker.engine)

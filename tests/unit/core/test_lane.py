@@ -8,12 +8,15 @@ import unittest.mock
 from typing import Any
 
 from stickyd.ipc.fd_queue import take_one
+from stickyd.routing.signed_keys import make, secret_of
 from stickyd.settings import ProxySettings
 from stickyd.shm.copies import descriptor_of
 from tests.slow.fuzz_heads import mutate
 from tests.support.core_agreement import BROWSER, BUILT, PLAIN
 from tests.support.extent import examples
 from tests.support.lane_sides import LINK_LOCAL, PYTHON, Beside, request
+
+SIGNED = make(2, bytes(12), secret_of(1)).encode()
 
 UNUSUAL = [
     b"",
@@ -92,9 +95,10 @@ class Traffic(Beside):
         keys = [
             b"GET /?sid=abc HTTP/1.1\r\nHost: a\r\nCookie: sid=xyz\r\nK: v\r\n\r\n",
             b"GET /chat/123/session/xhr HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nCookie: S=x; S=%b; sid=y\r\n\r\n" % SIGNED,
         ]
         chains = ["xff,src", "xff", "hdr(k)", "cookie(sid),xff", "url_param(sid),src", "socketio"]
-        chains += ["sockjs", "forwarded,xff,src"]
+        chains += ["sockjs", "forwarded,xff,src", "insert(S),xff", "learn(cookie(sid)),src"]
         for hash_name in ("rendezvous", "sticky-session"):
             for chain in chains:
                 with self.subTest(chain=chain, hash=hash_name):
@@ -213,10 +217,13 @@ class Which(Beside):
         self.assertIsNone(self.side(PYTHON).listener.lane)
 
     def test_python_sees_nothing_of_what_is_usual(self) -> None:
-        side = self.side(BUILT)
-        side.listener.take_in = self.fail  # type: ignore[assignment,method-assign]
-        for data in PLAIN:
-            side.arrives(side.connect(data))
-        self.assertEqual(self.lane_accepted(side), len(PLAIN))
-        lane: Any = side.listener.lane
-        self.assertEqual((lane._lane.descriptor, lane._lane.peer, lane._lane.error), (-1, None, 0))
+        for chain in ("xff,src", "insert(S),xff,src", "mcp,django,insert(S),src"):
+            side = self.side(BUILT, affinity=chain)
+            side.listener.take_in = self.fail  # type: ignore[assignment,method-assign]
+            for data in PLAIN:
+                side.arrives(side.connect(data))
+            self.assertEqual(self.lane_accepted(side), len(PLAIN))
+            lane: Any = side.listener.lane
+            told = lane._lane.descriptor, lane._lane.peer, lane._lane.error
+            self.assertEqual(told, (-1, None, 0))
+            side.close()

@@ -157,6 +157,13 @@ class Inserted(Ids):
             self.assertEqual(asked.head.values(b"cookie"), [b"a=b"])
             self.assertEqual(bool(asked.lines(b"200", [])), wanted)
 
+    def test_an_answer_that_another_worker_has_sent(self) -> None:
+        request = self.request(head_of())
+        request.resume(("key", "id"))
+        self.assertEqual(request.lines(b"101", [(b"Mcp-Session-Id", [b"new"])]), b"")
+        self.assertEqual(request.issued, ["key", "id"])
+        self.assertEqual(self.counters.inserted, 0)
+
     def test_chains_without(self) -> None:
         for chain in ("xff,src", "cookie(sid),least"):
             policy = self.policy([1, 2], chain)

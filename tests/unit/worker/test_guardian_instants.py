@@ -74,6 +74,9 @@ class Fuse:
                 del self.instants[0]
                 raise Killed
 
+    def gave(self, slot: int) -> None:
+        """For the engine: the receiver is in this process, too."""
+
     def took(self, descriptor: int) -> None:
         """For the engine."""
         if descriptor >= 0:

@@ -10,6 +10,8 @@ from hypothesis.stateful import invariant
 
 from stickyd.ipc import fd_queue as inbox
 from stickyd.ipc import fd_sender as outbox
+from stickyd.worker import lanes
+from stickyd.worker.connection.next_step import IN_USE
 from tests.support.extent import SLOW
 from tests.support.numbered_answers import POLICY, SETTINGS
 from tests.support.ownership import RUN, Ownership
@@ -45,19 +47,41 @@ class InKernel:
         self.counts[self._slot(receiver)] -= received is not None
         return received
 
+    def probe(self, slot: int) -> "Engine":
+        """Counts what the engine of a worker puts in and takes out."""
+        return Engine(self, slot)
+
     def stop(self) -> None:
         for patch in self._patches:
             patch.stop()
 
 
+@attrs.frozen
+class Engine:
+    """Sees the system calls of the engine of one slot's worker, which are not Python's."""
+
+    kernel: InKernel
+    slot: int
+
+    def tick(self) -> None:
+        """Nothing is killed."""
+
+    def took(self, descriptor: int) -> None:
+        self.kernel.counts[self.slot] -= descriptor >= 0
+
+    def gave(self, slot: int) -> None:
+        self.kernel.counts[slot] += 1
+
+
 class Counted(Ownership):
     """The same with a bound that no load reaches: nothing is displaced, everything is counted."""
 
+    in_kernel: InKernel | None = None
     settings = attrs.evolve(SETTINGS, routing=attrs.evolve(SETTINGS.routing, balance_factor=10_000))
 
     def __init__(self) -> None:
+        self.in_kernel: InKernel | None = None
         super().__init__()
-        self.in_kernel = InKernel(self.inboxes)
         self.drift = dict.fromkeys(self.inboxes, 0)
 
     def start_worker(self, slot: int) -> None:
@@ -65,7 +89,15 @@ class Counted(Ownership):
             # What waits for room in another inbox dies with its sender, but has been counted.
             for target, box in self.workers[slot].context.routing.senders._senders.items():
                 self.drift[target] += box.waiting()
-        super().start_worker(slot)
+        with mock.patch.object(lanes, "PROBE", self.kernel.probe(slot)):
+            super().start_worker(slot)
+
+    @property
+    def kernel(self) -> InKernel:
+        """What the inboxes hold, counted from the first worker on."""
+        if self.in_kernel is None:
+            self.in_kernel = InKernel(self.inboxes)
+        return self.in_kernel
 
     def waiting(self, slot: int) -> int:
         """Connections of all processes that wait for room in an inbox."""
@@ -76,19 +108,19 @@ class Counted(Ownership):
     def loads_are_what_is_there(self) -> None:
         loads = self.board.loads(POLICY.table.slots)
         for slot, worker in self.workers.items():
-            busy = sum(channel.exchange is not None for channel in worker.context.connections)
-            there = self.in_kernel.counts[slot] + self.waiting(slot) + busy
+            busy = sum(each.state in IN_USE for each in worker.context.connections)
+            there = self.kernel.counts[slot] + self.waiting(slot) + busy
             assert loads[slot] == there + self.drift[slot], (slot, loads, there, self.drift)
 
     def teardown(self) -> None:
         try:
             super().teardown()
         finally:
-            self.in_kernel.stop()
+            self.kernel.stop()
 
     def check_the_end(self) -> None:
         super().check_the_end()
-        assert not any(self.in_kernel.counts.values())
+        assert not any(self.kernel.counts.values())
         left = {slot: put - taken for slot, (put, taken) in self.flows().items()}
         assert left == self.drift
         for _ in range(2):

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from stickyd.core.native import CORE
+from stickyd.http1.response import fields_of
 from stickyd.worker.apps.asgi_exchange import AsgiExchange
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime
 
@@ -73,6 +74,7 @@ class AsgiParts:
     status_lines = STATUS_LINE
     log = Logger("stickyd")
     current_task = staticmethod(asyncio.current_task)
+    fields_of = staticmethod(fields_of)
 
     def begun(self) -> tuple[asyncio.AbstractEventLoop, contextvars.Context, dict[str, Any]]:
         """The loop, the context of requests, and the state of the app's lifespan."""
