@@ -37,7 +37,7 @@ TO_LIB = $(DESTDIR)$(LIBDIR)
 TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
 .PHONY: run test core options sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
-.PHONY: coverage docs sdist dist
+.PHONY: check-apps coverage docs sdist dist
 .PHONY: install install-units check-python uninstall
 
 run: core
@@ -147,6 +147,11 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.haproxy_cookie
 	$(BIN)/python -m tests.slow.mixed_sources --requests 1000000
 	$(BIN)/python -m tests.slow.dev_reload
+
+# Environments with the frameworks are made in build/, of some 3 GB in all.
+check-apps: $(SLOW_STAMP) core
+	$(BIN)/python -m tests.slow.recipes --write $(APPS)
+	$(BIN)/python -m tests.slow.recipes --clicks nicegui
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)
