@@ -27,4 +27,13 @@ RECIPES = (
     Recipe("FastAPI", "fastapi", "light", "kept", "kept, kept", "new"),
     Recipe("Flask", "flask", "light", "kept", "kept, kept", "new"),
     Recipe("Django and Channels", "django", "light", "new", "kept, new", "new"),
+    Recipe("NiceGUI", "nicegui", "ui", "new", "kept, new", "new"),
+    Recipe("Streamlit", "streamlit", "streamlit", "new", "kept, new", "new"),
+    Recipe("Gradio", "gradio", "gradio", "new", "kept, kept", "new"),
+    Recipe("Panel and Bokeh", "panel", "ui", "new", "kept, load", "load"),
+    Recipe("Dash", "dash", "ui", "new", "kept, kept", "new"),
+    Recipe("Shiny", "shiny", "ui", "new", "kept, load", "load"),
+    Recipe("marimo", "marimo", "ui", "new", "kept, kept", "new"),
+    Recipe("Klein", "klein", "light", "kept", "kept, kept", "new"),
+    Recipe("twisted.web", "twisted_web", "light", "kept", "kept, kept", "new"),
 )

@@ -6,11 +6,12 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 from tests.slow.recipes.environments import python_of
 from tests.slow.recipes.pages import Page
 from tests.slow.socketio.fronts import front
-from tests.support.daemon import ROOT, Daemon, wait_for
+from tests.support.daemon import ROOT, Daemon, _alive, wait_for
 
 START_SECONDS = 180.0
 
@@ -35,6 +36,20 @@ class Started(Daemon):
         wait_for(self._ready.is_set, START_SECONDS, "readiness")
         if self.process.poll() is not None:
             raise AssertionError("the daemon ended at once:\n" + "\n".join(self.log))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """What the apps log is their affair: only the daemon must log no traceback."""
+        family = self.family() if self.process.poll() is None else []
+        self.stop()
+        self.log[:] = [line for line in self.log if "[worker " not in line]
+        super().__exit__(kind, value, trace)
+        left = [pid for pid in family if _alive(pid)]
+        assert not left, f"processes left behind: {left}"
 
     def reload(self) -> list[int]:
         """HUP, until all new workers serve; the old ones."""
