@@ -39,7 +39,7 @@ TO_ETC = $(DESTDIR)$(SYSCONFDIR)
 
 .PHONY: check-matrix
 .PHONY: run test core options sanitize lint unit trial trial-core pytest-twisted check-slow bench bench-quick clean
-.PHONY: coverage docs sdist dist
+.PHONY: check-apps coverage docs sdist dist
 .PHONY: install install-units check-python uninstall
 
 run: core
@@ -160,6 +160,11 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.split_session
 	$(BIN)/python -m tests.slow.notebook
 	$(BIN)/python -m tests.slow.handover
+
+# Environments with the frameworks are made in build/, of some 3 GB in all.
+check-apps: $(SLOW_STAMP) core
+	$(BIN)/python -m tests.slow.recipes --write $(APPS)
+	$(BIN)/python -m tests.slow.recipes --clicks nicegui
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.
 bench: $(STAMP)

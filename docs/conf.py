@@ -19,7 +19,13 @@ author = "the stickyd authors"
 version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.apidoc"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md", "docs/reference/*.rst", "examples/**.md"]
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "docs/recipes/*.md",
+    "docs/reference/*.rst",
+    "examples/**.md",
+]
 exclude_patterns = ["**/node_modules", ".*", "benchmarks", "build", "dist", "tests"]
 html_theme = "furo"
 html_title = f"stickyd {release}"

@@ -104,6 +104,8 @@ def main() -> None:
     descriptor, name, directory, factory = sys.argv[1:]
     if directory:
         import_from_directory(directory)
+    # As in a worker that loads an app only to check it.
+    os.environ["STICKYD_SLOT"] = "1"
     os.set_inheritable(int(descriptor), False)
     told = json.dumps(_told(name, bool(factory))).encode()
     os.write(int(descriptor), told[:60_000])

@@ -6,6 +6,9 @@ from typing import Any
 
 from twisted.web.resource import Resource
 
+SLOT = os.environ["STICKYD_SLOT"]
+"""Every process that imports an app has it, the one that finds out the kind too."""
+
 
 def _told() -> bytes:
     return f"{os.environ.get('OF_FILE')} {os.environ.get('OF_BOTH')}".encode()

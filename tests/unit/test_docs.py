@@ -9,7 +9,7 @@ from tests.support.state_diagrams import connection_diagram, slot_diagram
 
 DOCUMENTS = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
     if "node_modules" not in path.parts
 )
 SOURCES = sorted((ROOT / "stickyd").rglob("*.py"))

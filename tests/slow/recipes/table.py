@@ -1,0 +1,39 @@
+"""Which pages there are, and what is to be seen there."""
+
+import attrs
+
+
+@attrs.frozen
+class Recipe:
+    """One framework.
+
+    :ivar page: of docs/recipes.
+    :ivar group: recipes of one group share an environment.
+    :ivar reload: what a reload of the page in the browser does with its state: kept or new.
+    :ivar hup: what the next interaction after HUP finds, and after the grace.
+    :ivar killed: after kill -9 of the worker. ``new``: the page goes on by itself, with new
+        state; ``load``: the user has to load it again.
+    """
+
+    name: str
+    page: str
+    group: str
+    reload: str
+    hup: str
+    killed: str
+
+
+RECIPES = (
+    Recipe("FastAPI", "fastapi", "light", "kept", "kept, kept", "new"),
+    Recipe("Flask", "flask", "light", "kept", "kept, kept", "new"),
+    Recipe("Django and Channels", "django", "light", "new", "kept, new", "new"),
+    Recipe("NiceGUI", "nicegui", "ui", "new", "kept, new", "new"),
+    Recipe("Streamlit", "streamlit", "streamlit", "new", "kept, new", "new"),
+    Recipe("Gradio", "gradio", "gradio", "new", "kept, kept", "new"),
+    Recipe("Panel and Bokeh", "panel", "ui", "new", "kept, load", "load"),
+    Recipe("Dash", "dash", "ui", "new", "kept, kept", "new"),
+    Recipe("Shiny", "shiny", "ui", "new", "kept, load", "load"),
+    Recipe("marimo", "marimo", "ui", "new", "kept, kept", "new"),
+    Recipe("Klein", "klein", "light", "kept", "kept, kept", "new"),
+    Recipe("twisted.web", "twisted_web", "light", "kept", "kept, kept", "new"),
+)
