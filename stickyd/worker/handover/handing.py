@@ -108,8 +108,9 @@ class Handing:
                 context.routing.keys.released()
 
     def _end(self) -> None:
-        """The connection has ended, or has moved: break the cycle with it."""
+        """The connection has ended, or has moved: break the cycles with it and with the offer."""
         self._connection = None
+        self._offer.on_offered = _ended
         if self._late is not None and self._late.active():
             self._late.cancel()
 
@@ -213,6 +214,10 @@ class Handing:
             self._offer.thaw()
             self._refused = True
             self._upgraded.close_gracefully()
+
+
+def _ended() -> None:
+    """An offer for a connection that has ended."""
 
 
 def head_bytes(head: Head) -> bytes:
