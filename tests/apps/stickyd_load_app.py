@@ -52,6 +52,9 @@ class _Probe:
     def tick(self):
         pass
 
+    def gave(self, slot):
+        pass
+
     def took(self, descriptor):
         if descriptor < 0:
             return
