@@ -83,6 +83,11 @@ class Frame(NamedTuple):
     entry: int = 0
     source: int = 0
 
+    @property
+    def peer_host(self) -> str | None:
+        """The client's address without its port, None on a Unix socket."""
+        return self.peer[0] if self.peer else None
+
     def encode(self) -> bytes:
         """The frame as one message."""
         family, addresses = _pack_addresses(self.peer, self.local)

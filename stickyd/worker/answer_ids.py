@@ -14,6 +14,7 @@ from stickyd.http1.cookie_header import set_cookie, without_cookie
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import Fields
 from stickyd.ipc.frame import Frame
+from stickyd.ipc.handover import Handed
 from stickyd.routing.client_address import forwarded_proto
 from stickyd.routing.issued_ids import (
     INSERT,
@@ -49,9 +50,13 @@ class Timed(Protocol):
 
 
 class Answering(KeyHolder, Protocol):
-    """The connection on which a request is answered."""
+    """The connection on which a request is answered.
+
+    :ivar handed: what a WebSocket has brought from another worker; None for any other connection.
+    """
 
     frame: Frame
+    handed: Handed | None
 
     @property
     def context(self) -> Timed:
@@ -149,8 +154,7 @@ class RequestIds:
         source = ids.inserts
         if source is not None:
             if not known:
-                policy, frame = routing.policy, connection.frame
-                peer = frame.peer[0] if frame.peer else None
+                policy, peer = routing.policy, connection.frame.peer_host
                 asked = Asked(head, peer, policy.trusted, policy.table)
                 self._wanted = not isinstance(source.look(asked), Key)
                 self._secure = forwarded_proto(head, peer, policy.trusted) == "https"

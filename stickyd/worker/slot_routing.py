@@ -51,7 +51,12 @@ class SlotRouting:
 
     def request_ids(self, head: Head, connection: Answering) -> RequestIds | None:
         """The ids of a request that is served here, and of its answer; None as ``ids``."""
-        return RequestIds(self.ids, self, head, connection) if self.ids is not None else None
+        if self.ids is None:
+            return None
+        made = RequestIds(self.ids, self, head, connection)
+        if connection.handed is not None:
+            made.resume(connection.handed.keys)
+        return made
 
     def source_of(self, placement: Placement) -> int:
         """The number of the source of the key (`stickyd.routing.source_numbers`)."""

@@ -42,8 +42,6 @@ class AsgiExchange(WithIds, HeadReader, WriteFlow):
         self._ids = routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
-            if self.handed is not None:
-                self._ids.resume(self.handed.keys)
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0

@@ -41,12 +41,10 @@ class WebExchange(WithIds):
 
     def __init__(self, channel: ClientChannel, head: Head, site: Site) -> None:
         self._channel, self._handed = channel, channel.handed
-        self._peer: str | None = channel.frame.peer[0] if channel.frame.peer else None
+        self._peer: str | None = channel.frame.peer_host
         self._ids = channel.context.routing.request_ids(head, channel)
         if self._ids is not None:
             head = self._ids.head
-            if self._handed is not None:
-                self._ids.resume(self._handed.keys)
         self._head = head
         self.transport = channel.transport
         self.site = self.factory = site

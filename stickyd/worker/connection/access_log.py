@@ -66,7 +66,7 @@ class LoggedRequest:
         self._sent = sent
         self._moved = came_with and frame.kind is Kind.MOVED
         self._connection = frame.connection
-        peer = frame.peer[0] if frame.peer else None
+        peer = frame.peer_host
         client = true_client(head, peer, policy.trusted, policy.forwarded_first)
         self._client = client[0] if client is not None else peer or ""
         self._began = time.time()

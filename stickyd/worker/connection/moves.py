@@ -21,14 +21,22 @@ Put = Callable[[bytes, int, Callable[[bool], None], Entry | None], None]
 
 def hold_keys(connection: Connection) -> None:
     """The worker begins to drain: keys in use stay here (`stickyd.worker.key_owner`)."""
-    exchange, routing = connection.exchange, connection.context.routing
-    if exchange is None or not connection.in_use():
+    keys = connection.context.routing.keys
+    if connection.exchange is None or not connection.in_use():
         return
-    if not routing.keys.tracks:
-        peer = connection.frame.peer
-        key = routing.policy.place(exchange.asked, peer[0] if peer else None).key
-        connection.keys = (*((key.text,) if key is not None else ()), *exchange.issued)
-    routing.keys.hold(connection)
+    if not keys.tracks:
+        connection.keys = keys_of(connection)
+    keys.hold(connection)
+
+
+def keys_of(connection: Connection) -> tuple[str, ...]:
+    """The affinity key of the request, and those that its answer has handed out."""
+    exchange = connection.exchange
+    if exchange is None:
+        return ()
+    policy = connection.context.routing.policy
+    key = policy.place(exchange.asked, connection.frame.peer_host).key
+    return (*((key.text,) if key is not None else ()), *exchange.issued)
 
 
 def move(connection: Connection, slot: int, source: int) -> None:

@@ -81,9 +81,8 @@ def _step(connection: Advancing) -> bool:
     # The sender of the connection has placed the request that came with it.
     placement = ANYWHERE
     if not came_with or keys.active or access is not None:
-        peer = connection.frame.peer
         place = routing.policy.place if came_with else routing.place
-        placement = place(head, peer[0] if peer else None)
+        placement = place(head, connection.frame.peer_host)
     key = placement.key.text if placement.key is not None else None
     other = None
     if keys.active:
@@ -110,8 +109,7 @@ def _step(connection: Advancing) -> bool:
     if keys.active:
         keys.serve(key, connection, context.reactor.seconds())
     if config.request_id:
-        peer = connection.frame.peer
-        head = identified(context, head, peer[0] if peer else None)
+        head = identified(context, head, connection.frame.peer_host)
     if access is not None:
         sent = connection.transport.written()
         connection.logged = LoggedRequest(

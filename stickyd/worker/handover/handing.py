@@ -24,9 +24,10 @@ from stickyd.ipc.frame import Kind
 from stickyd.ipc.handover import STATE_MOST, Handed
 from stickyd.worker.connection.exit import give_away
 from stickyd.worker.connection.interfaces import Connection
+from stickyd.worker.connection.moves import keys_of
 from stickyd.worker.connection.upgraded import Upgraded
 from stickyd.worker.handover.interfaces import HandedOver
-from stickyd.worker.handover.targets import keys_of, put
+from stickyd.worker.handover.targets import put
 
 ASK_MOST = 5.0
 """Seconds an app has to tell its state; meanwhile its client is not read."""
@@ -189,7 +190,7 @@ class Handing:
         assert exchange is not None
         payload = Handed(
             head_bytes(exchange.asked),
-            keys_of(connection),
+            connection.keys or keys_of(connection),
             self._offer.extensions,
             state,
             self._upgraded.unread,

@@ -7,24 +7,13 @@ from stickyd.worker.connection.context import WorkerContext
 from stickyd.worker.connection.interfaces import Connection
 
 
-def keys_of(connection: Connection) -> tuple[str, ...]:
-    """The affinity keys of the request that opened it, and those that its answer handed out."""
-    routing, exchange = connection.context.routing, connection.exchange
-    if connection.keys or routing.keys.tracks or exchange is None:
-        return connection.keys
-    peer = connection.frame.peer
-    key = routing.policy.place(exchange.asked, peer[0] if peer else None).key
-    return (key.text,) if key is not None else ()
-
-
 def put(connection: Connection, message: bytes, done: Callable[[bool], None]) -> bool:
     """Put it into the inbox of the worker that takes its keys; False if there is none."""
     exchange = connection.exchange
     named = None
     if exchange is not None:
-        peer = connection.frame.peer
         policy = connection.context.routing.policy
-        named = policy.place(exchange.asked, peer[0] if peer else None).slot
+        named = policy.place(exchange.asked, connection.frame.peer_host).slot
     transport = connection.transport
     number = connection.frame.connection
     arguments = (message, transport.fileno(), done, transport.entry)

@@ -41,6 +41,7 @@ class Connection:
     frame: Frame
     context: Any
     keys: tuple[str, ...] = ()
+    handed: None = None
 
     def in_use(self) -> bool:
         return True
