@@ -11,7 +11,7 @@ cdef class Counts:
 
     cdef object cells
     cdef Py_buffer view
-    cdef uint64_t *held  # NULL once the worker ends: others may let go of the memory
+    cdef uint64_t *held  # NULL once the worker ends: the memory may be released then
     cdef Py_ssize_t size
     cdef bint only  # a request is counted, and nothing else
     cdef Py_ssize_t adopted, arrived, requests, placed, moved

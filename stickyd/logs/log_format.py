@@ -81,7 +81,7 @@ class _Begun:
 
 
 def set_up(parent: Any, form: str, level: str) -> None:
-    """Let the log have a format and a least level, whoever starts it.
+    """Set the format and the least level of the log, under twistd, twist or a .tac.
 
     To be called before Twisted begins to log; ``makeService`` does. An observer that does not
     write to a file, as that for syslog, keeps its own format.
@@ -90,7 +90,7 @@ def set_up(parent: Any, form: str, level: str) -> None:
     :param form: ``text`` or ``json``.
     :param level: ``debug``, ``info``, ``warn``, ``error`` or ``critical``.
     """
-    least = _least(level)
+    least = LogLevel.lookupByName(level)
     if parent is not None and "fileLogObserverFactory" in parent:
         # twist has a format and a level among its options.
         if form == "json":
@@ -108,10 +108,6 @@ def set_up(parent: Any, form: str, level: str) -> None:
         begin([*map(change, observers)], *others, **more)
 
     globalLogBeginner.beginLoggingTo = begin_ours  # type: ignore[method-assign]
-
-
-def _least(level: str) -> Any:
-    return LogLevel.lookupByName(level)
 
 
 def _changed(observer: ILogObserver, form: str, least: Any) -> ILogObserver:

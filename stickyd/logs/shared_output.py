@@ -1,7 +1,7 @@
 """Standard output of a process that a `LogWriter` writes to as well, without blocking.
 
 What is printed blocks until it is written, and could come amid a line that the writer has written
-in part. So whoever prints asks for `alone`, in which the writer's line is finished first.
+in part. So code that prints does it within `alone`, which finishes the writer's line first.
 """
 
 import os

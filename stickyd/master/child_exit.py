@@ -20,7 +20,7 @@ from stickyd.logs.record import TAG_OPTION, mark_of
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag, spawn
 from stickyd.master.supervisor.spawn import apps_environment
 from stickyd.process import HELD_BACK
-from stickyd.settings import AppSettings
+from stickyd.settings import Settings
 
 LAST_CALLS = 3.0
 """Seconds that the helper has for its last calls when the daemon stops."""
@@ -39,16 +39,13 @@ class ChildExit:
 
     One that has ended, because the callable has ended it, is started again at the next end.
 
-    :param name: import name of the callable, or "" for none.
-    :param app: the app of the workers, whose directory and environment it has.
-    :param form: of the daemon's log.
+    It has directory and environment of the workers' app.
     """
 
-    def __init__(self, reactor: Any, name: str, app: AppSettings, form: str = "text") -> None:
+    def __init__(self, reactor: Any, settings: Settings) -> None:
         self._reactor = reactor
-        self._name = name
-        self._app = app
-        self._form = form
+        self._settings = settings
+        self._name = settings.lifecycle.end.child_exit
         self._helper: _Helper | None = None
         self._untold: deque[End] = deque(maxlen=UNTOLD_MOST)
 
@@ -59,7 +56,7 @@ class ChildExit:
         """
         if not self._name:
             return
-        helper = _Helper(self._reactor, self._name, self._app, new_tag(self._form))
+        helper = _Helper(self._reactor, self._settings)
         why = await helper.loaded
         if why:
             raise StartFailed(why)
@@ -123,7 +120,8 @@ class _Helper(Protocol):
     :ivar runs: it can be told.
     """
 
-    def __init__(self, reactor: Any, name: str, app: AppSettings, tag: str) -> None:
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        app, tag = settings.app, new_tag(settings.log.format)
         self._reactor = reactor
         self._held = b""
         self.loaded: defer.Deferred[str] = defer.Deferred()
@@ -135,7 +133,7 @@ class _Helper(Protocol):
                 "-m",
                 "stickyd.helper.child_exit",
                 str(theirs.fileno()),
-                name,
+                settings.lifecycle.end.child_exit,
                 app.origin.directory,
                 TAG_OPTION + tag,
             ]

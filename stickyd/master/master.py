@@ -40,11 +40,7 @@ class Master:
         self.counters = context.counters
         self.frontend = Frontend(context, self._close_idle, first_number)
         self.supervisor = Supervisor(context, self.frontend.update_slots)
-        name = context.settings.lifecycle.end.child_exit
-        settings = context.settings
-        self._child_exit = child_exit = ChildExit(
-            context.reactor, name, settings.app, settings.log.format
-        )
+        self._child_exit = child_exit = ChildExit(context.reactor, context.settings)
         self.supervisor.on_child_exit = child_exit.ended
         self.supervisor.on_generation = child_exit.restart
 

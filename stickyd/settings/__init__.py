@@ -218,6 +218,11 @@ class LogSettings:
     level: str = "info"
     request_id: str = ""
 
+    @property
+    def id_name(self) -> bytes:
+        """The name of the header with the id of a request, in lower case; b"" for none."""
+        return self.request_id.lower().encode("ascii")
+
 
 @attrs.frozen
 class Settings:

@@ -89,18 +89,29 @@ class Drain:
     def _look(self) -> None:
         self._looking = False
         self._calls = [call for call in self._calls if call.active()]
-        keys = self._keys
-        bound = keys.bound()
-        for each in self._connections if not self.over else ():
-            if each.state is not State.PINNED or each.handing is None:
-                continue
+        if self.over:
+            return
+        self._hand_over()
+        if self._keys.serves_none():
+            self._finish()
+
+    def _hand_over(self) -> None:
+        """Hand over the WebSockets whose keys nothing else needs here: they go with their keys."""
+        offering = [
+            each
+            for each in self._connections
+            if each.state is State.PINNED and each.handing is not None
+        ]
+        if not offering:
+            return
+        keys, bound = self._keys, self._keys.bound()
+        for each in offering:
             if each in self._hastened and each.keys and not each.movable():
                 self._close(each)
-            elif not any(key in bound or keys.remembers(key) for key in each.keys):
-                # Nothing else needs its key here: it goes where the key goes.
+            elif each.handing is not None and not any(
+                key in bound or keys.remembers(key) for key in each.keys
+            ):
                 each.handing.start()
-        if not self.over and self._keys.serves_none():
-            self._finish()
 
     def _forget(self) -> None:
         self._keys.forget_memory()
@@ -129,8 +140,8 @@ class Drain:
             self._keys.forget_memory()
             upgraded = [each for each in self._held() if each.state is State.PINNED]
             self._hastened = {each for each in upgraded if each.movable()}
-            upgraded = [each for each in upgraded if each not in self._hastened]
-            self._turns.start([partial(self._close, each) for each in upgraded], self._times.spread)
+            others = [partial(self._close, each) for each in upgraded if not each.movable()]
+            self._turns.start(others, self._times.spread)
             self.released()
 
     def end(self) -> None:

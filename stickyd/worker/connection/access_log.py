@@ -119,7 +119,7 @@ class AccessLog:
         self._path = settings.access_file
         self._form = settings.access_format
         self._mark = mark_of(tag)
-        self.id_name = settings.request_id.lower().encode("ascii")
+        self.id_name = settings.id_name
         self._writer = self._to(self._open())
         if self._path == "-":
             share(self._writer)

@@ -45,7 +45,7 @@ class ConnectionConfig:
             settings.timeouts,
             f"{name}: {slot}\r\n".encode("ascii") if name else b"",
             settings.limits.websocket_message,
-            settings.log.request_id.lower().encode("ascii"),
+            settings.log.id_name,
         )
 
 

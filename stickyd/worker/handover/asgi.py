@@ -10,6 +10,8 @@ from twisted.logger import Logger
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.protocol import OPEN
 
+from stickyd.worker.handover.handing import told_by
+
 EXTENSION = "stickyd.handover"
 """The name of the extension in ``scope["extensions"]``."""
 
@@ -119,11 +121,7 @@ class AsgiOffer:
                     # It has begun meanwhile: the state is to be that after it.
                     await protocol.writable.wait()
                     await asyncio.sleep(0)
-                state: Any = save()
-                if hasattr(state, "__await__"):
-                    state = await state
-                if state is not None:
-                    state = bytes(memoryview(state))
+                state = await told_by(save)
             except Exception:
                 _log.failure("an app failed to tell the state of a WebSocket")
                 state = None

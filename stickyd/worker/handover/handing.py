@@ -72,6 +72,18 @@ class Offer(Protocol):
         """It is another worker's now; tell the app."""
 
 
+async def told_by(app: Callable[[], object]) -> bytes | None:
+    """The state that an app tells; None if it refuses.
+
+    :param app: returns it, or something to be awaited.
+    :raise Exception: what the app raises; TypeError if the state is not bytes.
+    """
+    state: Any = app()
+    if hasattr(state, "__await__"):
+        state = await state
+    return None if state is None else bytes(memoryview(state))
+
+
 class Handing:
     """The handover of one WebSocket to another worker.
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.upgraded import Upgraded
-from stickyd.worker.handover.handing import Handing
+from stickyd.worker.handover.handing import Handing, told_by
 from stickyd.worker.handover.interfaces import IHandsOver
 from stickyd.worker.interfaces import ClientChannel
 
@@ -49,26 +50,16 @@ class WebOffer:
     def ask(self, done: Callable[[bytes | None], None]) -> None:
         """Call ``handOver`` of the protocol."""
 
-        def told(state: Any) -> None:
-            if state is not None:
-                try:
-                    state = bytes(memoryview(state))
-                except TypeError:
-                    _log.failure("the state of a WebSocket is not bytes")
-                    state = None
+        def told(state: bytes | None) -> None:
             if state is not None:
                 self._freeze()
             done(state)
 
-        async def ask() -> Any:
-            state = self._app.handOver()
-            return await state if hasattr(state, "__await__") else state
-
-        def failed(failure: Any) -> None:
+        def failed(failure: Failure) -> None:
             _log.failure("an app failed to tell the state of a WebSocket", failure)
-            told(None)
+            done(None)
 
-        asked: Deferred[Any] = ensureDeferred(ask())
+        asked = ensureDeferred(told_by(self._app.handOver))
         asked.addCallbacks(told, failed)
         asked.addErrback(lambda failure: _log.failure("a handover failed", failure))
 
