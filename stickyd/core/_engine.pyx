@@ -22,7 +22,7 @@ from libc.string cimport memcmp, memcpy
 
 from types import MethodType
 
-from stickyd.core._native cimport HeadReader, Placer
+from stickyd.core._native cimport HeadReader, Placer, without_cookie
 from stickyd.core.engine_c cimport *
 from stickyd.core.headers cimport *
 

@@ -37,3 +37,6 @@ cdef class Placer:
 
     cdef int set_keys(self, tuple hash_key, tuple tag_key) except -1
     cdef bint read_peer(self, object peer, sd_address *address) except -1
+
+
+cpdef bytes without_cookie(bytes value, bytes name)

@@ -8,21 +8,6 @@
 
 #include "placer.h"
 
-static inline sd_span sd_trimmed(sd_span text) {
-    while (text.size && sd_is_blank(text.data[0])) text.data++, text.size--;
-    while (text.size && sd_is_blank(text.data[text.size - 1])) text.size--;
-    return text;
-}
-
-/* What stands before the first `byte`, which `rest` is behind; all, and NULL, if there is none. */
-static inline sd_span sd_before(sd_span text, uint8_t byte, sd_span *rest) {
-    const uint8_t *at = text.size ? memchr(text.data, byte, text.size) : NULL;
-    *rest = sd_none;
-    if (at == NULL) return text;
-    *rest = (sd_span){at + 1, (size_t)(text.data + text.size - at - 1)};
-    return (sd_span){text.data, (size_t)(at - text.data)};
-}
-
 /* The Cookie of `value` without any cookie called `name`; `room` is as long as the value. Of size 0
  * if nothing is left; NULL if there is none of that name. */
 static inline sd_span sd_without_cookie(sd_span value, const char *name, size_t name_size,
@@ -32,8 +17,7 @@ static inline sd_span sd_without_cookie(sd_span value, const char *name, size_t 
     for (sd_span rest = value, pair; rest.data != NULL; ) {
         pair = sd_before(rest, ';', &rest);
         sd_span bare = sd_trimmed(pair);
-        if (bare.size > name_size && bare.data[name_size] == '=' &&
-            memcmp(bare.data, name, name_size) == 0) {
+        if (sd_is_cookie(bare, name, name_size)) {
             found = 1;
             continue;
         }

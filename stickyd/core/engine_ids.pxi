@@ -70,8 +70,7 @@ cdef bint ids_due(Lane lane, object made, const uint8_t *fields, size_t size) ex
 
 cdef list ids_without_cookie(ChainIds chain, list fields):
     """The fields of a head without the daemon's cookie; the list itself may change."""
-    cdef bytes name = chain.name, value, room
-    cdef sd_span whole, left
+    cdef bytes left
     cdef Py_ssize_t at
     if chain.inserts < 0:
         return fields
@@ -79,18 +78,11 @@ cdef list ids_without_cookie(ChainIds chain, list fields):
         if fields[at][0] != b"cookie":
             continue
         # A plain head has one line of it.
-        value = fields[at][1]
-        room = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(value))
-        whole.data = <const uint8_t *>PyBytes_AS_STRING(value)
-        whole.size = PyBytes_GET_SIZE(value)
-        left = sd_without_cookie(
-            whole, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), <uint8_t *>PyBytes_AS_STRING(room)
-        )
-        if left.data != NULL:
-            if left.size:
-                fields[at] = b"cookie", PyBytes_FromStringAndSize(<const char *>left.data, left.size)
-            else:
-                del fields[at]
+        left = without_cookie(fields[at][1], chain.name)
+        if left:
+            fields[at] = b"cookie", left
+        elif left is not None:
+            del fields[at]
         break
     return fields
 

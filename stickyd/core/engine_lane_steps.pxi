@@ -120,11 +120,11 @@ cdef int lane_step(Lane lane, const uint8_t *data, size_t size, bytes whole) exc
             # Placed among the slots of now: it stays put again.
             lane.frame_head.table = engine.version
         engine.counts.add(engine.counts.placed + lane.source)
-    if made is None and (engine.web is None or engine.access is not None):
+    if made is None and (
+        engine.web is None or engine.access is not None or engine.identifies
+    ):
         made = engine.reader.make(data, head)
     if engine.identifies:
-        if made is None:
-            made = engine.reader.make(data, head)
         made = engine.parts.identified(engine.context, made, lane_peer_text(lane))
     if head.length:
         body = PyBytes_FromStringAndSize(<const char *>data + head.size, head.length)

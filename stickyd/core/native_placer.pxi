@@ -204,7 +204,7 @@ cdef sd_span _span_of(bytes text):
     return span
 
 
-def without_cookie(bytes value not None, bytes name not None):
+cpdef bytes without_cookie(bytes value, bytes name):
     """A Cookie without any cookie called ``name``, empty if nothing is left; None if it has none."""
     cdef bytes room = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(value))
     cdef sd_span left = sd_without_cookie(

@@ -123,6 +123,21 @@ typedef struct {
 
 static const sd_span sd_none = {NULL, 0};
 
+static inline sd_span sd_trimmed(sd_span text) {
+    while (text.size && sd_is_blank(text.data[0])) text.data++, text.size--;
+    while (text.size && sd_is_blank(text.data[text.size - 1])) text.size--;
+    return text;
+}
+
+/* What stands before the first `byte`, which `rest` is behind; all, and NULL, if there is none. */
+static inline sd_span sd_before(sd_span text, uint8_t byte, sd_span *rest) {
+    const uint8_t *at = text.size ? memchr(text.data, byte, text.size) : NULL;
+    *rest = sd_none;
+    if (at == NULL) return text;
+    *rest = (sd_span){at + 1, (size_t)(text.data + text.size - at - 1)};
+    return (sd_span){text.data, (size_t)(at - text.data)};
+}
+
 /* The header called `name`, if it has exactly one line. */
 static inline sd_span sd_header(const sd_head *head, const uint8_t *data, const char *name,
                                 size_t size) {
@@ -137,37 +152,37 @@ static inline sd_span sd_header(const sd_head *head, const uint8_t *data, const 
     return found;
 }
 
-/* The next cookie called `name` from `*at` on, which is moved behind it; `*at` becomes NULL behind
- * the last pair. */
-static inline sd_span sd_next_cookie(const uint8_t **at, const uint8_t *end, const char *name,
-                                     size_t size) {
-    while (*at != NULL) {
-        const uint8_t *start = *at, *semicolon = memchr(start, ';', (size_t)(end - start));
-        const uint8_t *stop = semicolon != NULL ? semicolon : end;
-        *at = semicolon != NULL ? semicolon + 1 : NULL;
-        while (start < stop && sd_is_blank(*start)) start++;
-        while (stop > start && sd_is_blank(stop[-1])) stop--;
-        if ((size_t)(stop - start) > size && start[size] == '=' && memcmp(start, name, size) == 0)
-            return (sd_span){start + size + 1, (size_t)(stop - start) - size - 1};
+/* Whether a pair, without blanks around it, is a cookie called `name`. */
+static inline int sd_is_cookie(sd_span pair, const char *name, size_t size) {
+    return pair.size > size && pair.data[size] == '=' && memcmp(pair.data, name, size) == 0;
+}
+
+/* The value of the next cookie called `name` in `rest`, which becomes what stands behind it; NULL
+ * if there is none. */
+static inline sd_span sd_next_cookie(sd_span *rest, const char *name, size_t size) {
+    while (rest->data != NULL) {
+        sd_span pair = sd_trimmed(sd_before(*rest, ';', rest));
+        if (sd_is_cookie(pair, name, size))
+            return (sd_span){pair.data + size + 1, pair.size - size - 1};
     }
     return sd_none;
 }
 
-/* The Cookie field, of which a head has one at most. */
-static inline const sd_field *sd_cookies(const sd_head *head) {
+/* The Cookie field, of which a head has one at most; NULL if it has none. */
+static inline sd_span sd_cookies(const sd_head *head, const uint8_t *data) {
     if (head->flags & SD_HAS_COOKIE)
-        for (uint32_t number = 0; number < head->count; number++)
-            if (head->fields[number].id == SD_COOKIE) return &head->fields[number];
-    return NULL;
+        for (uint32_t number = 0; number < head->count; number++) {
+            const sd_field *field = &head->fields[number];
+            if (field->id == SD_COOKIE) return (sd_span){data + field->value, field->value_size};
+        }
+    return sd_none;
 }
 
 /* The value of the first cookie called `name` (RFC 6265, 4.2). */
 static inline sd_span sd_cookie(const sd_head *head, const uint8_t *data, const char *name,
                                 size_t size) {
-    const sd_field *field = sd_cookies(head);
-    if (field == NULL) return sd_none;
-    const uint8_t *at = data + field->value;
-    return sd_next_cookie(&at, at + field->value_size, name, size);
+    sd_span rest = sd_cookies(head, data);
+    return sd_next_cookie(&rest, name, size);
 }
 
 /* The first parameter called `name` in the query of the target; -1 where something is encoded. */
@@ -236,12 +251,10 @@ static inline uint16_t sd_learned_slot(const sd_placer *placer, const sd_source 
 /* The slot of the first id that names one, of the first cookies with the source's name. */
 static inline uint16_t sd_slot_of_cookies(const sd_placer *placer, const sd_source *source,
                                           const sd_head *head, const uint8_t *data) {
-    const sd_field *field = sd_cookies(head);
+    sd_span rest = sd_cookies(head, data);
     int learns = source->kind == SD_SOURCE_LEARN_COOKIE;
-    if (field == NULL) return 0;
-    const uint8_t *at = data + field->value, *end = at + field->value_size;
     for (int copies = 0; copies < SD_COPIES_MOST;) {
-        sd_span id = sd_next_cookie(&at, end, source->name, source->name_size);
+        sd_span id = sd_next_cookie(&rest, source->name, source->name_size);
         if (id.data == NULL) return 0;
         if (learns && id.size == 0) continue;
         uint16_t slot = learns ? sd_learned_slot(placer, source, id)
