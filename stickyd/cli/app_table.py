@@ -104,7 +104,7 @@ LISTENING = (
         Group.LISTENING,
         "TCP port to listen on",
         Argument("N", Whole(0, 65535)),
-        default=Default(computed="3000"),
+        default=Default("3000"),
         details="The environment variable `PORT` is not read: give `--port $PORT`.",
     ),
     Option(

@@ -183,6 +183,9 @@ REPLAY = (
     ),
 )
 
+TABLES = {"check": CHECK, "explain": EXPLAIN, "replay": REPLAY, "verify": VERIFY}
+"""The options that commands have of their own; those of ``run`` come first in ``check``."""
+
 COMMANDS = {
     "run": "Run the daemon in the foreground; the options of 'twistd -n stickyd'.",
     "explain": "Print which slot serves a key, and why. Needs no server.",

@@ -12,13 +12,14 @@ from stickyd import __version__
 from stickyd.cli.app_options import KINDS
 from stickyd.cli.arguments import options_first
 from stickyd.cli.closed_pipe import status_of
-from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
+from stickyd.cli.command_tables import CHECK, COMMANDS, RUN, TABLES
 from stickyd.cli.completion import SHELLS
 from stickyd.cli.explain import ExplainOptions, Refused, explain
 from stickyd.cli.option import Option
 from stickyd.cli.options import Options, with_implied_values
-from stickyd.cli.start.app_kind import with_kind
+from stickyd.cli.start.app_kind import kind_of
 from stickyd.cli.table_options import as_options, flags, parameters
+from stickyd.errors import CannotLoad
 from stickyd.routing.affinity import parse_chain
 from stickyd.routing.chain_warnings import warnings
 
@@ -74,6 +75,13 @@ class RunOptions(Options):
         if self["gid"] is not None and self["uid"] is None:
             raise usage.UsageError("--gid alone would keep the privileges of root: give --uid, too")
 
+    def credentials(self) -> tuple[int, int] | None:
+        """The ids of user and group that workers will have; None for those of this process."""
+        if self["uid"] is None:
+            return None
+        uid, gid = uidFromString(self["uid"]), self["gid"]
+        return uid, pwd.getpwuid(uid).pw_gid if gid is None else gidFromString(gid)
+
 
 class CheckOptions(RunOptions):
     """The options of ``stickyd check``: those of ``run``, and ``--load``."""
@@ -113,11 +121,7 @@ def _run(arguments: Sequence[str]) -> int:
     # Checked here, too, so that error lines begin with 'stickyd' and not with 'twistd'.
     options = RunOptions()
     options.parseOptions(list(arguments))
-    try:
-        words = _with_app(options)
-    except usage.UsageError as error:
-        sys.stderr.write(f"stickyd: {error}\n")
-        return 1
+    words = _with_app(options)
     from twisted.scripts import twistd
 
     own, others = _twistds(words)
@@ -129,14 +133,20 @@ def _run(arguments: Sequence[str]) -> int:
 def _with_app(options: RunOptions) -> list[str]:
     """The options on the command line; the app by the option of its kind.
 
-    :raise usage.UsageError: if the kind cannot be told.
+    If that cannot be told, an error is one line on stderr and exit status 1.
     """
     if options["app"] is None:
         return options.without_app
     from stickyd.master.supervisor.spawn import apps_environment
 
-    environment = apps_environment(options.settings.app)
-    return [*options.without_app, with_kind(options, options["app"], environment)]
+    settings = options.settings
+    environment = apps_environment(settings.app)
+    try:
+        kind = kind_of(settings, options["app"], options.credentials(), environment)
+    except CannotLoad as error:
+        sys.stderr.write(f"stickyd: {error}\n")
+        raise SystemExit(1) from None
+    return [*options.without_app, f"--{kind}={options['app']}"]
 
 
 def _explain(arguments: Sequence[str]) -> int:
@@ -169,11 +179,7 @@ def _check(arguments: Sequence[str]) -> int:
     checked = CheckOptions()
     checked.parseOptions(options)
     if checked["app"] is not None and checked["load"]:
-        try:
-            words = _with_app(checked)
-        except usage.UsageError as error:
-            sys.stderr.write(f"stickyd: {error}\n")
-            return 1
+        words = _with_app(checked)
         checked = CheckOptions()
         checked.parseOptions(words)
     routing = checked.settings.routing
@@ -211,11 +217,10 @@ def _load(options: CheckOptions) -> str:
 
     from stickyd.master.load_check import load_once
 
-    if options["uid"] is not None:
-        uid = uidFromString(options["uid"])
-        gid = options["gid"]
+    credentials = options.credentials()
+    if credentials is not None:
         try:
-            switchUID(uid, pwd.getpwuid(uid).pw_gid if gid is None else gidFromString(gid))
+            switchUID(*credentials)
         except OSError as error:
             return f"--uid: cannot switch to {options['uid']}: {error.strerror}"
     return load_once(reactor, options.settings)
@@ -225,14 +230,8 @@ def _completion(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         sys.stderr.write("stickyd completion: which shell? bash, zsh or fish\n")
         return 2
-    tables = {
-        "run": RunOptions.table,
-        "check": CheckOptions.table,
-        "explain": EXPLAIN,
-        "replay": REPLAY,
-        "verify": VERIFY,
-        "completion": (),
-    }
+    tables = {**dict.fromkeys(COMMANDS, ()), **TABLES}
+    tables |= {"run": RunOptions.table, "check": CheckOptions.table}
     sys.stdout.write(SHELLS[arguments[0]](tables))
     return 0
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from stickyd import __version__
-from stickyd.cli.command_tables import CHECK, COMMANDS, EXPLAIN, REPLAY, RUN, VERIFY
+from stickyd.cli.command_tables import COMMANDS, RUN, TABLES
 from stickyd.cli.option import Group, Option
 from stickyd.cli.option_table import DAEMON
 
@@ -14,12 +14,6 @@ _ARGUMENTS = {
     "replay": "[options] LOG...",
     "verify": "URL [options]",
 }
-_TABLES = (
-    ("check", CHECK),
-    ("explain", EXPLAIN),
-    ("replay", REPLAY),
-    ("verify", VERIFY),
-)
 _SIGNALS = {
     "TERM": "Stop: requests in progress are finished within --graceful-timeout.",
     "INT": "Stop within one second.",
@@ -69,7 +63,7 @@ def _lines() -> Iterator[str]:
         if members:
             yield f'.SS "{group.value}"'
             yield from _entries(members)
-    for command, table in _TABLES:
+    for command, table in TABLES.items():
         yield f'.SS "Options of stickyd {command}"'
         yield from _entries(table)
     yield ".SH ENVIRONMENT"

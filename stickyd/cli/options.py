@@ -144,11 +144,9 @@ class Options(TableOptions):
         path = Path(self["config"] or CONFIGURATION)
         try:
             content = path.read_bytes()
-        except FileNotFoundError as error:
-            if not self["config"]:
-                return {}
-            raise ValueError(f"--config: {path}: {error.strerror}") from None
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not self["config"]:
+                return {}
             raise ValueError(f"--config: {path}: {error.strerror}") from None
         options = [option for option in DAEMON if option.name != "config"]
         return of_file(options, content, str(path))
@@ -163,7 +161,7 @@ class Options(TableOptions):
             return
         if self["listen"] or self["bind"]:
             raise usage.UsageError(f"--{alone[0]} goes with neither --bind nor --listen")
-        port, host = self["port"] or BY_NAME["port"].default.computed, self["host"] or ""
+        port, host = self["port"] or BY_NAME["port"].default.text, self["host"] or ""
         parsed(self.labels.get("port", "--port"), BY_NAME["port"], port)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         yield str(parsed(self.labels.get("host", "--host"), BY_NAME["bind"], address))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from stickyd.cli.command_tables import CHECK, EXPLAIN, REPLAY, RUN, VERIFY
+from stickyd.cli.command_tables import CHECK, RUN, TABLES
 from stickyd.cli.man_page import man_page
 from stickyd.cli.option import Group, Option
 from stickyd.cli.option_table import DAEMON
@@ -17,8 +17,6 @@ from stickyd.cli.parsers import OneOf, OnOff, Seconds, Whole
 BEGIN = "<!-- options:begin -->"
 END = "<!-- options:end -->"
 """The table stands between these in the README; ``make options`` replaces it."""
-
-_COMMANDS = (("check", CHECK), ("explain", EXPLAIN), ("replay", REPLAY), ("verify", VERIFY))
 
 
 def readme() -> str:
@@ -59,7 +57,7 @@ def _reference() -> Iterator[str]:
             yield from ("", f"## {group.value}")
         for option in members:
             yield from _section(option)
-    for command, table in _COMMANDS:
+    for command, table in TABLES.items():
         yield from ("", f"## stickyd {command}", "")
         yield "Beside the options of `stickyd run`:" if table is CHECK else "Its own options:"
         yield from ("", "| option | default | meaning |", "|---|---|---|")

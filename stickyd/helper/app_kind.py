@@ -14,7 +14,7 @@ from twisted.web.resource import IResource
 from stickyd.errors import CannotLoad
 from stickyd.net.process_group import end_own_group
 from stickyd.process import drop_saved_ids, import_from_directory, import_from_working_directory
-from stickyd.worker.importer import cannot_load, load_named
+from stickyd.worker.importer import load_named
 
 _CALL = "__call__"
 
@@ -40,9 +40,10 @@ def kind_of(app: object) -> str:
         called = getattr(app, _CALL, None)
         older = inspect.iscoroutinefunction(called) and _names(called) == 3 and _names(app) == 1
         return "asgi" if older else ""
-    if _is_asgi(app):
+    if [each.name for each in _parameters(app)] == ["scope", "receive", "send"]:
+        # Perhaps a function that returns an awaitable of another app.
         return "asgi"
-    if _is_coroutine(app):
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, _CALL, None)):
         return "asgi" if _names(app) == 3 else ""
     return "wsgi" if _names(app) == 2 else ""
 
@@ -51,28 +52,18 @@ def _is_resource_class(app: object) -> bool:
     return isinstance(app, type) and IResource.implementedBy(app)
 
 
-def _is_coroutine(app: object) -> bool:
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(
-        getattr(app, _CALL, None)
-    )
-
-
-def _is_asgi(app: object) -> bool:
-    """By the names of the arguments: a function that returns an awaitable of another app."""
-    assert callable(app)
+def _parameters(called: object) -> list[inspect.Parameter]:
+    """The parameters of a callable; anything at all, if it does not tell them."""
+    assert callable(called)
     try:
-        return [*inspect.signature(app).parameters] == ["scope", "receive", "send"]
+        return [*inspect.signature(called).parameters.values()]
     except (TypeError, ValueError):
-        return False
+        return [inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL)]
 
 
 def _names(called: object) -> int:
     """Positional parameters without default of a callable; -1 if that is not all it takes."""
-    assert callable(called)
-    try:
-        parameters = inspect.signature(called).parameters.values()
-    except (TypeError, ValueError):
-        return -1
+    parameters = _parameters(called)
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
         return -1
@@ -81,12 +72,7 @@ def _names(called: object) -> int:
 
 def _told(name: str, factory: bool) -> dict[str, str]:
     try:
-        app = load_named("", name)
-        if factory:
-            try:
-                app = app()
-            except BaseException as error:
-                raise cannot_load("", name, error) from error
+        app = load_named("", name, factory=factory)
     except CannotLoad as error:
         return {"why": str(error)}
     kind = kind_of(app)
@@ -108,7 +94,8 @@ def main() -> None:
     os.environ["STICKYD_SLOT"] = "1"
     os.set_inheritable(int(descriptor), False)
     told = json.dumps(_told(name, bool(factory))).encode()
-    os.write(int(descriptor), told[:60_000])
+    # An error has less than 64 KiB, which a pipe takes at once (pipe(7)).
+    os.write(int(descriptor), told)
     os.close(int(descriptor))
     sys.stdout.flush()
     sys.stderr.flush()

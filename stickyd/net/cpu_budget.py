@@ -3,20 +3,20 @@
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
-def usable_cpus(proc: Path = Path("/proc/self"), extra_root: Path = Path("/")) -> int:
+def usable_cpus(proc: Path = Path("/proc/self"), root: Path = Path("/")) -> int:
     """CPUs of the affinity mask (sched_getaffinity(2)), at most the quota of a control group.
 
     A quota of 1.5 CPUs counts as 2: a worker more uses what is left.
 
     :param proc: where the control groups of this process are told.
-    :param extra_root: directory that mount points are below.
+    :param root: directory that mount points are below.
     :return: at least 1.
     """
     cpus = len(os.sched_getaffinity(0))
-    quotas = list(_quotas(proc, extra_root))
+    quotas = list(_quotas(proc, root))
     return max(1, min([cpus, *(math.ceil(quota) for quota in quotas)]))
 
 
@@ -33,17 +33,15 @@ def _quotas(proc: Path, root: Path) -> Iterator[float]:
         if not unified and "cpu" not in controllers.split(","):
             continue
         for mounted, at in _mount_points(mounts, unified):
+            top, own = root / at.lstrip("/"), PurePosixPath(path)
             # In a container, the path may be one of the host, above what is mounted.
-            inside = os.path.relpath(path, mounted) if path.startswith(mounted) else "."
-            directory = root / at.lstrip("/") / inside
-            top = root / at.lstrip("/")
-            while True:
+            place = top / own.relative_to(mounted) if own.is_relative_to(mounted) else top
+            for directory in (place, *place.parents):
                 quota = _unified(directory) if unified else _first_version(directory)
                 if quota is not None:
                     yield quota
-                if directory == top or top not in directory.parents:
+                if directory == top:
                     break
-                directory = directory.parent
 
 
 def _mount_points(mounts: list[str], unified: bool) -> Iterator[tuple[str, str]]:

@@ -19,18 +19,20 @@ TRACEBACK_MOST = 40_000
 _OURS = os.path.dirname(__file__) + os.sep
 
 
-def load_named(option: str, name: str) -> Any:
+def load_named(option: str, name: str, *, factory: bool = False) -> Any:
     """The object called ``pkg.mod:name`` or ``pkg.mod.name``; with ``(...)`` behind, its result.
 
     The arguments of such a call are literals: ``pkg.mod:create("production", debug=False)``.
 
-    :param option: that names it, without dashes.
+    :param option: that names it, without dashes; "" if it is named without one.
+    :param factory: the result of calling it is meant.
     :raise CannotLoad: if there is none, or its module cannot be imported.
     """
     # All that the worker itself needs is imported by now.
     unmark()
     try:
-        return _find(name)
+        found = _find(name)
+        return found() if factory else found
     except BaseException as error:
         raise cannot_load(option, name, error) from error
 

@@ -88,7 +88,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
-    "cli.start": ("cli",),
+    "cli.start": ("cli", "errors", "settings"),
     "cli.verify": ("", "errors", "cli", "net"),
     "cli.replay": ("cli", "net", "routing"),
 }

@@ -162,14 +162,7 @@ def _asgi(settings: Settings) -> App:
 
 def _named(settings: Settings) -> Any:
     """What the option names, or with ``--factory`` the result of calling it."""
-    kind, name = settings.app.kind, settings.app.name
-    found = load_named(kind, name)
-    if not settings.app.origin.factory:
-        return found
-    try:
-        return found()
-    except BaseException as error:
-        raise cannot_load(kind, name, error) from error
+    return load_named(settings.app.kind, settings.app.name, factory=settings.app.origin.factory)
 
 
 def _hint(settings: Settings) -> str:
