@@ -37,7 +37,7 @@ local clients = {%s}
 local n = 0
 request = function()
   n = n + 1
-  wrk.headers["X-Forwarded-For"] = clients[n %% #clients + 1]
+  wrk.headers["%s"] = clients[n %% #clients + 1]
   return wrk.format("GET", wrk.path)
 end
 """
@@ -50,7 +50,7 @@ setup = function(thread)
   thread:set("client", clients[n %% #clients + 1])
 end
 init = function(args)
-  wrk.headers["X-Forwarded-For"] = client
+  wrk.headers["%s"] = client
 end
 """
 
@@ -74,18 +74,20 @@ class Load:
     :ivar mixed: another client with every request; otherwise each connection is one client.
     :ivar closing: a new connection for every request.
     :ivar clients: who asks; empty for as many as there may be.
+    :ivar header: that says which of ``clients`` asks.
     """
 
     mixed: bool
     closing: bool = False
     path: str = "/"
     clients: Sequence[str] = ()
+    header: str = "X-Forwarded-For"
 
     def script(self) -> str:
         """For wrk, in Lua."""
         if self.clients:
             listed = ", ".join(f'"{client}"' for client in self.clients)
-            text = (_LISTED if self.mixed else _LISTED_EACH_THREAD) % listed
+            text = (_LISTED if self.mixed else _LISTED_EACH_THREAD) % (listed, self.header)
         else:
             text = _EACH_REQUEST if self.mixed else _EACH_THREAD
         return (_CLOSING if self.closing else "") + text

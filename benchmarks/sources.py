@@ -18,7 +18,7 @@ import attrs
 from benchmarks import contestants as who
 from benchmarks.contest import Contestant, Ground, Unavailable, keep_to_load_core, start
 from benchmarks.correctness import answers
-from benchmarks.load import Load, Wrk
+from benchmarks.load import Load, Wrk, thread_client
 from stickyd.routing.signed_keys import make, secret_of
 from tests.support.daemon import Reader
 
@@ -49,7 +49,7 @@ def cookies(slots: int) -> list[str]:
     ]
 
 
-ADDRESSES = [f"10.1.{at}.{at * 7 % 251}" for at in range(CLIENTS)]
+ADDRESSES = [thread_client(at) for at in range(CLIENTS)]
 NAMES = [f"id-{at:04}" for at in range(CLIENTS)]
 NOBODY = "192.0.2.1"
 
@@ -65,41 +65,6 @@ def sources(slots: int) -> dict[str, Source]:
         "least": Source("least", "X-Forwarded-For", ADDRESSES, NOBODY),
         "least, proxied": Source("least", "X-Forwarded-For", ADDRESSES),
     }
-
-
-_MIXED = """
-local values = {%s}
-local n = 0
-request = function()
-  n = n + 1
-  wrk.headers["%s"] = values[n %% #values + 1]
-  return wrk.format("GET", wrk.path)
-end
-"""
-_EACH = """
-local values = {%s}
-local n = 0
-setup = function(thread)
-  n = n + 1
-  thread:set("value", values[n %% #values + 1])
-end
-init = function(args)
-  wrk.headers["%s"] = value
-end
-"""
-
-
-@attrs.frozen
-class SourceLoad(Load):
-    """The same with the line of a source."""
-
-    source: Source | None = None
-
-    def script(self) -> str:
-        """For wrk, in Lua."""
-        assert self.source is not None
-        listed = ", ".join(f'"{value}"' for value in self.source.values)
-        return (_MIXED if self.mixed else _EACH) % (listed, self.source.name)
 
 
 def learn(port: int) -> None:
@@ -125,7 +90,8 @@ def run(ground: Ground, mixed: bool, rounds: int, seconds: int) -> dict[str, lis
     }
     started = start(ground, makers, lambda port: answers(port, Load(mixed=True)))
     loads = {
-        name: SourceLoad(mixed=mixed, path=each.path, source=each) for name, each in chosen.items()
+        name: Load(mixed, path=each.path, clients=each.values, header=each.name)
+        for name, each in chosen.items()
     }
 
     def measure(contestant: Contestant, length: int) -> float:

@@ -66,11 +66,11 @@ def how(kind, counting):
     """The function that tells the state, as the path asks for it."""
 
     async def late():
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # an app that takes its time
         return counting.save()
 
     async def never():
-        await asyncio.sleep(3600)
+        await asyncio.sleep(3600)  # longer than it has
 
     def fails():
         raise RuntimeError("no state today")
@@ -110,7 +110,7 @@ async def app(scope, receive, send):
     if scope["type"] == "http":
         body = str(PID).encode()
         if scope["path"] == "/slow":
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # a request that is under way
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": body})
@@ -137,7 +137,7 @@ async def websocket(scope, receive, send):
         try:
             while True:
                 await send({"type": "websocket.send", "text": counting.tick()})
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(EVERY)  # the pace of the ticks
         except OSError:
             pass
 

@@ -168,7 +168,7 @@ class Sanitized(unittest.TestCase):
             bound = "if (at == end || (*at == '\\r' && at + 1 == end))"
             self.assertEqual(text.count(bound), 1)
             header.write_text(text.replace(bound, "if (at == end)"))
-            ended = self.sanitize(FUZZ="20000", HEADERS=directory, FUZZER=f"{directory}/fuzz_core")
+            ended = self.sanitize(FUZZ="20000", HEADERS=directory, FUZZERS=f"{directory}/fuzz_core")
         if "skipped" not in ended.stdout:
             self.assertNotEqual(ended.returncode, 0)
             self.assertIn("heap-buffer-overflow", ended.stderr)

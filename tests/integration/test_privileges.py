@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.test_start import run
-from tests.support.daemon import ROOT, Daemon, Reader, request, wait_for
+from tests.support.daemon import ROOT, Daemon, Reader, free_port, request, wait_for
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 NOGROUP = grp.getgrnam("nogroup").gr_gid
@@ -67,15 +66,6 @@ def _works(python: str) -> bool:
     return False
 
 
-def low_port() -> int:
-    """A free port that takes a privilege."""
-    for port in range(900, 1000):
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port below 1024")
-
-
 def owner_of_listener(port: int) -> int:
     """The user who made a listening socket (proc_pid_net(5): ``tcp``)."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
@@ -119,7 +109,7 @@ class Dropping(unittest.TestCase):
             return json.loads(Reader(sock).response().body)
 
     def check_all_gone(self, *command: str) -> None:
-        port = low_port()
+        port = free_port(privileged=True)
         daemon = self.daemon(list(command), port=port)
         path = os.path.join(daemon.directory.name, "http")
         daemon.command += ["--listen", f"unix:{path}"]
@@ -160,7 +150,7 @@ class Dropping(unittest.TestCase):
     def test_an_effective_user_leaves_the_app_no_way_back(self) -> None:
         """The master keeps root as its real user, as twistd's --euid says; workers do not."""
         drop = ("--uid=nobody", "--gid=nogroup", "--euid")
-        with self.daemon([*TWISTD, *drop, "stickyd"], port=low_port()) as daemon:
+        with self.daemon([*TWISTD, *drop, "stickyd"], port=free_port(privileged=True)) as daemon:
             master, *workers = daemon.family()
             self.assertEqual(ids(master)["Uid"], [0, NOBODY, 0, NOBODY])
             for pid in workers:

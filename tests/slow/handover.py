@@ -70,6 +70,7 @@ async def numbers(app: str, sockets: int, reloads: int, upgrades: int) -> bool:
     seen = Seen()
     with Daemon(*APPS[app], environment={"TICK_EVERY": "1"}) as daemon:
         clients = await open_all(daemon.port, sockets, seen)
+        # Long enough to measure answers without a handover.
         await asyncio.sleep(3)
         calm = seen.waits.copy()
         seen.waits.clear()
@@ -80,6 +81,7 @@ async def numbers(app: str, sockets: int, reloads: int, upgrades: int) -> bool:
             if event is reload:
                 # Each of them is a handover of its own.
                 await away(settled, daemon)
+            # The pace of the scenario.
             await asyncio.sleep(0.5)
         await asyncio.gather(*(client.finish() for client in clients))
         handed = daemon.report()["workers"]["handed"]
@@ -143,11 +145,13 @@ async def pause(app: str, times: int = 10) -> None:
         (client,) = await open_all(daemon.port, 1, seen, "/ws", every=0.001)
         calm, longest = [], []
         for _ in range(times):
+            # Long enough to measure answers without a handover.
             await asyncio.sleep(1)
             calm += seen.waits[-200:]
             moves = client.moves
             await away(reload, daemon)
             while client.moves == moves:
+                # The client itself goes on meanwhile.
                 await asyncio.sleep(0.01)
             await away(settled, daemon)
             longest.append(seen.pauses[-1])
@@ -178,6 +182,7 @@ async def kills(app: str, sockets: int, times: int) -> bool:
             daemon.process.send_signal(signal.SIGHUP)
             # In the midst: when some have told their state.
             await away(wait_for, lambda at=notes: at.exists() and b"told" in at.read_bytes())
+            # At another instant each time.
             await asyncio.sleep(chance.random() * 0.15)
             new = [pid for pid in daemon.family()[1:] if pid != old]
             victim = old if number % 2 else new[0]
@@ -185,6 +190,7 @@ async def kills(app: str, sockets: int, times: int) -> bool:
                 os.kill(victim, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+            # What would come too much, or to two clients, comes within this time.
             await asyncio.sleep(2)
             await asyncio.gather(*(client.finish() for client in clients))
             lines = notes.read_text().splitlines()

@@ -135,10 +135,11 @@ class Client(asyncio.Protocol):
             if self.way == "bytes":
                 for byte in self.message():
                     self.transport.write(bytes([byte]))
-                    await asyncio.sleep(self.every / 16)
+                    await asyncio.sleep(self.every / 16)  # the pace of the bytes
                 continue
             for _ in range(5 if self.way == "burst" else 1):
                 self.transport.write(self.message())
+            # The pace of the messages.
             await asyncio.sleep(self.every * (5 if self.way == "burst" else 1))
 
     async def finish(self, seconds: float = 30.0) -> None:
@@ -152,6 +153,7 @@ class Client(asyncio.Protocol):
             self.times.pop(self.sent - 1, None)
         until = time.monotonic() + seconds
         while self.times and time.monotonic() < until and not self.transport.is_closing():
+            # Answers come meanwhile.
             await asyncio.sleep(0.05)
         if self.times and not self.transport.is_closing():
             self.seen.wrong.append(f"{self.number}: no answer to {sorted(self.times)}")

@@ -81,6 +81,7 @@ class Page:
         while self.value() != expected:
             if time.monotonic() > until or self.codes():
                 return f"moved to {expected}, the notebook says {self.value()}"
+            # The page tells nothing by itself.
             time.sleep(0.02)
         return ""
 
@@ -106,6 +107,7 @@ def use(page: Page, daemon: Daemon, seconds: int) -> tuple[int, list[str], list[
             moves += 1
             if wrong:
                 failed.append(f"second {second}: {wrong}")
+        # A move a second.
         time.sleep(max(0.0, began + 1 - time.monotonic()))
     return moves, failed, codes
 

@@ -91,7 +91,7 @@ class Client:
                     if told != added:
                         self.seen.wrong.append(f"{self.address}: {len(told)} of {len(added)}")
                         return
-                    time.sleep(EVERY)
+                    time.sleep(EVERY)  # the pace of a client
             except ConnectionClosed as closed:
                 self.seen.ends[closed.rcvd.code if closed.rcvd is not None else 1006] += 1
 
@@ -114,9 +114,11 @@ def run(app: str, scope: str, clients: int, reloads: int) -> bool:
         threads = [threading.Thread(target=client.run) for client in all_of_them]
         for thread in threads:
             thread.start()
+        # Sessions are to exist before the first reload.
         time.sleep(1)
         for _ in range(reloads):
             reload(daemon)
+            # The pace of the scenario.
             time.sleep(0.5)
         over.set()
         for thread in threads:

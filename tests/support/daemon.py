@@ -25,15 +25,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def free_port() -> int:
+def free_port(*, privileged: bool = False) -> int:
     """A TCP port that was free a moment ago.
 
     Below those that the kernel gives to outgoing connections, of which the tests make thousands.
+
+    :param privileged: one that takes a privilege (ip(7), CAP_NET_BIND_SERVICE).
     """
     with open("/proc/sys/net/ipv4/ip_local_port_range") as ports:
         first = int(ports.read().split()[0])
     while True:
-        port = random.randrange(1024, first)
+        # At random: other tests look for one at the same time.
+        port = random.randrange(600, 1000) if privileged else random.randrange(1024, first)
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port

@@ -20,6 +20,7 @@ def click(user: User, last: int) -> bool:
     """Press once, for a second; whether the page counted."""
     begun = time.monotonic()
     good = user.press(last + 1, 5.0)
+    # A click a second.
     time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
     return good
 
