@@ -71,13 +71,17 @@ def run(workload: Workload, name: str, seconds: int) -> perf.Profile:
             recorded = ground.directory / "perf.data"
             command = [program, "record", "-q", "-F", str(SAMPLES_A_SECOND), "-e", "cpu-clock"]
             command += ["-g", "-o", str(recorded), "-p", ",".join(map(str, contestant.tree()))]
+            # perf starts its command when it records.
+            begun = ["sh", "-c", f"echo; exec sleep {seconds}"]
             with subprocess.Popen(
-                [*pinned(ground.load_core), *command, "--", "sleep", str(seconds)],
-                stdout=subprocess.DEVNULL,
+                [*pinned(ground.load_core), *command, "--", *begun],
+                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             ) as recording:
                 try:
+                    assert recording.stdout is not None
+                    recording.stdout.readline()
                     cost = Wrk(ground, workload.load, seconds)(contestant)["cost"]
                     said = recording.communicate(timeout=60)[1]
                 finally:
