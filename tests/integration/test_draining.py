@@ -226,6 +226,7 @@ class InUse(Life):
             reload(daemon)
             client = self.client(daemon)
             self.assertEqual(client.who(ONE), (1, old))
+            self.at_rest(daemon)
             os.kill(old, 9)
             self.assertEqual(self.client(daemon).who(ONE), (1, daemon.pids()[1]))
             self.assertEqual(client.who(ONE), (1, daemon.pids()[1]))

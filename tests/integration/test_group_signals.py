@@ -36,7 +36,7 @@ class Group(unittest.TestCase):
     def check_clean_stop(self, number: int, *app: str) -> None:
         with start(*app) as daemon, daemon.connect() as sock:
             family = daemon.family()
-            sock.sendall(request(ONE, "/late?s=0.8"))
+            sock.sendall(request(ONE, "/late?s=0.3"))
             wait_for(lambda: daemon.report()["workers"]["requests"] == 1)
             tell(daemon, number)
             response = Reader(sock).response()

@@ -21,10 +21,6 @@ class Idle(Life):
             client.who(name)
         return clients
 
-    def at_rest(self, daemon: Daemon) -> None:
-        """A client may have its answer a moment before the worker can note that."""
-        daemon.report()
-
     def kill(self, daemon: Daemon, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not _alive(pid), what="its end")

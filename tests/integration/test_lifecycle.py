@@ -45,6 +45,10 @@ class Life(unittest.TestCase):
         self.addCleanup(client.sock.close)
         return client
 
+    def at_rest(self, daemon: Daemon) -> None:
+        """A client may have its answer a moment before the worker can note that."""
+        daemon.report()
+
 
 def life(daemon: Daemon) -> Path:
     return Path(daemon.directory.name)
