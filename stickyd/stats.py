@@ -291,4 +291,5 @@ class WorkerCounters:
             "forgotten": self.forgotten,
             "log_dropped": self.log_dropped,
             "open": self.open,
+            "upgraded": self.upgraded,
         }

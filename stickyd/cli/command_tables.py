@@ -183,7 +183,27 @@ REPLAY = (
     ),
 )
 
-TABLES = {"check": CHECK, "explain": EXPLAIN, "replay": REPLAY, "verify": VERIFY}
+_DAEMONS_ADDRESS = _as_in_run("control", "admin", "config")
+
+STATUS = (
+    *_DAEMONS_ADDRESS,
+    Option(
+        "json",
+        Group.COMMAND,
+        "print the report of --control",
+    ),
+)
+
+TOP = _DAEMONS_ADDRESS
+
+TABLES = {
+    "check": CHECK,
+    "explain": EXPLAIN,
+    "replay": REPLAY,
+    "verify": VERIFY,
+    "status": STATUS,
+    "top": TOP,
+}
 """The options that commands have of their own; those of ``run`` come first in ``check``."""
 
 COMMANDS = {
@@ -191,6 +211,8 @@ COMMANDS = {
     "explain": "Print which slot serves a key, and why. Needs no server.",
     "check": "Check the options of 'run'; with --load, load the app, too.",
     "completion": "Print completion for a shell: bash, zsh or fish.",
+    "status": "Print the slots of a running daemon; the exit status says whether it is ready.",
+    "top": "Show the slots of a running daemon, refreshed each second.",
     "replay": "Place the clients of access logs: evenness, hot clients, what a resize moves.",
     "verify": "Test any server: does every request reach its client's own worker?",
 }

@@ -248,12 +248,26 @@ def _replay(arguments: Sequence[str]) -> int:
     return replay(arguments)
 
 
+def _status(arguments: Sequence[str]) -> int:
+    from stickyd.cli.status.command import status
+
+    return status(arguments)
+
+
+def _top(arguments: Sequence[str]) -> int:
+    from stickyd.cli.status.top import top
+
+    return top(arguments)
+
+
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "explain": _explain,
     "check": _check,
     "completion": _completion,
     "replay": _replay,
+    "status": _status,
+    "top": _top,
     "verify": _verify,
 }
 

@@ -24,9 +24,11 @@ _SIGNALS = {
     "TTOU": "Remove a slot.",
 }
 _STATUSES = {
-    "0": "The daemon was stopped; the options are right; every request reached its own worker.",
-    "1": "The daemon cannot start; the app does not load; a request reached another worker.",
-    "2": "An option is invalid.",
+    "0": "The daemon was stopped; the options are right; every request reached its own worker;"
+    " the daemon is ready (status).",
+    "1": "The daemon cannot start; the app does not load; a request reached another worker;"
+    " the daemon is not ready (status).",
+    "2": "An option is invalid; the daemon cannot be reached (status, top).",
     "3": "verify: inconclusive.",
 }
 

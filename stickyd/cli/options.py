@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.python import usage
@@ -13,7 +12,8 @@ from stickyd.cli import app_options, validators
 from stickyd.cli.option import Option
 from stickyd.cli.option_table import BY_NAME, DAEMON
 from stickyd.cli.pidfile import accepts_connections, remove_stale_once
-from stickyd.cli.start.layers import Layer, beside, of_environment, of_file
+from stickyd.cli.start.config_file import layer_of_file
+from stickyd.cli.start.layers import beside, of_environment
 from stickyd.cli.start.other_servers import with_meaning
 from stickyd.cli.table_options import TableOptions, flags, parameters, parsed
 from stickyd.settings import Json, Settings
@@ -23,9 +23,6 @@ RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
 # Read together with others: see `Options._settings`.
 _APART = frozenset({"class", "wsgi", "asgi", "path"}) | RELOAD
 _IMPLYING = {f"--{o.name}": o.argument.implied for o in DAEMON if o.argument.implied}
-
-CONFIGURATION = "stickyd.toml"
-"""The file that is read without ``--config``, if it is in the working directory."""
 
 
 class Options(TableOptions):
@@ -127,7 +124,7 @@ class Options(TableOptions):
             variables = of_environment(DAEMON, os.environ)
             if "config" in variables:
                 self["config"] = self["config"] or variables["config"].texts[0]
-            layers = beside(given, (variables, self._file()))
+            layers = beside(given, (variables, layer_of_file(self["config"])))
         except ValueError as error:
             raise usage.UsageError(str(error)) from None
         for name, value in layers.items():
@@ -139,17 +136,6 @@ class Options(TableOptions):
                 self[name] = len(value.texts)
             elif value.texts:
                 self[name] = value.texts[0] or option.argument.implied
-
-    def _file(self) -> Layer:
-        path = Path(self["config"] or CONFIGURATION)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and not self["config"]:
-                return {}
-            raise ValueError(f"--config: {path}: {error.strerror}") from None
-        options = [option for option in DAEMON if option.name != "config"]
-        return of_file(options, content, str(path))
 
     def _addresses(self) -> Iterator[str]:
         """The endpoint descriptions to listen on."""

@@ -10,6 +10,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable
 
+from stickyd.net.bind_address import connectable
 from stickyd.net.unix_socket import listened_on, path_in
 
 CONNECT_SECONDS = 1.0
@@ -17,8 +18,6 @@ CONNECT_SECONDS = 1.0
 
 CLOCK_SECONDS = 2.0
 """Precision of process start times (btime in proc_stat(5) is in whole seconds)."""
-
-_TCP = re.compile(r"tcp(6?):(?:port=)?(\d+)(?::(?:.*:)?interface=((?:\\.|[^:\\])*))?")
 
 _removed = False
 
@@ -80,12 +79,11 @@ def accepts_connections(descriptions: Iterable[str], control: str | None) -> boo
     """
     paths = [control] if control else []
     for description in descriptions:
-        tcp, path = _TCP.match(description), path_in(description)
+        address, path = connectable(description), path_in(description)
         if path is not None:
             paths.append(path)
-        elif tcp is not None:
-            host = re.sub(r"\\(.)", r"\1", tcp[3] or "") or ("::1" if tcp[1] else "127.0.0.1")
+        elif address is not None:
             with contextlib.suppress(OSError):
-                socket.create_connection((host, int(tcp[2])), CONNECT_SECONDS).close()
+                socket.create_connection(address, CONNECT_SECONDS).close()
                 return True
     return any(listened_on(path) for path in paths)

@@ -17,6 +17,7 @@ from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.stats_report import totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
+from stickyd.process import used_by
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.learned_table import LearnedTable
@@ -132,22 +133,26 @@ class Master:
 
     async def report(self) -> dict[str, Any]:
         """The report of ``--control``, JSON-ready."""
-        context = self._context
+        context, guardian = self._context, self._context.guardian
         report = await self.supervisor.report()
+        used = used_by(os.getpid())
         return {
             "version": __version__,
             "ready": self.ready(),
+            "not_ready": self.not_ready(),
             "core": {"name": CORE.name, "why_not": CORE.why_not},
             "scope": context.settings.routing.scope,
             "master": {
                 "pid": os.getpid(),
+                **(used._asdict() if used is not None else {}),
                 **context.counters.as_json(),
                 "open": self.frontend.waiting(),
             },
             "connections": {
                 "open": context.connection_limit.open(),
+                "idle": guardian.table.idle() if guardian is not None else None,
                 "most": context.connection_limit.most,
-                "guarded": len(context.guardian or ()),
+                "guarded": len(guardian or ()),
             },
             "learned": _counts(context.tables.learned),
             **report,

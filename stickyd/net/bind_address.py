@@ -7,6 +7,7 @@ from stickyd.net.address import canonical
 _PORT = re.compile(r":?(\d{1,5})")
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):(\d{1,5})")
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::\d*)?")
+_TCP = re.compile(r"tcp(6?):(?:port=)?(\d+)(?::(?:.*:)?interface=((?:\\.|[^:\\])*))?")
 _INTERFACE = re.compile(r"(?<!\\):interface=")
 
 
@@ -42,6 +43,19 @@ def endpoint_of(address: str, *, loopback: bool) -> str:
     if ":" in host:
         return f"tcp6:{port}:interface=" + host.replace(":", r"\:")
     return f"tcp:{port}:interface={host}" if host else f"tcp:{port}"
+
+
+def connectable(description: str) -> tuple[str, int] | None:
+    """Host and port of a TCP endpoint description, for a client on the same machine.
+
+    An address of every interface is the loopback one; None for other descriptions.
+    """
+    match = _TCP.match(description)
+    if match is None:
+        return None
+    host = re.sub(r"\\(.)", r"\1", match[3] or "")
+    every = host in ("", "0.0.0.0", "::")
+    return (("::1" if match[1] else "127.0.0.1") if every else host), int(match[2])
 
 
 def host_in(text: str) -> str:

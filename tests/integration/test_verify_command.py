@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from stickyd.cli.main import main
 from tests.support.daemon import ROOT, Daemon, free_port
-from tests.support.fake_servers import VERIFY, FakeServer, ran
+from tests.support.fake_servers import VERIFY, FakeServer, ran, reply, requests_of
+from tests.support.terminal import Terminal
 
 
 class DaemonTests(SynchronousTestCase):
@@ -96,6 +97,19 @@ class CommandLineTests(SynchronousTestCase):
             status, out, err = ran(*arguments)
             self.assertEqual((status, out), (2, ""), (arguments, err))
             self.assertRegex(err, rf"\Astickyd verify: [^\n]*{text}[^\n]*\n\Z")
+
+    def test_on_a_terminal_there_is_a_progress_bar(self) -> None:
+        def serve(sock: socket.socket, number: int) -> None:
+            for client in requests_of(sock):
+                sock.sendall(reply(client % 2))
+
+        with FakeServer(serve) as server:
+            url = f"http://127.0.0.1:{server.port}/"
+            with Terminal("verify", url, size=(80, 24)) as terminal:
+                self.assertEqual(terminal.ended(), 0, terminal.raw())
+                # The bar is removed at the end, so what is left is the report.
+                self.assertRegex(terminal.raw(), rb"random mix .*100%")
+                self.assertIn(b"verdict: sticky", terminal.raw())
 
     def test_help_names_the_command(self) -> None:
         out = io.StringIO()

@@ -200,8 +200,8 @@ def check(image: Stage) -> None:
             status, body = answer("/")
             told = json.loads(body)
             assert (status, told["uid"]) == (200, int(image.user.partition(":")[0])), told
-            health = [word.replace("127.0.0.1:9000", f"127.0.0.1:{admin}") for word in image.health]
-            image.run(*health)
+            # It finds the daemon by STICKYD_ADMIN.
+            image.run(*image.health)
             print("healthy")
             master = first_child(container.pid)
             children = Path(f"/proc/{master}/task/{master}/children")
@@ -209,6 +209,8 @@ def check(image: Stage) -> None:
             print("no zombies")
             os.kill(master, signal.SIGTERM)
             assert container.wait(40) == 0, container.returncode
+            unhealthy = subprocess.run(image.command(*image.health), capture_output=True)
+            assert unhealthy.returncode == 2, unhealthy
             print("stopped")
         except BaseException:
             container.kill()

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "keys": ("routing",),
     "settings": ("", "errors", "http1", "routing"),
     "tap": ("cli", "logs", "master"),
-    "__main__": ("cli",),
+    "__main__": (),
     "net": (),
     # The JSON of any text.
     "logs": ("http1",),
@@ -88,6 +88,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
+    "cli.status": ("cli", "cli.start", "net"),
     "cli.start": ("cli", "errors", "settings"),
     "cli.verify": ("", "errors", "cli", "net"),
     "cli.replay": ("cli", "net", "routing"),
@@ -97,7 +98,13 @@ prefix; "" is stickyd/__init__.py. The rule with the longest name that fits a mo
 
 MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # What starts the daemon, and what `--version` asks: `explain` and `verify` do without them.
-    "cli": ("master", "master.supervisor", "cli.verify", "cli.replay", "core", "ipc"),
+    "cli": (
+        *("master", "master.supervisor", "core", "ipc"),
+        *("cli.verify", "cli.replay", "cli.status"),
+    ),
+    # Health checks run `status`: it does without the other commands, and without rich in pipes.
+    "__main__": ("cli", "cli.status"),
+    "cli.status": ("cli.status",),
     # Without --admin its libraries are not loaded.
     "master": ("master.admin",),
     # An app of one kind does without the libraries of the others.
@@ -184,6 +191,15 @@ class Rules(unittest.TestCase):
             code += f"print(*[m for m in sys.modules if m.startswith('stickyd.{other}')])"
             with self.subTest(one=one, other=other):
                 self.assertEqual(run(code), KNOWN_MEETINGS.get((one, other), ""))
+
+
+class Libraries(unittest.TestCase):
+    def test_rich_is_loaded_on_terminals_only(self) -> None:
+        names = ("cli.main", "cli.status.command", "cli.replay.command", "cli.verify.command")
+        for name in (*names, "master.service", "worker.worker"):
+            with self.subTest(name):
+                loaded = "print(*[m for m in sys.modules if m.split('.')[0] == 'rich'])"
+                self.assertEqual(run(f"import sys, stickyd.{name}; {loaded}"), "")
 
 
 class Reactor(unittest.TestCase):

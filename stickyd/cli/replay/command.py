@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from twisted.python import usage
 
+from stickyd.cli.explain import shown
+from stickyd.cli.progress import progress_bar
 from stickyd.cli.replay.log_formats import FORMATS, NAMES, json_entries, recognised
 from stickyd.cli.replay.options import ReplayOptions
 from stickyd.cli.replay.picture import picture
@@ -67,7 +68,7 @@ def _read(path: str, options: ReplayOptions, tally: Tally) -> tuple[int, str]:
         raise _Unreadable(f"{path}: {error.strerror}") from error
     name, skipped = options["format"], 0
     try:
-        with _progress(path, log.size) as advance:
+        with progress_bar(shown(os.path.basename(path)), log.size) as advance:
             for block in log.blocks(advance):
                 if name == "auto":
                     name = _recognised(path, block)
@@ -93,17 +94,3 @@ def _add(tally: Tally, name: str, block: bytes, options: ReplayOptions) -> int:
         return tally.add(FORMATS[name].count(block))
     fields = options["client-field"] or "", options["connection-field"] or ""
     return tally.add_entries(json_entries(block, *fields))
-
-
-@contextmanager
-def _progress(path: str, size: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(os.path.basename(path), total=size or None)
-        yield lambda count: progress.update(task, completed=count)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from twisted.python import usage
 
+from stickyd.cli.progress import progress_bar
 from stickyd.cli.verify.errors import Failure
 from stickyd.cli.verify.options import VerifyOptions
 from stickyd.cli.verify.report import mix_lines, row_lines
@@ -47,7 +48,9 @@ def _verified(options: VerifyOptions) -> tuple[str, int]:
     bare = asker.rows("LF")
     rows: tuple[Judged, ...] = judge_rows(plain) + judge_rows(bare, reference=plain)
     clients, connections, seed = options["clients"], options["connections"], options["random-seed"]
-    mix: Mix = asker.mix(options["requests"], clients, connections, seed)
+    requests = options["requests"]
+    with progress_bar("random mix", 2 * clients + requests) as told:
+        mix: Mix = asker.mix(requests, clients, connections, seed, told)
     status, verdict = conclude(rows, mix)
     lines = [
         f"{options.url} (worker named by {options.name})",

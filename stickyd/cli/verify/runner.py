@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import attrs
@@ -136,11 +136,21 @@ class Asker:
         with contextlib.closing(self._server.connect()) as connection:
             return self.ask(connection, client)
 
-    def mix(self, requests: int, clients: int, connections: int, seed: int) -> Mix:
-        """Learn every client's home, then mix the clients. Ends early at the first failure."""
+    def mix(
+        self,
+        requests: int,
+        clients: int,
+        connections: int,
+        seed: int,
+        told: Callable[[int], None] = lambda done: None,
+    ) -> Mix:
+        """Learn every client's home, then mix the clients. Ends early at the first failure.
+
+        :param told: is told how many requests have been answered, two for each client first.
+        """
         random = Random(seed)
         names = random_clients(clients, random)
-        mixing = _Mixing(self, names)
+        mixing = _Mixing(self, names, told)
         problem = ""
         try:
             mixing.learn()
@@ -156,9 +166,10 @@ class Asker:
 class _Mixing:
     """The mix under way: what is known of homes, and the connections that are open."""
 
-    def __init__(self, asker: Asker, clients: Sequence[str]) -> None:
+    def __init__(self, asker: Asker, clients: Sequence[str], told: Callable[[int], None]) -> None:
         self._asker = asker
         self._clients = clients
+        self._told = told
         self._homes: list[tuple[str, str]] = []
         self._open: dict[int, tuple[Connection, int]] = {}
         self._seen: Counter[str] = Counter()
@@ -170,6 +181,7 @@ class _Mixing:
             homes = self._asker.home(client), self._asker.home(client)
             self._homes.append(homes)
             self._seen.update(homes)
+            self._told(2 * len(self._homes))
 
     def take(self, step: Step) -> None:
         """One request, and its judgement."""
@@ -189,6 +201,7 @@ class _Mixing:
         self._asked += 1
         self._misrouted += worker != home
         self._tested += tested
+        self._told(2 * len(self._homes) + self._asked)
 
     def _on(self, connection: Connection, step: Step) -> str:
         with contextlib.ExitStack() as stack:

@@ -1,13 +1,11 @@
-"""Memory and CPU time of the daemon's processes (proc_pid_stat(5))."""
+"""Memory and CPU time of the daemon's processes."""
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
 
-_TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGESIZE")
+from stickyd.process import used_by
 
 
 @attrs.frozen
@@ -38,10 +36,10 @@ class Processes:
         found: dict[int, tuple[int, float]] = {}
         memory: dict[int, int] = {}
         for slot, pid in living:
-            used = _used(pid)
+            used = used_by(pid)
             if used is not None:
-                memory[slot] = memory.get(slot, 0) + used[0]
-                found[pid] = slot, used[1]
+                memory[slot] = memory.get(slot, 0) + used.memory
+                found[pid] = slot, used.cpu
         for pid, (slot, cpu) in self._living.items():
             if pid not in found:
                 self._ended[slot] = self._ended.get(slot, 0.0) + cpu
@@ -65,13 +63,3 @@ class Processes:
         """Continue with what `pack` of the previous program returned."""
         self._ended = dict(packed["ended"])
         self._living = {pid: (slot, cpu) for pid, slot, cpu in packed["living"]}
-
-
-def _used(pid: int) -> tuple[int, float] | None:
-    """Resident bytes and CPU seconds of a process; None if there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICK

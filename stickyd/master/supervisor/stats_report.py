@@ -1,13 +1,16 @@
 """The part of the ``--control`` report about slots and workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet import defer
 
-from stickyd.master.supervisor.slots import Slots
+from stickyd.master.supervisor.context import MasterContext
+from stickyd.master.supervisor.slots import Slot, Slots
+from stickyd.master.supervisor.worker_process import WorkerProcess
+from stickyd.process import used_by
 from stickyd.shm.counter_totals import CounterTotals, sum_of
-from stickyd.shm.scoreboard import Scoreboard
+from stickyd.shm.idle_connections import idle_by_owner
 from stickyd.stats import WorkerCounters
 
 PATIENCE = 1.0
@@ -23,20 +26,23 @@ def totals_of(slots: Slots, ended: CounterTotals) -> dict[int, WorkerCounters]:
     )
 
 
-async def report_on(
-    slots: Slots, ended: CounterTotals, board: Scoreboard | None, sources: Sequence[str]
-) -> Report:
+async def report_on(context: MasterContext, ended: CounterTotals, generation: int) -> Report:
     """Slot states and counters, JSON-ready.
 
     :param ended: counters of the workers that have ended.
-    :param sources: the name of each number of a key source.
-    :param board: has the loads; None if no decision depends on loads.
+    :param generation: of the app's code.
     """
+    slots, sources = context.slots, context.sources
     await defer.DeferredList([worker.refresh(PATIENCE) for worker in slots.workers()])
     # From here on nothing waits: a worker that has ended meanwhile is in the totals.
+    board, guardian = context.scoreboard, context.guardian
     numbers = [slot.number for slot in slots]
     loads = board.loads(numbers) if board is not None else {}
+    idle = idle_by_owner(guardian.table) if guardian is not None else None
+    totals = totals_of(slots, ended)
+    none = WorkerCounters()
     return {
+        "generation": generation,
         "table": {"version": slots.version, "slots": slots.taking_part()},
         "slots": [
             {
@@ -47,9 +53,36 @@ async def report_on(
                 "spawned": slot.spawned,
                 "load": loads.get(slot.number),
                 "waiting": slot.outbox.waiting(),
+                "workers": [_about(slot, worker, idle) for worker in slot.workers()],
                 "counters": sum_of(w.stats.counters for w in slot.workers()).as_json(sources),
+                "totals": totals.get(slot.number, none).as_json(sources),
             }
             for slot in slots
         ],
-        "workers": sum_of(totals_of(slots, ended).values()).as_json(sources),
+        "workers": sum_of(totals.values()).as_json(sources),
+    }
+
+
+def _about(slot: Slot, worker: WorkerProcess, idle: Mapping[int, int] | None) -> Report:
+    """One worker process.
+
+    :param idle: idle connections by owner; None if they are not guarded.
+    """
+    used = used_by(worker.pid)
+    counters = worker.stats.counters
+    return {
+        "pid": worker.pid,
+        "state": "starting"
+        if worker is slot.starting
+        else "ready"
+        if worker is slot.serving
+        else "retiring",
+        "generation": worker.generation,
+        "requests": counters.requests,
+        "open": counters.open,
+        "upgraded": counters.upgraded,
+        "idle": idle.get(worker.owner, 0) if idle is not None else None,
+        "memory": used.memory if used is not None else None,
+        "cpu": used.cpu if used is not None else None,
+        "age": used.age if used is not None else None,
     }

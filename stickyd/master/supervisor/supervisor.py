@@ -123,12 +123,14 @@ class Supervisor:
         _log.info("reload: loading the app anew")
         for slot in self._slots:
             self._respawner.cancel(slot)
+        self._replacement.generation = self.generation + 1
         if await self._replace(list(self._slots), "reload"):
             self.generation += 1
             self.on_generation()
             _log.info("reload: generation {n} serves", n=self.generation)
         elif not self._replacement.stopping:
             _log.error("reload: given up; the workers of before go on")
+        self._replacement.generation = self.generation
 
     async def _recycle(self, worker: WorkerProcess, reason: str) -> None:
         for slot in self._slots:
@@ -223,9 +225,7 @@ class Supervisor:
 
     async def report(self) -> Report:
         """Slot states, and counters of all workers including those that have ended."""
-        board = self._context.scoreboard
-        report = await report_on(self._slots, self.ended_counters, board, self._context.sources)
-        return {"generation": self.generation, **report}
+        return await report_on(self._context, self.ended_counters, self.generation)
 
     # ---- stop
 
@@ -290,7 +290,7 @@ class Supervisor:
 
     def resume(self, packed: Packed, slots: list[Packed]) -> None:
         """Continue with what `pack` and `Slots.pack` of the previous program returned."""
-        self.generation = packed["generation"]
+        self.generation = self._replacement.generation = packed["generation"]
         self.ended_counters.resume(packed["gone"])
         self._misroutes.told = packed["told_misrouted"]
         for slot, of_slot in zip(self._slots, slots, strict=True):

@@ -52,7 +52,6 @@ class Cells(unittest.TestCase):
         for number, name in enumerate(names, 1):
             if name != "requests":
                 setattr(counters, name, number)
-        counters.upgraded = 99
         for each in (counters.requests_by, counters.moved, counters.refused):
             self.assertEqual(set(each.values()), {0})
         times = (counters.queued, counters.first_bytes, counters.durations)

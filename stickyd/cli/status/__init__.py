@@ -1,0 +1,1 @@
+"""``stickyd status`` and ``stickyd top``: the figures of ``--control`` in a terminal."""
