@@ -1,8 +1,9 @@
-"""Memory and CPU time of the daemon's processes (proc_pid_stat(5))."""
+"""Memory, CPU time and age of the daemon's processes (proc_pid_stat(5))."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -23,6 +24,19 @@ class Usage:
     cpu: float
 
 
+class Use(NamedTuple):
+    """Of one process.
+
+    :ivar memory: resident, in bytes.
+    :ivar cpu: seconds.
+    :ivar age: seconds since its start.
+    """
+
+    memory: int
+    cpu: float
+    age: float
+
+
 class Processes:
     """Adds up what processes have used; the time of one that has ended is that last seen."""
 
@@ -38,10 +52,10 @@ class Processes:
         found: dict[int, tuple[int, float]] = {}
         memory: dict[int, int] = {}
         for slot, pid in living:
-            used = _used(pid)
-            if used is not None:
-                memory[slot] = memory.get(slot, 0) + used[0]
-                found[pid] = slot, used[1]
+            use = use_of(pid)
+            if use is not None:
+                memory[slot] = memory.get(slot, 0) + use.memory
+                found[pid] = slot, use.cpu
         for pid, (slot, cpu) in self._living.items():
             if pid not in found:
                 self._ended[slot] = self._ended.get(slot, 0.0) + cpu
@@ -67,11 +81,14 @@ class Processes:
         self._living = {pid: (slot, cpu) for pid, slot, cpu in packed["living"]}
 
 
-def _used(pid: int) -> tuple[int, float] | None:
-    """Resident bytes and CPU seconds of a process; None if there is none."""
+def use_of(pid: int) -> Use | None:
+    """What a process has used by now; None if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICK
+    # The first of these is the third of the file.
+    user, system, start, pages = (int(fields[at]) for at in (11, 12, 19, 21))
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - start / _TICK
+    return Use(pages * _PAGE, (user + system) / _TICK, max(age, 0.0))

@@ -38,6 +38,7 @@ class Replacement:
     """Starts workers, switches slots over to them, and retires those before them.
 
     :ivar stopping: no worker is replaced any more.
+    :ivar generation: of the code that workers load which are started now.
     """
 
     def __init__(self, context: MasterContext, events: SlotEvents) -> None:
@@ -47,6 +48,7 @@ class Replacement:
         self._slots = context.slots
         self._events = events
         self.stopping = False
+        self.generation = 1
 
     def spawn(self, slot: Slot) -> WorkerProcess:
         """Start a worker that loads the app for a slot."""
@@ -57,6 +59,7 @@ class Replacement:
         worker = WorkerProcess(
             self._reactor, slot.number, self._events, WorkerStats.shared(), row, owner
         )
+        worker.generation = self.generation
         self._observe(slot, worker)
         slot.starting = worker
         slot.spawned += 1

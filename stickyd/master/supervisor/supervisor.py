@@ -56,7 +56,8 @@ class Supervisor:
         # Requested changes take turns.
         self._turn = defer.DeferredLock()
         self._heartbeats = HeartbeatMonitor(
-            context.reactor, context.settings, context.slots, self._unserved
+            *(context.reactor, context.settings, context.slots),
+            lambda slot: self._in_turn(self._fail_over, slot),
         )
         self.ended_counters = CounterTotals()
         self._reload_waits = False
@@ -123,12 +124,14 @@ class Supervisor:
         _log.info("reload: loading the app anew")
         for slot in self._slots:
             self._respawner.cancel(slot)
+        self._replacement.generation = self.generation + 1
         if await self._replace(list(self._slots), "reload"):
             self.generation += 1
             self.on_generation()
             _log.info("reload: generation {n} serves", n=self.generation)
         elif not self._replacement.stopping:
             _log.error("reload: given up; the workers of before go on")
+        self._replacement.generation = self.generation
 
     async def _recycle(self, worker: WorkerProcess, reason: str) -> None:
         for slot in self._slots:
@@ -194,9 +197,6 @@ class Supervisor:
             _log.warn("worker {slot} ended and is replaced", slot=slot.number)
             if slot.starting is None:
                 self._respawner.now(slot)
-
-    def _unserved(self, slot: Slot) -> None:
-        self._in_turn(self._fail_over, slot)
 
     async def _fail_over(self, slot: Slot) -> None:
         """Leave a slot out of the table that has had no serving worker for too long."""
@@ -290,7 +290,7 @@ class Supervisor:
 
     def resume(self, packed: Packed, slots: list[Packed]) -> None:
         """Continue with what `pack` and `Slots.pack` of the previous program returned."""
-        self.generation = packed["generation"]
+        self.generation = self._replacement.generation = packed["generation"]
         self.ended_counters.resume(packed["gone"])
         self._misroutes.told = packed["told_misrouted"]
         for slot, of_slot in zip(self._slots, slots, strict=True):

@@ -73,6 +73,7 @@ class WorkerProcess:
     :ivar exit_status: as of waitpid(2), once the process has ended.
     :ivar killed_for: why the master kills it, in a word; empty if it does not.
     :ivar version: of the slot table that it was sent last.
+    :ivar generation: of the app's code that it loads; 0 if it is not known.
     :ivar stats: its counters, in shared memory; closed when it has ended.
     """
 
@@ -98,6 +99,7 @@ class WorkerProcess:
         self.retire_reason = "reload"
         self.exit_status: int | None = None
         self.version = 0
+        self.generation = 0
         self.stats = stats
         self.row = row
         self.owner = owner
@@ -222,6 +224,7 @@ class WorkerProcess:
             "tally": keep_on_exec(self.stats.descriptor),
             "owner": self.owner,
             "tag": self._tag,
+            "generation": self.generation,
         }
 
     @classmethod
@@ -234,6 +237,8 @@ class WorkerProcess:
         worker.retiring = packed["retiring"]
         worker.version = packed["version"]
         worker._tag = packed["tag"]
+        # Older programs do not have it.
+        worker.generation = packed.get("generation", 0)
         return worker
 
     def attach(self, packed: Packed) -> None:

@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 import unittest
 
-from stickyd.master.admin.processes import Processes
+from stickyd.master.admin.processes import Processes, use_of
 
 BUSY = """
 import time
@@ -36,3 +37,16 @@ class Ended(unittest.TestCase):
                 after = {u.slot: u for u in each.look([(0, os.getpid())])}
                 self.assertEqual((after[1].cpu, after[1].memory), (seen[1].cpu, 0))
                 self.assertGreaterEqual(after[0].cpu, seen[0].cpu)
+
+
+class One(unittest.TestCase):
+    def test_age(self) -> None:
+        began = time.monotonic()
+        with subprocess.Popen(["cat"], stdin=-1, stdout=-1) as child:
+            use = use_of(child.pid)
+            assert use is not None
+            # The kernel tells the start in hundredths of a second.
+            self.assertLessEqual(use.age, time.monotonic() - began + 0.02)
+            self.assertGreaterEqual(use_of(os.getppid()).age, use.age)
+            child.communicate(b"")
+        self.assertIsNone(use_of(child.pid))
