@@ -145,6 +145,7 @@ class Shared(unittest.TestCase):
                     os.kill(pid, signal.SIGCONT)
 
     def test_pages_lock_nobody_out(self) -> None:
+        before = self.daemon.settled_descriptors()
         with contextlib.ExitStack() as stack:
             streams = [stack.enter_context(streaming(self.daemon)) for _ in range(STREAMS_MOST)]
             self.assertEqual(self.daemon.get("/events")[0], 503)
@@ -154,6 +155,7 @@ class Shared(unittest.TestCase):
         # Their places are free again.
         with streaming_when_there_is_room(self.daemon) as stream:
             self.assertIsNotNone(stream.view())
+        self.assertEqual(self.daemon.settled_descriptors(), before)
 
 
 @contextlib.contextmanager

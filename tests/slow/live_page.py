@@ -15,8 +15,10 @@ import argparse
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,8 @@ from tests.support.daemon import ROOT, free_port, wait_for
 WORKERS = 4
 WIDE, NARROW = (1180, 1180), (360, 740)
 WHOLE, WHOLE_NARROW = (1180, 2400), (360, 2900)
+SILENT_MOST = 180
+"""Seconds in which the buffers for a page that takes nothing are full, and it is disconnected."""
 PICTURE_SECONDS = 20
 """How long a page has been there when its picture is taken, for lines over time."""
 
@@ -192,6 +196,44 @@ def stopped(page: Any, daemon: AdminDaemon) -> None:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
     print("stopped: the page goes on while every worker is stopped")
+
+
+def growth(page: Any) -> None:
+    """The page has as many elements after twenty views, but for arcs and events."""
+    before = elements(page)
+    seen = {text_of(page, "#time")}
+
+    def views() -> bool:
+        seen.add(text_of(page, "#time"))
+        return len(seen) > 20
+
+    wait_for(views, 60, "twenty views")
+    after = elements(page)
+    assert after == before, (before, after)
+    print(f"growth: {after} elements before and after twenty views")
+
+
+def elements(page: Any) -> int:
+    script = "return document.querySelectorAll('*:not(path):not(#events *):not(td svg, td rect)')"
+    return int(page.execute_script(script + ".length"))
+
+
+class Silent:
+    """A page that takes nothing from the daemon."""
+
+    def __init__(self, daemon: AdminDaemon) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect(("127.0.0.1", daemon.admin))
+        self._socket.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    def ends(self) -> None:
+        """The daemon disconnects it, and has sent little."""
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        assert poll.poll(SILENT_MOST * 1000), "a page that takes nothing is not disconnected"
+        self._socket.close()
+        print("silent: a page that takes nothing is disconnected")
 
 
 def keyboard(page: Any) -> None:
@@ -418,8 +460,10 @@ def main() -> int:
             if arguments.pictures is not None:
                 pictures(daemon, arguments.pictures)
                 return 0
+            silent = Silent(daemon)
             with browser(WIDE) as page:
                 figures(page, daemon, load)
+                growth(page)
                 stopped(page, daemon)
                 opened(page, daemon)
                 keyboard(page)
@@ -430,6 +474,7 @@ def main() -> int:
                 narrow(page, daemon)
                 contrast(page)
                 assert complaints(page) == []
+            silent.ends()
             load.pause()
             plain(daemon)
             load.stop()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from stickyd.master.admin.metrics import TERM_BY_HAND
 from stickyd.master.admin.page import texts
-from stickyd.master.admin.page.sample import Change
+from stickyd.master.admin.page.sample import MATRIX_MOST, Change
 from stickyd.master.admin.page.slots_table import TONES, memory, slots_table
 from stickyd.master.admin.page.view import (
     BAD,
@@ -23,9 +23,6 @@ from stickyd.master.admin.page.view import (
     View,
     clean,
 )
-
-MATRIX_MOST = 12
-"""Slots up to which moves are a square of from and to; with more, a list."""
 
 PAIRS_MOST = 40
 """Entries of that list."""
@@ -161,9 +158,8 @@ def _notices(change: Change) -> list[Notice]:
 
 def _moves(change: Change) -> Table:
     numbers = [slot.number for slot in change.now.facts.slots]
-    caption = "Connections that workers sent to other slots: in all, and in the last second."
-    if len(numbers) > MATRIX_MOST:
-        return _pairs(change, caption)
+    if len(change.now.facts.totals) > MATRIX_MOST:
+        return _pairs(change)
     rows = [
         Row(
             f"from:{a}",
@@ -173,18 +169,26 @@ def _moves(change: Change) -> Table:
         for a in numbers
     ]
     columns = [f"To slot {number}" for number in numbers]
+    caption = "Connections that workers sent to other slots: in all, and in the last second."
     return Table("moves", "Moves", caption, "", columns, [Group("", rows)])
 
 
-def _pairs(change: Change, caption: str) -> Table:
+def _pairs(change: Change) -> Table:
     pairs = [key for key in change.now.counts if key[0] == "move"]
     pairs.sort(key=lambda key: (-change.count(*key), key[1:]))
     rows = [
-        Row(f"pair:{a}:{b}", f"From slot {a} to slot {b}", [_grown(change, "move", a, b)])
+        Row(f"pair:{a}:{b}", f"From slot {a} to slot {b}", [_count(change, "move", a, b)])
         for _, a, b in pairs[:PAIRS_MOST]
     ]
-    caption += f" The {PAIRS_MOST} most frequent."
+    caption = (
+        "Connections that workers sent to other slots: of each slot the most frequent way,"
+        f" of these the {PAIRS_MOST} most frequent."
+    )
     return Table("moves", "Moves", caption, "", ["Connections"], [Group("", rows)])
+
+
+def _count(change: Change, *key: str | int) -> Cell:
+    return Cell(texts.count(change.count(*key)))
 
 
 def _grown(change: Change, *key: str | int) -> Cell:
@@ -228,7 +232,7 @@ def _list(key: str, title: str, caption: str, column: str, rows: list[Row]) -> T
 
 def _flow(change: Change) -> Flow:
     facts = change.now.facts
-    if not 1 < len(facts.slots) <= MATRIX_MOST:
+    if len(facts.slots) < 2 or len(facts.totals) > MATRIX_MOST:
         return Flow([], [])
     slots = []
     for slot in facts.slots:

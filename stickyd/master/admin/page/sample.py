@@ -13,6 +13,9 @@ Key = tuple[str | int, ...]
 LEAST_SECONDS = 0.2
 """Rates over a shorter time are noise."""
 
+MATRIX_MOST = 12
+"""Slots up to which moves are a square of from and to; with more, a list."""
+
 _BY_SLOT = ("adopted", "arrived", "misrouted", "lost", "pinned", "handed", "shed", "eased")
 
 
@@ -96,10 +99,15 @@ def counts_of(facts: Facts) -> dict[Key, float]:
             add(number, "requests")
             add(number, "by source", source, slot)
             add(number, "by source", source)
-        for to, number in counters.moved.as_json().items():
-            add(number, "move", slot, int(to))
-            add(number, "moved", slot)
-            add(number, "moved")
+        moved = counters.moved.values()
+        add(sum(moved), "moved", slot)
+        add(sum(moved), "moved")
+        if len(facts.totals) <= MATRIX_MOST:
+            for to, number in enumerate(moved):
+                add(number, "move", slot, to)
+        else:
+            # Of the pairs of many slots only some are shown.
+            add(max(moved), "move", slot, moved.index(max(moved)))
         for status, number in counters.refused.as_json().items():
             add(number, "refused", "a worker", status)
             add(number, "worker refused", slot)

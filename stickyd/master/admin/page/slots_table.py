@@ -168,14 +168,14 @@ def _workers(change: Change) -> list[Row]:
             "memory",
             "Memory",
             lambda slot: Cell(texts.size(memory(change, pids[slot.number]))),
-            Cell(f"{texts.size(memory(change, everyone))} with the master"),
+            Cell(f"{texts.size(memory(change, everyone))}\nwith the master"),
         ),
         Row(
             "cpu",
             "CPU",
             [
                 *(Cell(texts.percent(each), PLAIN, min(round(each or 0), 100)) for each in cpu),
-                Cell(f"{texts.percent(_cpu(change, everyone))} with the master"),
+                Cell(f"{texts.percent(_cpu(change, everyone))}\nwith the master"),
             ],
         ),
     ]

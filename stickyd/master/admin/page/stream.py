@@ -1,6 +1,7 @@
 """The live page's stream of events (server-sent events of HTML's standard)."""
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,10 @@ STREAMS_MOST = 16
 
 PERIOD = 1.0
 """Seconds from one view to the next."""
+
+SHARE_MOST = 0.02
+"""Share of the master's time that views may take; where there are hundreds of slots, they are
+further apart."""
 
 RETRY = 2.0
 """Seconds after which a page connects anew."""
@@ -66,7 +71,9 @@ class Streams:
             self._ticks.stop()
 
     def _tick(self) -> None:
+        began = time.thread_time()
         data = _event(self._look())
+        self._ticks.interval = max(PERIOD, (time.thread_time() - began) / SHARE_MOST)
         for each in list(self._streams):
             each.send(data)
 

@@ -11,11 +11,6 @@ def count(number: float) -> str:
     return f"{int(number):,}"
 
 
-def count_or_none(number: float) -> str:
-    """As `count`, 0 as a dash."""
-    return count(number) if number else NONE
-
-
 def rate(number: float | None) -> str:
     """Events in a second."""
     if number is None:

@@ -47,6 +47,9 @@ class One(unittest.TestCase):
             assert use is not None
             # The kernel tells the start in hundredths of a second.
             self.assertLessEqual(use.age, time.monotonic() - began + 0.02)
-            self.assertGreaterEqual(use_of(os.getppid()).age, use.age)
+            own = use_of(os.getpid())
+            assert own is not None
+            self.assertGreater(own.age, 0.0)
+            self.assertGreaterEqual(own.age, use.age)
             child.communicate(b"")
         self.assertIsNone(use_of(child.pid))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stickyd.master.admin.page.sample import Change, Key, Sample, counts_of
+from stickyd.master.admin.page.sample import Key, Sample, counts_of
 from stickyd.master.admin.processes import Use
 from stickyd.master.facts import Facts, SlotFacts, WorkerFacts
 from stickyd.routing.source_numbers import names_of
@@ -50,7 +50,3 @@ def sample(
     """A sample of these facts."""
     counted = counts_of(facts) if counts is None else counts
     return Sample(seconds, 1e9 + seconds, facts, counted, not_ready, uses or {})
-
-
-def change(before: Sample | None, now: Sample) -> Change:
-    return Change(before, now)
