@@ -147,6 +147,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.prometheus_scrapes
 	$(BIN)/python -m tests.slow.replay_counters
 	$(BIN)/python -m tests.slow.side_by_side
+	$(BIN)/python -m tests.slow.live_page
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.hostile_logs
 	$(BIN)/python -m tests.slow.websocket_cases

@@ -126,7 +126,7 @@ LISTENING = (
     Option(
         "admin",
         Group.LISTENING,
-        "address that answers with metrics, health and status over HTTP",
+        "address of a live page, metrics, health and status over HTTP",
         Argument("ADDR", parsers.admin_address),
         "log.admin",
         details="`HOST:PORT`, `:PORT` (loopback), `[V6]:PORT`, `unix:PATH`, or a Twisted endpoint"

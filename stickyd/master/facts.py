@@ -9,12 +9,27 @@ from stickyd.stats import MasterCounters, WorkerCounters
 
 
 @attrs.frozen
+class WorkerFacts:
+    """One worker process.
+
+    :ivar role: ``serving``, ``loading`` the app, or ``finishing`` its connections.
+    :ivar generation: of the app's code: 1, and one more for each reload; 0 if it is not known.
+    """
+
+    pid: int
+    role: str
+    generation: int
+
+
+@attrs.frozen
 class SlotFacts:
     """One slot.
 
     :ivar load: None if loads have no bound.
     :ivar waiting: connections for which the master waits for space in the inbox.
     :ivar pids: of its workers.
+    :ivar state: as in the report of ``--control``.
+    :ivar workers: the workers, the serving one first.
     """
 
     number: int
@@ -23,6 +38,8 @@ class SlotFacts:
     waiting: int
     spawned: int
     pids: list[int]
+    state: str = "ready"
+    workers: list[WorkerFacts] = attrs.field(factory=list)
 
 
 class Facts(NamedTuple):
@@ -32,6 +49,7 @@ class Facts(NamedTuple):
     :ivar sources: the name of each number of a key source.
     :ivar heads: connections in the master whose first head is not complete.
     :ivar idle: connections without a request; None if the master does not guard them.
+    :ivar scope: ``--affinity-scope``.
     """
 
     version: str
@@ -47,6 +65,7 @@ class Facts(NamedTuple):
     open: int
     most: int
     idle: int | None
+    scope: str = "connection"
 
 
 class Watched(Protocol):

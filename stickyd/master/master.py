@@ -10,11 +10,11 @@ from stickyd.core.native import CORE
 from stickyd.errors import StartFailed
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.master.child_exit import ChildExit
-from stickyd.master.facts import Facts, SlotFacts
+from stickyd.master.facts import Facts, SlotFacts, WorkerFacts
 from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slot_states import SlotState
-from stickyd.master.supervisor.slots import Slots
+from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.stats_report import totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.process import used_by
@@ -122,6 +122,8 @@ class Master:
                     slot.outbox.waiting(),
                     slot.spawned,
                     [worker.pid for worker in slot.workers()],
+                    slot.state.value,
+                    _workers(slot),
                 )
                 for slot in self.slots
             ],
@@ -129,6 +131,7 @@ class Master:
             open=context.connection_limit.open(),
             most=context.connection_limit.most,
             idle=guardian.table.idle() if guardian is not None else None,
+            scope=context.settings.routing.scope,
         )
 
     async def report(self) -> dict[str, Any]:
@@ -222,6 +225,16 @@ class Master:
             context.guardian.close()
         self.frontend.close()
         context.tables.close()
+
+
+def _workers(slot: Slot) -> list[WorkerFacts]:
+    roles = [("serving", slot.serving), ("loading", slot.starting)]
+    roles += [("finishing", worker) for worker in slot.retiring]
+    return [
+        WorkerFacts(worker.pid, role, worker.generation)
+        for role, worker in roles
+        if worker is not None
+    ]
 
 
 def _new_table(settings: Settings) -> SharedIds:

@@ -116,9 +116,11 @@ class Reporting:
     # ---- stop
 
     async def pause(self) -> None:
-        """Stop accepting; returns when clients of the control socket have their report."""
+        """Stop accepting; returns when the clients have what they were sent."""
         if self._control is not None:
             await self._control.pause()
+        if self._admin is not None:
+            await self._admin.pause()
 
     def pack(self) -> Packed:
         """The sockets, for the program that replaces this one."""

@@ -14,7 +14,11 @@ from pathlib import Path
 from tests.support.daemon import Daemon
 from tests.support.readme import wrong_answers
 
-_CORE = "from stickyd.core import native; print(native.__file__); print(native.CORE.name)"
+_CORE = (
+    "from stickyd.core import native; print(native.__file__); print(native.CORE.name);"
+    # The files of the live page are there, or this fails.
+    " from stickyd.master.admin.page.files import PageFiles; PageFiles()"
+)
 
 
 def check(archive: Path) -> list[str]:

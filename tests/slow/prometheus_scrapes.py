@@ -91,10 +91,14 @@ class Prometheus:
 
 
 class Load:
-    """Clients that send requests on kept-alive connections, as a proxy does."""
+    """Clients that send requests on kept-alive connections, as a proxy does.
 
-    def __init__(self, port: int) -> None:
+    :param rest: seconds of each client between two requests.
+    """
+
+    def __init__(self, port: int, rest: float = 0.0) -> None:
         self._port = port
+        self._rest = rest
         self._lock = threading.Condition()
         self._paused = self._over = False
         self._busy = 0
@@ -114,6 +118,7 @@ class Load:
                 self._busy += 1
                 self.sent += 1
             count += 1
+            time.sleep(self._rest)
             try:
                 if sock is None or reader is None:
                     sock = connected(self._port)

@@ -17,6 +17,9 @@ from stickyd.net.acceptor import Acceptor
 CLIENTS_MOST = 32
 """Clients at a time; a further one takes the place of the one that has been there longest."""
 
+END_SECONDS = 1.0
+"""Seconds that clients have to read the rest of their answers when the listener stops."""
+
 
 class AdminListener:
     """The sockets of ``--admin``, and the web server behind them.
@@ -30,7 +33,8 @@ class AdminListener:
         self._reactor = reactor
         self._sockets = ListenSockets(reactor, descriptions)
         self._processes = Processes()
-        self._clients = _Clients(AdminSite(watched, self._processes, reactor))
+        self._site = AdminSite(watched, self._processes, reactor)
+        self._clients = _Clients(self._site)
         self._ports: list[Any] = []
         self._acceptors: list[Acceptor] = []
 
@@ -68,9 +72,14 @@ class AdminListener:
 
     # ---- stop
 
-    def pack(self) -> Packed:
-        """For the program that replaces this one; clients' connections end with this one."""
+    async def pause(self) -> None:
+        """Stop accepting; returns when the clients' connections have ended."""
         self._stop_accepting()
+        self._site.streams.close()
+        await self._clients.close(self._reactor)
+
+    def pack(self) -> Packed:
+        """For the program that replaces this one."""
         return {"sockets": self._sockets.pack(), "processes": self._processes.pack()}
 
     def _stop_accepting(self) -> None:
@@ -79,12 +88,11 @@ class AdminListener:
 
     async def stop(self) -> None:
         """Stop accepting, close the sockets and the clients' connections."""
-        self._stop_accepting()
+        await self.pause()
         self._acceptors = []
         for port in self._ports:
             await defer.maybeDeferred(port.stopListening)
         self._ports = []
-        self._clients.abort()
 
 
 def _where(listening: socket.socket) -> str:
@@ -97,13 +105,32 @@ class _Clients(WrappingFactory):
 
     noisy = False
 
+    def __init__(self, site: AdminSite) -> None:
+        super().__init__(site)
+        self._all_gone: list[defer.Deferred[None]] = []
+
     def registerProtocol(self, p: ProtocolWrapper) -> None:
         """For the wrapper: a client has connected."""
         if len(self.protocols) >= CLIENTS_MOST:
             next(iter(self.protocols)).abortConnection()
         super().registerProtocol(p)
 
-    def abort(self) -> None:
-        """End all connections."""
+    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
+        """For the wrapper: a client has gone."""
+        super().unregisterProtocol(p)
+        if not self.protocols:
+            waiting, self._all_gone = self._all_gone, []
+            for each in waiting:
+                each.callback(None)
+
+    async def close(self, reactor: Any) -> None:
+        """End all connections; what was written is sent, to those who take it in `END_SECONDS`."""
+        for each in list(self.protocols):
+            each.loseConnection()
+        if self.protocols:
+            gone: defer.Deferred[None] = defer.Deferred()
+            self._all_gone.append(gone)
+            gone.addTimeout(END_SECONDS, reactor)
+            await gone.addErrback(lambda failure: failure.trap(defer.TimeoutError))
         for each in list(self.protocols):
             each.abortConnection()

@@ -10,6 +10,10 @@ from twisted.web import resource, server
 
 from stickyd.master.admin.exposition import apps_directory, exposition
 from stickyd.master.admin.metrics import metrics_of
+from stickyd.master.admin.page.files import TYPES, PageFiles
+from stickyd.master.admin.page.html import page
+from stickyd.master.admin.page.observer import Observer
+from stickyd.master.admin.page.stream import Streams
 from stickyd.master.admin.processes import Processes
 from stickyd.master.facts import Watched
 from stickyd.net.address import canonical
@@ -50,7 +54,8 @@ class AdminRequest(server.Request):
         self.setHeader(
             b"content-security-policy",
             b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
-            b" img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            b" img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+            b" require-trusted-types-for 'script'",
         )
         if self._is_for_us():
             super().process()
@@ -169,6 +174,52 @@ class Metrics(Later):
         return body
 
 
+class Live(Page):
+    """``/``: the live page, complete without its script."""
+
+    def __init__(self, watched: Watched, observer: Observer) -> None:
+        super().__init__(watched)
+        self._observer = observer
+
+    def get(self, request: server.Request) -> bytes:
+        """Answer."""
+        request.setHeader(b"content-type", b"text/html; charset=utf-8")
+        return page(self._observer.view())
+
+
+class Events(Page):
+    """``/events``: the stream that keeps the live page current."""
+
+    def __init__(self, watched: Watched, streams: Streams) -> None:
+        super().__init__(watched)
+        self._streams = streams
+
+    def get(self, request: server.Request) -> bytes | int:
+        """Answer, for as long as the client listens."""
+        if not self._streams.has_room():
+            request.setHeader(b"retry-after", b"10")
+            return text(request, 503, "too many pages are open\n")
+        if request.method == b"HEAD":
+            request.setHeader(b"content-type", b"text/event-stream")
+            return b""
+        self._streams.add(request)
+        return server.NOT_DONE_YET
+
+
+class File(Page):
+    """A file of the live page."""
+
+    def __init__(self, watched: Watched, content: bytes, media_type: str) -> None:
+        super().__init__(watched)
+        self._content = content
+        self._media_type = media_type.encode()
+
+    def get(self, request: server.Request) -> bytes:
+        """Answer."""
+        request.setHeader(b"content-type", self._media_type)
+        return self._content
+
+
 class Root(resource.Resource):
     """All pages, by their exact path."""
 
@@ -176,12 +227,19 @@ class Root(resource.Resource):
 
     def __init__(self, watched: Watched, processes: Processes, reactor: Any) -> None:
         super().__init__()
+        files = PageFiles()
+        observer = Observer(watched, files.digest)
+        self.streams = Streams(reactor, observer.view)
         self._pages: dict[bytes, Page] = {
+            b"/": Live(watched, observer),
+            b"/events": Events(watched, self.streams),
             b"/healthz": Health(watched),
             b"/readyz": Ready(watched),
             b"/metrics": Metrics(watched, processes, reactor),
             b"/api/status": Status(watched),
         }
+        for name, media_type in TYPES.items():
+            self._pages[f"/{name}".encode()] = File(watched, files.contents[name], media_type)
 
     def render(self, request: server.Request) -> bytes | int:
         """Answer."""
@@ -200,4 +258,6 @@ class AdminSite(server.Site):
     displayTracebacks = False
 
     def __init__(self, watched: Watched, processes: Processes, reactor: Any) -> None:
-        super().__init__(Root(watched, processes, reactor), AdminRequest, timeout=IDLE_SECONDS)
+        root = Root(watched, processes, reactor)
+        self.streams = root.streams
+        super().__init__(root, AdminRequest, timeout=IDLE_SECONDS)

@@ -56,7 +56,8 @@ class Supervisor:
         # Requested changes take turns.
         self._turn = defer.DeferredLock()
         self._heartbeats = HeartbeatMonitor(
-            context.reactor, context.settings, context.slots, self._unserved
+            *(context.reactor, context.settings, context.slots),
+            lambda slot: self._in_turn(self._fail_over, slot),
         )
         self.ended_counters = CounterTotals()
         self._reload_waits = False
@@ -196,9 +197,6 @@ class Supervisor:
             _log.warn("worker {slot} ended and is replaced", slot=slot.number)
             if slot.starting is None:
                 self._respawner.now(slot)
-
-    def _unserved(self, slot: Slot) -> None:
-        self._in_turn(self._fail_over, slot)
 
     async def _fail_over(self, slot: Slot) -> None:
         """Leave a slot out of the table that has had no serving worker for too long."""
