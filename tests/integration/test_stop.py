@@ -353,3 +353,15 @@ class Large(AtOnce):
     def setUp(self) -> None:
         if not SLOW:
             self.skipTest("slow: make check-slow")
+
+
+class LateThreads(unittest.TestCase):
+    def test_the_log_names_the_threads_that_a_worker_waits_for(self) -> None:
+        """It stays until the grace is over, and the last second."""
+        with start("--asgi", "stickyd_thread_app:app", "--graceful-timeout", "2") as daemon:
+            with contextlib.closing(daemon.connect()) as sock:
+                sock.sendall(request(ONE))
+                self.assertEqual(Reader(sock).response().body, b"waits\n")
+            daemon.stop()
+        (told,) = [line for line in daemon.log if "waits for threads of the app" in line]
+        self.assertRegex(told, r"#warn\].*\[worker \d\].*: kernel_0 \(threading\.py:\d+\)")
