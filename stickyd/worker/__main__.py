@@ -59,6 +59,7 @@ def _stop() -> None:
     global _stopped
     if not _stopped:
         _stopped = True
+        tell_late_threads(THREADS_LATE, _tell_late)
         reactor.stop()
 
 
@@ -111,7 +112,6 @@ def main() -> None:
         # asyncio's epoll.
         _own.failed(error, "the reactor's epoll")
         raise
-    tell_late_threads(THREADS_LATE, _tell_late)
     if lifecycle.alone:
         # Nobody else is left to end what the app has started.
         end_own_group(ORPHANS_LEAST)

@@ -6,6 +6,8 @@ Kernels of marimo do so, in a thread of concurrent.futures, which Python joins a
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
 
+from twisted.internet import reactor
+
 pool = ThreadPoolExecutor(1, thread_name_prefix="kernel")
 queue: Queue[bytes] = Queue()
 
@@ -13,6 +15,10 @@ queue: Queue[bytes] = Queue()
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    pool.submit(queue.get)
+    if scope["path"] == "/reactor":
+        # It is joined before the reactor has stopped.
+        reactor.callInThread(queue.get)
+    else:
+        pool.submit(queue.get)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"waits\n"})

@@ -47,7 +47,7 @@ def _innermost(frame: FrameType) -> FrameType:
 def tell_late_threads(after: float, tell: Callable[[str], None]) -> None:
     """Tell once, ``after`` seconds from now, for which threads the process still waits, if any.
 
-    Call it last: what the process does after that is counted as waiting.
+    Call it when the process has nothing more to do.
     """
 
     def wait_and_tell() -> None:
