@@ -22,7 +22,7 @@ if len(sys.argv) > 2 and sys.argv[2].startswith(ASYNCIO):
     install_asyncio(sys.argv[2].partition("=")[2])
 
 from twisted.internet import reactor as _reactor
-from twisted.logger import ILogObserver, globalLogBeginner
+from twisted.logger import ILogObserver, Logger, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -38,6 +38,7 @@ from stickyd.process import (
 from stickyd.worker.control_link import WorkerControlLink
 from stickyd.worker.lifecycle import WorkerLifecycle
 from stickyd.worker.runtime.event_output import write_event
+from stickyd.worker.runtime.late_threads import tell_late_threads
 from stickyd.worker.runtime.output import LeveledStream, tell_levels
 
 reactor: Any = _reactor
@@ -48,12 +49,22 @@ _own = OwnDescriptors(end_process)
 ORPHANS_LEAST = 1.0
 """Seconds that the app's processes have to end when both master and worker have ended."""
 
+THREADS_LATE = 1.0
+"""Seconds after which the log names the threads of the app that the process waits for."""
+
+_log = Logger("stickyd")
+
 
 def _stop() -> None:
     global _stopped
     if not _stopped:
         _stopped = True
+        tell_late_threads(THREADS_LATE, _tell_late)
         reactor.stop()
+
+
+def _tell_late(threads: str) -> None:
+    _log.warn("done, but waits for threads of the app: {threads}", threads=threads)
 
 
 def _install_signals(lifecycle: WorkerLifecycle) -> None:

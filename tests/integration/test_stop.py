@@ -353,3 +353,21 @@ class Large(AtOnce):
     def setUp(self) -> None:
         if not SLOW:
             self.skipTest("slow: make check-slow")
+
+
+class LateThreads(unittest.TestCase):
+    def check(self, path: str, thread: str) -> None:
+        """It stays until the grace is over, and the last second."""
+        with start("--asgi", "stickyd_thread_app:app", "--graceful-timeout", "2") as daemon:
+            with contextlib.closing(daemon.connect()) as sock:
+                sock.sendall(request(ONE, path))
+                self.assertEqual(Reader(sock).response().body, b"waits\n")
+            daemon.stop()
+        (told,) = [line for line in daemon.log if "waits for threads of the app" in line]
+        self.assertRegex(told, rf"#warn\].*\[worker \d\].*: {thread} \(\w+\.py:\d+\)")
+
+    def test_the_log_names_the_threads_that_a_worker_waits_for(self) -> None:
+        self.check("/", "kernel_0")
+
+    def test_those_of_the_reactor_too(self) -> None:
+        self.check("/reactor", "PoolThread-twisted.internet.reactor-0")
