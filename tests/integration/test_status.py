@@ -124,7 +124,7 @@ class Figures(unittest.TestCase):
                 self.assertEqual(done.returncode, 0)
             with Terminal("status", "--control", daemon.control, size=(80, 24)) as terminal:
                 self.assertEqual(terminal.ended(), 0)
-                self.assertIn(b"\x1b[32mready\x1b[0m", terminal.raw())
+                self.assertIn(b"\x1b[1;32mready\x1b[0m", terminal.raw())
             environment = {"NO_COLOR": "1"}
             with Terminal("status", *arguments, environment=environment) as terminal:
                 self.assertEqual(terminal.ended(), 0)
@@ -134,7 +134,7 @@ class Figures(unittest.TestCase):
             wait_for(lambda: not daemon.report()["ready"], what="unreadiness")
             done = status("--control", daemon.control)
             self.assertEqual((done.returncode, done.stderr), (1, ""))
-            self.assertIn("  NOT READY: stopping  ", done.stdout)
+            self.assertRegex(done.stdout, r"\Astickyd \S+  NOT READY  .*\nstopping\n")
 
 
 class Errors(unittest.TestCase):

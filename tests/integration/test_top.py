@@ -95,7 +95,7 @@ class Top(unittest.TestCase):
                         return file.read().rpartition(")")[2].split()[0] == "T"
 
                 wait_for(stopped, what="a stopped process")
-                self.assertIn(LEAVE, terminal.raw())
+                wait_for(lambda: LEAVE in terminal.raw(), what="the ordinary screen")
                 self.assertEqual(terminal.after(), terminal.before)
                 terminal.process.send_signal(signal.SIGCONT)
                 wait_for(lambda: terminal.raw().count(ENTER) == 2, what="the screen again")

@@ -11,7 +11,7 @@ STYLES = {
     # Legible on light and on dark backgrounds: no yellow, no cyan, nothing bright or dim.
     "name": "bold",
     "head": "bold underline",
-    "good": "green",
+    "good": "bold green",
     "busy": "magenta",
     "bad": "bold red",
 }

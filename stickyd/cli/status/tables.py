@@ -6,12 +6,12 @@ from typing import NamedTuple
 from stickyd.cli.status.figures import Figures, Process, Slot
 from stickyd.cli.status.layout import EXTRA, Column, Line, Segment, entry, table
 from stickyd.cli.status.rates import Rates
-from stickyd.cli.status.units import count, cpu_time, duration, percent, rate, size
+from stickyd.cli.status.units import count, counted, cpu_time, duration, percent, rate, size
 
 WIDTH = 80
 """Of what is not for a terminal, and of the columns that are always shown where they fit."""
 
-_STATES = {"ready": "good", "starting": "busy", "retiring": "busy", "dead": "bad"}
+_STATES = {"starting": "busy", "retiring": "busy", "dead": "bad"}
 
 
 class _Row(NamedTuple):
@@ -113,15 +113,15 @@ def top_lines(figures: Figures, now: Rates, width: int) -> Parts:
 
 
 def heading(figures: Figures) -> Iterator[Line]:
-    """Version and readiness; connections."""
-    ready = Segment("ready", "good")
-    if not figures.ready:
-        ready = Segment(f"NOT READY: {figures.not_ready or 'no reason given'}", "bad")
+    """Version and readiness; why it is not ready; connections."""
+    ready = Segment("ready", "good") if figures.ready else Segment("NOT READY", "bad")
     told = [f"generation {figures.generation}", f"{figures.scope} scope"]
     told.append(f"up {duration(figures.process.age)}")
     yield (Segment(f"stickyd {figures.version}  ", "name"), ready, Segment(f"  {'  '.join(told)}"))
+    if not figures.ready:
+        yield (Segment(figures.not_ready or "no reason given", "bad"),)
     idle = f", {figures.idle} idle" if figures.idle is not None else ""
-    yield (Segment(f"{figures.open} connections{idle}, at most {figures.most}"),)
+    yield (Segment(f"{counted(figures.open, 'connection')}{idle}, at most {figures.most}"),)
 
 
 def _rates(figures: Figures, now: Rates) -> Iterator[Line]:
@@ -175,23 +175,24 @@ def _sums(figures: Figures, now: Rates, columns: Sequence[str]) -> list[Segment]
 
 def entries(figures: Figures, width: int) -> Iterator[Line]:
     """What is counted for the whole daemon since its start."""
-    moves = f"{figures.moved} connections to another slot"
+    moves = f"{counted(figures.moved, 'connection')} to another slot"
     yield from entry("moves", moves, width)
     misroutes, style = "0 requests", ""
     if figures.misrouted:
-        misroutes = f"{figures.misrouted} requests served by another slot than their key's"
+        requests = counted(figures.misrouted, "request")
+        misroutes = f"{requests} served by another slot than that of the key"
         misroutes += "; --affinity-scope request ends them"
         style = "bad"
     yield from entry("misroutes", misroutes, width, style)
     yield from entry("refusals", _listed(figures.refused), width)
     yield from entry("restarts", _listed(figures.restarts), width)
-    for name, number, text in (
-        ("shed", figures.shed, "connections refused because a limit was reached"),
-        ("lost", figures.lost, "connections ended while a response was pending"),
-        ("log", figures.dropped, "lines dropped because the log could not be written"),
+    for name, number, noun, text in (
+        ("shed", figures.shed, "connection", "refused because a limit was reached"),
+        ("lost", figures.lost, "connection", "ended while a response was pending"),
+        ("log", figures.dropped, "line", "dropped because the log could not be written"),
     ):
         if number:
-            yield from entry(name, f"{number} {text}", width, "bad")
+            yield from entry(name, f"{counted(number, noun)} {text}", width, "bad")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

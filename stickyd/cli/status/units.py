@@ -48,6 +48,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f}%"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def count(number: int | None) -> str:
     """A count in full; what is not counted is a dash."""
     return "-" if number is None else str(number)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stickyd.cli.status.figures import Figures, NotOurs, read, shown
-from tests.support.status_reports import ANY_REPORT, counters, report, slot, worker
+from tests.support.status_reports import ANY_REPORT, OFTEN, counters, report, slot, worker
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9)),
@@ -50,12 +50,14 @@ class Read(unittest.TestCase):
         self.assertEqual(figures.refused, {"400": 3, "proxy": 2})
         self.assertEqual((figures.moved, figures.shed), (7, 3))
 
+    @OFTEN
     @given(ANY_REPORT)
     def test_every_complete_report_is_read(self, document: dict[str, Any]) -> None:
         figures = read(document)
         self.assertEqual(len(figures.slots), len(document["slots"]))
         self.assertEqual(figures.requests, document["workers"]["requests"])
 
+    @OFTEN
     @given(ANY_REPORT, JSON, st.data())
     def test_what_is_not_so_is_one_line(
         self, document: dict[str, Any], other: Any, data: st.DataObject
@@ -73,6 +75,7 @@ class Read(unittest.TestCase):
         if found is not None:
             self.assertTrue(all(type(each.requests) is int for each in found.slots))
 
+    @OFTEN
     @given(JSON)
     def test_any_document(self, document: Any) -> None:
         with self.assertRaises(NotOurs):
@@ -86,6 +89,7 @@ class Read(unittest.TestCase):
 
 
 class Shown(unittest.TestCase):
+    @OFTEN
     @given(st.text())
     def test_a_terminal_interprets_nothing(self, text: str) -> None:
         found = shown(text)

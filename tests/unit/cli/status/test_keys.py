@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stickyd.cli.status.keys import Wakeup, keys_in
+from tests.support.status_reports import OFTEN
 
 
 class Keys(unittest.TestCase):
@@ -16,6 +17,7 @@ class Keys(unittest.TestCase):
         self.assertEqual(list(keys_in(b"\x1b[6~x\x1b[5~")), ["page down", "page up"])
         self.assertEqual(list(keys_in(b"\x1b[C?")), [])
 
+    @OFTEN
     @given(st.binary())
     def test_any_bytes(self, data: bytes) -> None:
         self.assertLessEqual(len(list(keys_in(data))), len(data))

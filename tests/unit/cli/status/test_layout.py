@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stickyd.cli.status.layout import EXTRA, Column, Line, Segment, cut, entry, plain, table
+from tests.support.status_reports import OFTEN
 
 TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12)
 TABLES = st.integers(1, 8).flatmap(
@@ -34,6 +35,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(lines_of(columns, rows, 9), ["slot", "   1"])
         self.assertEqual(lines_of(columns, rows, 1), ["slot", "   1"])
 
+    @OFTEN
     @given(TABLES, st.integers(0, 90))
     def test_they_fit_or_have_only_what_is_never_left_out(
         self, given_table: tuple[list[Column], list[list[Segment]]], width: int
@@ -48,6 +50,7 @@ class Tables(unittest.TestCase):
 
 
 class Lines(unittest.TestCase):
+    @OFTEN
     @given(st.lists(TEXTS.map(Segment), max_size=5), st.integers(-3, 40))
     def test_cut(self, segments: list[Segment], width: int) -> None:
         line: Line = tuple(segments)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stickyd.cli.status.figures import read
 from stickyd.cli.status.rates import Rates, rates
-from tests.support.status_reports import ANY_REPORT, counters, report, slot, worker
+from tests.support.status_reports import ANY_REPORT, OFTEN, counters, report, slot, worker
 
 
 class Example(unittest.TestCase):
@@ -47,6 +47,7 @@ class Example(unittest.TestCase):
 
 
 class Any_(unittest.TestCase):
+    @OFTEN
     @given(ANY_REPORT, ANY_REPORT, st.floats(0.01, 100))
     def test_no_rate_is_negative(
         self, one: dict[str, Any], other: dict[str, Any], seconds: float

@@ -5,7 +5,8 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stickyd.cli.status.units import count, cpu_time, duration, percent, rate, size
+from stickyd.cli.status.units import count, counted, cpu_time, duration, percent, rate, size
+from tests.support.status_reports import OFTEN
 
 
 class Examples(unittest.TestCase):
@@ -35,13 +36,16 @@ class Examples(unittest.TestCase):
         )
         self.assertEqual([percent(s) for s in (0.0, 0.5, 1.996, None)], ["0%", "50%", "200%", "-"])
         self.assertEqual([count(7), count(None)], ["7", "-"])
+        self.assertEqual([counted(n, "line") for n in (0, 1, 2)], ["0 lines", "1 line", "2 lines"])
 
 
 class Lengths(unittest.TestCase):
+    @OFTEN
     @given(st.integers(0, 900 << 40))
     def test_a_size_is_short(self, amount: int) -> None:
         self.assertLessEqual(len(size(amount)), 4)
 
+    @OFTEN
     @given(st.floats(0, 9999 * 86400))
     def test_a_time_is_short(self, seconds: float) -> None:
         self.assertLessEqual(len(duration(seconds)), 6)

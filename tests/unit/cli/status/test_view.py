@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stickyd.cli.status.figures import read
 from stickyd.cli.status.layout import plain
 from stickyd.cli.status.view import View
-from tests.support.status_reports import ANY_REPORT, counters, report, slot, worker
+from tests.support.status_reports import ANY_REPORT, OFTEN, counters, report, slot, worker
 
 
 def figures(requests: int, **given: Any) -> Any:
@@ -61,6 +61,7 @@ class Heard(unittest.TestCase):
         view.press(["page up"] * 50)
         self.assertIn("rows 1 to ", "\n".join(shown(view)))
 
+    @OFTEN
     @given(ANY_REPORT, st.integers(1, 200), st.integers(1, 60), st.text())
     def test_a_frame_has_the_size_of_the_terminal(
         self, document: dict[str, Any], width: int, height: int, problem: str
