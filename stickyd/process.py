@@ -1,10 +1,12 @@
-"""Process-wide state: credentials (credentials(7)), signals, search path, garbage collector."""
+"""Process-wide state: credentials (credentials(7)), signals, search path, memory and time."""
 
 import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection
+from typing import NamedTuple
 
 HELD_BACK = frozenset(
     {
@@ -81,6 +83,37 @@ def drop_saved_ids() -> None:
 def is_root() -> bool:
     """Whether the effective user is root."""
     return os.geteuid() == 0
+
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGESIZE")
+
+
+class Used(NamedTuple):
+    """What a process uses.
+
+    :ivar memory: resident, in bytes.
+    :ivar cpu: seconds, user and system, of all its threads.
+    :ivar age: seconds since it was started.
+    """
+
+    memory: int
+    cpu: float
+    age: float
+
+
+def used_by(pid: int) -> Used | None:
+    """What a process uses now (proc_pid_stat(5)); None if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # Behind the name, which may have any bytes: field 3 is the first.
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    # The start is in ticks since the boot, time in suspend included.
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / _TICK
+    cpu = (int(fields[11]) + int(fields[12])) / _TICK
+    return Used(int(fields[21]) * _PAGE, cpu, max(age, 0.0))
 
 
 def freeze_gc() -> None:

@@ -223,7 +223,8 @@ class ConnectionTable:
         """Connections that wait for a request, in a worker."""
         # The first byte of each word has its state (x86-64 and aarch64 are little-endian).
         states = bytes(self._words[: self._high])[::8]
-        return states.translate(_STATE_OF_BYTE).count(IDLE)
+        idle = states.translate(_STATE_OF_BYTE).count(IDLE)
+        return idle - sum(state_of(self._words[number]) == IDLE for number in self.ended())
 
     def cells(self) -> tuple[memoryview, memoryview, memoryview, int]:
         """Words, ids and marks of closed ones, and this process's number: for the engine."""

@@ -35,7 +35,6 @@ COVERED_BY: dict[str, Cover] = {
     "master.supervisor.context": Cover("unit/master/test_guardian_resume.py"),
     "master.supervisor.slot_states": Cover("integration/test_workers.py", "Daemon("),
     "master.supervisor.worker_heartbeat": Cover("unit/master/test_heartbeat.py", "Heartbeat"),
-    "process": Cover("integration/test_privileges.py", "--uid"),
     "stats": Cover("integration/test_control_socket.py", "report"),
     "tap": Cover("integration/test_start.py", "twistd"),
     "cli.app_options": Cover("integration/test_apps.py", "--wsgi"),

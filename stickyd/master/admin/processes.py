@@ -1,14 +1,11 @@
-"""Memory, CPU time and age of the daemon's processes (proc_pid_stat(5))."""
+"""Memory and CPU time of the daemon's processes."""
 
-import os
-import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
-_TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGESIZE")
+from stickyd.process import used_by
 
 
 @attrs.frozen
@@ -22,19 +19,6 @@ class Usage:
     slot: int
     memory: int
     cpu: float
-
-
-class Use(NamedTuple):
-    """Of one process.
-
-    :ivar memory: resident, in bytes.
-    :ivar cpu: seconds.
-    :ivar age: seconds since its start.
-    """
-
-    memory: int
-    cpu: float
-    age: float
 
 
 class Processes:
@@ -52,10 +36,10 @@ class Processes:
         found: dict[int, tuple[int, float]] = {}
         memory: dict[int, int] = {}
         for slot, pid in living:
-            use = use_of(pid)
-            if use is not None:
-                memory[slot] = memory.get(slot, 0) + use.memory
-                found[pid] = slot, use.cpu
+            used = used_by(pid)
+            if used is not None:
+                memory[slot] = memory.get(slot, 0) + used.memory
+                found[pid] = slot, used.cpu
         for pid, (slot, cpu) in self._living.items():
             if pid not in found:
                 self._ended[slot] = self._ended.get(slot, 0.0) + cpu
@@ -79,16 +63,3 @@ class Processes:
         """Continue with what `pack` of the previous program returned."""
         self._ended = dict(packed["ended"])
         self._living = {pid: (slot, cpu) for pid, slot, cpu in packed["living"]}
-
-
-def use_of(pid: int) -> Use | None:
-    """What a process has used by now; None if there is none."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    # The first of these is the third of the file.
-    user, system, start, pages = (int(fields[at]) for at in (11, 12, 19, 21))
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - start / _TICK
-    return Use(pages * _PAGE, (user + system) / _TICK, max(age, 0.0))

@@ -38,7 +38,7 @@ class Replacement:
     """Starts workers, switches slots over to them, and retires those before them.
 
     :ivar stopping: no worker is replaced any more.
-    :ivar generation: of the code that workers load which are started now.
+    :ivar generation: of the workers that are started.
     """
 
     def __init__(self, context: MasterContext, events: SlotEvents) -> None:

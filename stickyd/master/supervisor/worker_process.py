@@ -73,8 +73,8 @@ class WorkerProcess:
     :ivar exit_status: as of waitpid(2), once the process has ended.
     :ivar killed_for: why the master kills it, in a word; empty if it does not.
     :ivar version: of the slot table that it was sent last.
-    :ivar generation: of the app's code that it loads; 0 if it is not known.
     :ivar stats: its counters, in shared memory; closed when it has ended.
+    :ivar generation: of the app's code that it loads, counted as the reloads are; 0 if unknown.
     """
 
     def __init__(

@@ -7,8 +7,8 @@ from stickyd.master.admin.page.build import view_of
 from stickyd.master.admin.page.history import History
 from stickyd.master.admin.page.sample import Change, Sample, counts_of
 from stickyd.master.admin.page.view import View
-from stickyd.master.admin.processes import Use, use_of
 from stickyd.master.facts import Watched
+from stickyd.process import Used, used_by
 
 FRESH_SECONDS = 0.5
 """A view that is not older than this is shown again: rates need some time between two samples."""
@@ -52,9 +52,9 @@ class Observer:
     def _sample(self) -> Sample:
         facts = self._watched.facts()
         pids = [facts.master_pid, *(pid for slot in facts.slots for pid in slot.pids)]
-        uses: dict[int, Use] = {}
+        uses: dict[int, Used] = {}
         for pid in pids:
-            use = use_of(pid)
+            use = used_by(pid)
             if use is not None:
                 uses[pid] = use
         return Sample(

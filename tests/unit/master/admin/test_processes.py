@@ -4,10 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 import unittest
 
-from stickyd.master.admin.processes import Processes, use_of
+from stickyd.master.admin.processes import Processes
 
 BUSY = """
 import time
@@ -37,19 +36,3 @@ class Ended(unittest.TestCase):
                 after = {u.slot: u for u in each.look([(0, os.getpid())])}
                 self.assertEqual((after[1].cpu, after[1].memory), (seen[1].cpu, 0))
                 self.assertGreaterEqual(after[0].cpu, seen[0].cpu)
-
-
-class One(unittest.TestCase):
-    def test_age(self) -> None:
-        began = time.monotonic()
-        with subprocess.Popen(["cat"], stdin=-1, stdout=-1) as child:
-            use = use_of(child.pid)
-            assert use is not None
-            # The kernel tells the start in hundredths of a second.
-            self.assertLessEqual(use.age, time.monotonic() - began + 0.02)
-            own = use_of(os.getpid())
-            assert own is not None
-            self.assertGreater(own.age, 0.0)
-            self.assertGreaterEqual(own.age, use.age)
-            child.communicate(b"")
-        self.assertIsNone(use_of(child.pid))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from stickyd.master.admin.page.sample import Key, Sample, counts_of
-from stickyd.master.admin.processes import Use
 from stickyd.master.facts import Facts, SlotFacts, WorkerFacts
+from stickyd.process import Used
 from stickyd.routing.source_numbers import names_of
 from stickyd.stats import REQUESTS, MasterCounters, WorkerCounters
 
@@ -44,7 +44,7 @@ def sample(
     facts: Facts,
     seconds: float = 0.0,
     not_ready: str = "",
-    uses: Mapping[int, Use] | None = None,
+    uses: Mapping[int, Used] | None = None,
     counts: Mapping[Key, float] | None = None,
 ) -> Sample:
     """A sample of these facts."""

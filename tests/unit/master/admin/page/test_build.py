@@ -8,13 +8,13 @@ import attrs
 from stickyd.master.admin.page.build import PAIRS_MOST, view_of
 from stickyd.master.admin.page.sample import MATRIX_MOST, Change
 from stickyd.master.admin.page.view import Row, Table, View
-from stickyd.master.admin.processes import Use
 from stickyd.master.facts import Facts, SlotFacts, WorkerFacts
+from stickyd.process import Used
 from stickyd.stats import REQUESTS, MasterCounters, WorkerCounters
 from tests.unit.master.admin.page.hostile import sample
 from tests.unit.master.admin.test_metrics import facts
 
-LOADING = [WorkerFacts(10, "serving", 4), WorkerFacts(12, "loading", 5)]
+LOADING = [WorkerFacts(10, "serving", 4, 3), WorkerFacts(12, "loading", 5, 0)]
 
 
 def reloading() -> Facts:
@@ -27,7 +27,7 @@ def reloading() -> Facts:
 
 def view(now: Facts, before: Facts | None = None, not_ready: str = "") -> View:
     old = sample(before, 8.0) if before is not None else None
-    uses = {10: Use(5 << 20, 1.0, 61.0)}
+    uses = {10: Used(5 << 20, 1.0, 61.0)}
     return view_of(Change(old, sample(now, 10.0, not_ready, uses)), (), "digest")
 
 
@@ -71,6 +71,15 @@ class Slots(unittest.TestCase):
         now.totals[1].cells[REQUESTS + 1] += 40
         self.assertEqual(texts(view(now, before), "slots", "rate"), ["20", "0", "20"])
         self.assertEqual(texts(view(now), "slots", "rate"), ["–", "–", "–"])
+
+    def test_idle_connections_only_where_they_are_known(self) -> None:
+        made = view(reloading())
+        self.assertEqual(texts(made, "slots", "idle"), ["3", "0", "3"])
+        slot = SlotFacts(1, True, None, 0, 1, [10], "ready", [WorkerFacts(10, "serving", 4)])
+        unguarded = view(facts()._replace(slots=[slot], idle=None))
+        self.assertEqual(texts(unguarded, "slots", "idle"), ["–", "–"])
+        values = {figure.key: figure.value for figure in unguarded.figures}
+        self.assertEqual(values["idle"], "–")
 
     def test_load_only_where_it_is_known(self) -> None:
         self.assertEqual(texts(view(reloading()), "slots", "load"), ["3", "0", "3"])

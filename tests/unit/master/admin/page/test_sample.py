@@ -3,7 +3,7 @@
 import unittest
 
 from stickyd.master.admin.page.sample import Change, counts_of
-from stickyd.master.admin.processes import Use
+from stickyd.process import Used
 from tests.unit.master.admin.page.hostile import sample
 from tests.unit.master.admin.test_metrics import facts
 
@@ -33,8 +33,8 @@ class Changes(unittest.TestCase):
         self.assertEqual(Change(new, sample(facts(), 12.0, counts={})).rate("requests"), 0)
 
     def test_cpu(self) -> None:
-        old = sample(facts(), 8.0, uses={10: Use(1, 1.0, 5.0)})
-        new = sample(facts(), 10.0, uses={10: Use(1, 1.5, 7.0), 11: Use(1, 9.0, 1.0)})
+        old = sample(facts(), 8.0, uses={10: Used(1, 1.0, 5.0)})
+        new = sample(facts(), 10.0, uses={10: Used(1, 1.5, 7.0), 11: Used(1, 9.0, 1.0)})
         self.assertEqual(Change(old, new).cpu(10), 25.0)
         # New, gone, or never seen.
         self.assertIsNone(Change(old, new).cpu(11))
