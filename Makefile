@@ -145,6 +145,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.soak
 	$(BIN)/python -m tests.slow.container
 	$(BIN)/python -m tests.slow.prometheus_scrapes
+	$(BIN)/python -m tests.slow.live_page
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.hostile_logs
 	$(BIN)/python -m tests.slow.websocket_cases
@@ -154,7 +155,6 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.mcp_sessions
 	$(BIN)/python -m tests.slow.django_sessions
 	$(BIN)/python -m tests.slow.browsers
-	$(BIN)/python -m tests.slow.live_page
 	$(BIN)/python -m tests.slow.haproxy_cookie
 	$(BIN)/python -m tests.slow.mixed_sources --requests 1000000
 	$(BIN)/python -m tests.slow.dev_reload

@@ -6,7 +6,6 @@ import attrs
 
 from stickyd.master.facts import Facts
 from stickyd.process import Used
-from stickyd.stats import DURATION_BOUNDS, DURATIONS
 
 Key = tuple[str | int, ...]
 """The name of a counter, and what it counts by: a slot, a source, a status."""
@@ -16,9 +15,6 @@ LEAST_SECONDS = 0.2
 
 MATRIX_MOST = 12
 """Slots up to which moves are a square of from and to; with more, a list."""
-
-_TIMES = slice(DURATIONS, DURATIONS + len(DURATION_BOUNDS) + 2)
-# The histogram of durations, and their sum in microseconds.
 
 _BY_SLOT = ("adopted", "arrived", "misrouted", "lost", "pinned", "handed", "shed", "eased")
 
@@ -116,10 +112,9 @@ def counts_of(facts: Facts) -> dict[Key, float]:
             add(number, "refused", "a worker", status)
             add(number, "worker refused", slot)
             add(number, "worker refused")
-        times = counters.cells[_TIMES].tolist()
         for key in ((slot,), ()):
-            add(sum(times[:-1]), "answers", *key)
-            add(times[-1] / 1e6, "answer seconds", *key)
+            add(sum(counters.durations.values()), "answers", *key)
+            add(counters.duration_sum, "answer seconds", *key)
         add(counters.log_dropped, "log dropped")
     master = facts.master
     for refused, number in master.refused.items():
