@@ -14,11 +14,13 @@ class WorkerFacts:
 
     :ivar role: ``serving``, ``loading`` the app, or ``finishing`` its connections.
     :ivar generation: of the app's code: 1, and one more for each reload; 0 if it is not known.
+    :ivar idle: connections without a request; None if the master does not guard them.
     """
 
     pid: int
     role: str
     generation: int
+    idle: int | None = None
 
 
 @attrs.frozen

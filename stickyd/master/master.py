@@ -1,6 +1,7 @@
 """The parts of a running master: slots, front end, supervisor."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -20,6 +21,7 @@ from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.process import used_by
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.idle_connections import idle_by_owner
 from stickyd.shm.learned_table import LearnedTable
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.shared_ids import SharedIds
@@ -105,6 +107,7 @@ class Master:
         board, guardian = context.scoreboard, context.guardian
         numbers = [slot.number for slot in self.slots]
         loads = board.loads(numbers) if board is not None else {}
+        idle = idle_by_owner(guardian.table) if guardian is not None else None
         return Facts(
             version=__version__,
             core=CORE.name,
@@ -123,14 +126,14 @@ class Master:
                     slot.spawned,
                     [worker.pid for worker in slot.workers()],
                     slot.state.value,
-                    _workers(slot),
+                    _workers(slot, idle),
                 )
                 for slot in self.slots
             ],
             heads=self.frontend.waiting(),
             open=context.connection_limit.open(),
             most=context.connection_limit.most,
-            idle=guardian.table.idle() if guardian is not None else None,
+            idle=sum(idle.values()) if idle is not None else None,
             scope=context.settings.routing.scope,
         )
 
@@ -227,11 +230,16 @@ class Master:
         context.tables.close()
 
 
-def _workers(slot: Slot) -> list[WorkerFacts]:
+def _workers(slot: Slot, idle: Mapping[int, int] | None) -> list[WorkerFacts]:
     roles = [("serving", slot.serving), ("loading", slot.starting)]
     roles += [("finishing", worker) for worker in slot.retiring]
     return [
-        WorkerFacts(worker.pid, role, worker.generation)
+        WorkerFacts(
+            worker.pid,
+            role,
+            worker.generation,
+            idle.get(worker.owner, 0) if idle is not None else None,
+        )
         for role, worker in roles
         if worker is not None
     ]

@@ -105,6 +105,8 @@ def shown(page: Any) -> dict[str, Any]:
         "lost": numbers(page, "slots", "lost")[-1],
         "handed_off": numbers(page, "slots", "handed_off"),
         "open": number(text_of(page, '[data-key="open"] .value')),
+        "idle": number(text_of(page, '[data-key="idle"] .value')),
+        "slots idle": numbers(page, "slots", "idle")[-1],
         "generation": number(text_of(page, '[data-key="generation"] .value')),
         "pids": [text.split("\n")[0] for text in cells(page, "slots", "serving")[:-1]],
         "crash": numbers(page, "restarts", "restart:crash"),
@@ -126,6 +128,9 @@ def told(report: dict[str, Any]) -> dict[str, Any]:
         "lost": workers["lost"],
         "handed_off": [*handed_off, sum(handed_off)],
         "open": report["connections"]["open"],
+        # At rest every client waits for nothing.
+        "idle": report["connections"]["open"],
+        "slots idle": report["connections"]["open"],
         "generation": report["generation"],
         "pids": [f"pid {slot['pid']}" for slot in report["slots"]],
         "crash": [master["restarts"]["crash"]],

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from stickyd.master.admin.page import texts
 from stickyd.master.admin.page.sample import Change
 from stickyd.master.admin.page.view import BAD, GOOD, PLAIN, WARN, Cell, Group, Row, Table, clean
-from stickyd.master.facts import SlotFacts
+from stickyd.master.facts import SlotFacts, WorkerFacts
 from stickyd.stats import WorkerCounters
 
 TONES = {"ready": GOOD, "starting": WARN, "retiring": WARN, "dead": BAD}
@@ -72,6 +72,13 @@ def _now(change: Change) -> list[Row]:
                 Cell(texts.count(sum(open_now))),
             ],
         ),
+        _row(
+            change,
+            "idle",
+            "Idle connections",
+            lambda slot: _idle(slot.workers),
+            _idle([worker for slot in slots for worker in slot.workers]),
+        ),
         Row("websockets", "WebSockets", [Cell(texts.count(n)) for n in (*upgraded, sum(upgraded))]),
         _moves(change, "out", "Moves out a second", "moved"),
         _moves(change, "in", "Moves in a second", "arrived"),
@@ -111,6 +118,11 @@ def _moves(change: Change, key: str, label: str, counter: str) -> Row:
         lambda slot: Cell(texts.rate(change.rate(counter, slot.number))),
         Cell(texts.rate(change.rate(counter))),
     )
+
+
+def _idle(workers: list[WorkerFacts]) -> Cell:
+    known = [worker.idle for worker in workers if worker.idle is not None]
+    return Cell(texts.count(sum(known)) if known or not workers else texts.NONE)
 
 
 def _mean(change: Change, *slot: int) -> float | None:

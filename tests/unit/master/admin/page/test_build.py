@@ -14,7 +14,7 @@ from stickyd.stats import REQUESTS, MasterCounters, WorkerCounters
 from tests.unit.master.admin.page.hostile import sample
 from tests.unit.master.admin.test_metrics import facts
 
-LOADING = [WorkerFacts(10, "serving", 4), WorkerFacts(12, "loading", 5)]
+LOADING = [WorkerFacts(10, "serving", 4, 3), WorkerFacts(12, "loading", 5, 0)]
 
 
 def reloading() -> Facts:
@@ -71,6 +71,15 @@ class Slots(unittest.TestCase):
         now.totals[1].cells[REQUESTS + 1] += 40
         self.assertEqual(texts(view(now, before), "slots", "rate"), ["20", "0", "20"])
         self.assertEqual(texts(view(now), "slots", "rate"), ["–", "–", "–"])
+
+    def test_idle_connections_only_where_they_are_known(self) -> None:
+        made = view(reloading())
+        self.assertEqual(texts(made, "slots", "idle"), ["3", "0", "3"])
+        slot = SlotFacts(1, True, None, 0, 1, [10], "ready", [WorkerFacts(10, "serving", 4)])
+        unguarded = view(facts()._replace(slots=[slot], idle=None))
+        self.assertEqual(texts(unguarded, "slots", "idle"), ["–", "–"])
+        values = {figure.key: figure.value for figure in unguarded.figures}
+        self.assertEqual(values["idle"], "–")
 
     def test_load_only_where_it_is_known(self) -> None:
         self.assertEqual(texts(view(reloading()), "slots", "load"), ["3", "0", "3"])
