@@ -167,6 +167,7 @@ check-slow: $(SLOW_STAMP) trial
 # Environments with the frameworks are made in build/, of some 3 GB in all.
 check-apps: $(SLOW_STAMP) core
 	$(BIN)/python -m tests.slow.recipes --write $(APPS)
+	$(BIN)/python -m tests.slow.recipes --controls --write
 	$(BIN)/python -m tests.slow.recipes --clicks nicegui
 
 # Fails if an answer of stickyd's was wrong, not if a target was missed: the tables say that.

@@ -12,6 +12,7 @@ import unittest
 from stickyd.cli.main import main
 from tests.slow.recipes.pages import DIRECTORY, read
 from tests.slow.recipes.table import RECIPES
+from tests.slow.recipes.tracebacks import Known, split, tracebacks
 
 PAGES = sorted(path.stem for path in DIRECTORY.glob("*.md") if path.stem != "README")
 
@@ -51,3 +52,56 @@ class Recipes(unittest.TestCase):
         )
         for _name, page, versions in rows:
             self.assertEqual(versions, read(page).versions, page)
+
+
+class Tracebacks(unittest.TestCase):
+    LOG = (
+        "12:00:00 [worker 1] Traceback (most recent call last):",
+        '12:00:00 [worker 1]   File "a.py", line 1, in a',
+        "12:00:00 [worker 0] Traceback (most recent call last):",
+        "12:00:00 [worker 1]     b()",
+        '12:00:00 [worker 0]   File "c.py", line 3, in c',
+        "12:00:00 [worker 1] ValueError: of one",
+        "12:00:00 [worker 0] KeyError: 'of the other'",
+        "12:00:00 [worker 0]   + Exception Group Traceback (most recent call last):",
+        '12:00:00 [worker 0]   |   File "d.py", line 4, in d',
+        "12:00:00 [worker 0]   | ExceptionGroup: two (1 sub-exception)",
+        "12:00:00 [worker 0]   +-+---------------- 1 ----------------",
+        "12:00:00 [worker 0]     | Traceback (most recent call last):",
+        '12:00:00 [worker 0]     |   File "e.py", line 5, in e',
+        "12:00:00 [worker 0]     | OSError: within",
+        "12:00:00 [worker 0]     +------------------------------------",
+        "12:00:00 stopped",
+    )
+
+    def test_each_has_its_lines_and_its_error_though_workers_are_mixed(self) -> None:
+        found = tracebacks(self.LOG)
+        self.assertEqual(
+            [each.error for each in found],
+            [
+                "ValueError: of one",
+                "KeyError: 'of the other'",
+                "ExceptionGroup: two (1 sub-exception)",
+                "OSError: within",
+            ],
+        )
+        self.assertEqual(found[0].lines, ['  File "a.py", line 1, in a', "    b()"])
+
+    def test_one_without_an_end_is_found(self) -> None:
+        self.assertEqual(tracebacks(self.LOG[:2])[0].lines, ['  File "a.py", line 1, in a'])
+
+    def test_lines_of_the_daemon_are_not_those_of_apps(self) -> None:
+        own, apps = split(["12:00:00 Traceback (most recent call last):", *self.LOG])
+        self.assertEqual(own, ["12:00:00 Traceback (most recent call last):", self.LOG[-1]])
+        self.assertEqual(len(apps), len(self.LOG) - 1)
+        self.assertEqual(tracebacks(own), [])
+
+    def test_known_ones_are_told_by_error_or_by_frame(self) -> None:
+        first = tracebacks(self.LOG)[0]
+        for pattern, known in (("of one$", True), (r"a\.py", True), ("of two", False)):
+            self.assertEqual(first.is_known([Known(pattern, "")]), known, pattern)
+
+    def test_each_known_error_has_its_reason(self) -> None:
+        for recipe in RECIPES:
+            for known in recipe.known:
+                self.assertTrue(known.pattern and known.reason, recipe.name)

@@ -18,11 +18,13 @@ class Page:
     """One page.
 
     :ivar packages: what pip is told to install, with versions.
+    :ivar modules: what npm is told to install, with versions.
     :ivar command: the line that starts the app.
     :ivar files: text by path, beside which the command is run.
     """
 
     packages: tuple[str, ...]
+    modules: tuple[str, ...]
     command: str
     files: dict[str, str]
 
@@ -49,7 +51,13 @@ def read(name: str) -> Page:
     text = (DIRECTORY / f"{name}.md").read_text()
     (install,) = re.findall(r"^    pip install (.*)$", text, re.M)
     (command,) = re.findall(r"^    (stickyd run .*)$", text, re.M)
-    return Page(tuple(shlex.split(install)), command, dict(FILE.findall(text)))
+    modules = re.findall(r"^    npm install (.*)$", text, re.M)
+    return Page(
+        tuple(shlex.split(install)),
+        tuple(shlex.split(" ".join(modules))),
+        command,
+        dict(FILE.findall(text)),
+    )
 
 
 def requirements(packages: tuple[str, ...]) -> list[str]:

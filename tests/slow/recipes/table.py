@@ -2,6 +2,8 @@
 
 import attrs
 
+from tests.slow.recipes.tracebacks import Known
+
 
 @attrs.frozen
 class Recipe:
@@ -13,6 +15,7 @@ class Recipe:
     :ivar hup: what the next interaction after HUP finds, and after the grace.
     :ivar killed: after kill -9 of the worker. ``new``: the page goes on by itself, with new
         state; ``load``: the user has to load it again.
+    :ivar known: errors that the app logs meanwhile; any other one is a fault.
     """
 
     name: str
@@ -21,19 +24,34 @@ class Recipe:
     reload: str
     hup: str
     killed: str
+    known: tuple[Known, ...] = ()
 
 
+NO_SESSION = Known(
+    "^ValueError: Invalid session id",
+    "A click after the worker's end and before the page has connected again: marimo answers it"
+    " with 500 instead of an error of its own.",
+)
+NO_CHAT = Known(
+    "^ValueError: Session not found",
+    "A click after the worker's end and before the page has connected again: Chainlit answers it"
+    " with 500.",
+)
 RECIPES = (
     Recipe("FastAPI", "fastapi", "light", "kept", "kept, kept", "new"),
     Recipe("Flask", "flask", "light", "kept", "kept, kept", "new"),
     Recipe("Django and Channels", "django", "light", "new", "kept, new", "new"),
+    Recipe("python-socketio", "python_socketio", "light", "new", "kept, new", "new"),
+    Recipe("MCP servers", "mcp", "mcp", "new", "kept, kept", "new"),
     Recipe("NiceGUI", "nicegui", "ui", "new", "kept, new", "new"),
     Recipe("Streamlit", "streamlit", "streamlit", "new", "kept, new", "new"),
     Recipe("Gradio", "gradio", "gradio", "new", "kept, kept", "new"),
     Recipe("Panel and Bokeh", "panel", "ui", "new", "kept, load", "load"),
     Recipe("Dash", "dash", "ui", "new", "kept, kept", "new"),
     Recipe("Shiny", "shiny", "ui", "new", "kept, load", "load"),
-    Recipe("marimo", "marimo", "ui", "new", "kept, kept", "new"),
+    Recipe("marimo", "marimo", "ui", "new", "kept, new", "new", (NO_SESSION,)),
+    Recipe("Chainlit", "chainlit", "chainlit", "new", "kept, new", "new", (NO_CHAT,)),
+    Recipe("Solara", "solara", "solara", "new", "kept, load", "load"),
     Recipe("Klein", "klein", "light", "kept", "kept, kept", "new"),
     Recipe("twisted.web", "twisted_web", "light", "kept", "kept, kept", "new"),
 )

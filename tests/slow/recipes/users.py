@@ -39,16 +39,22 @@ PRESS = (
     WALK
     + """
 const shown = (e) => (e.innerText || e.value || '').trim() === 'Count';
-const button = all.find((e) => /^(BUTTON|INPUT)$/.test(e.tagName) && shown(e) && !e.disabled);
+const button = all.findLast((e) => /^(BUTTON|INPUT)$/.test(e.tagName) && shown(e) && !e.disabled);
 if (button) button.click();
 return !!button;
 """
 )
 CLOSES = """
 const Stock = window.WebSocket;
+window.socketsMade = window.socketsOpen = 0;
 window.WebSocket = class extends Stock {
   constructor(...words) {
     super(...words);
+    window.socketsMade += 1;
+    this.addEventListener('open', () => {
+      window.socketsOpen += 1;
+      this.addEventListener('close', () => { window.socketsOpen -= 1; });
+    });
     this.addEventListener('close', (event) => {
       localStorage.setItem('closes', `${localStorage.getItem('closes') || ''} ${event.code}`);
     });
@@ -83,8 +89,9 @@ class User:
         return int(wait_for(lambda: self.seen(), PATIENCE, "a count")[1])
 
     def seen(self) -> "re.Match[str] | None":
-        """Count and worker, if they are there."""
-        return re.search(r"count: *(\d+), *worker *(\d+)", self._run(TEXT) or "")
+        """Count and worker, if they are there; the last ones, since a chat may have several."""
+        found = [*re.finditer(r"count: *(\d+), *worker *(\d+)", self._run(TEXT) or "")]
+        return found[-1] if found else None
 
     @property
     def worker(self) -> int:
@@ -120,6 +127,11 @@ class User:
                 # Some of the clicks may have been lost.
                 return "kept" if last < self.count() <= last + pressed else "new"
         return "load"
+
+    def is_back(self, seconds: float = 5.0) -> None:
+        """Wait until the page has a WebSocket open, if it uses any and opens it by itself."""
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: self._run("return !socketsMade || socketsOpen > 0"), seconds)
 
     def closes(self) -> list[str]:
         """Codes with which WebSockets were closed here."""
