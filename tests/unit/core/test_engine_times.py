@@ -133,6 +133,13 @@ class Lanes(OneConnection):
         self.assertEqual(queued.values()[-2], 1)
         self.assertTrue(5 <= queued.seconds < 30)
 
+    def test_the_inbox_of_a_websocket(self) -> None:
+        """That is handed over, here by a worker that had nothing to say."""
+        self.put(Kind.HANDED, (now() - 5_000_000) % 2**32)
+        queued = self.counters.queued
+        self.assertEqual(sum(queued.values()), 1)
+        self.assertTrue(5 <= queued.seconds < 30)
+
     def test_the_inbox_of_another_slot(self) -> None:
         """The master has taken it out of there, with its request: it has waited since then."""
         self.put(Kind.RETURNED, (now() - 5_000_000) % 2**32)
