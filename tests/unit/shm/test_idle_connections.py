@@ -3,12 +3,13 @@
 import unittest
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stickyd.shm.connection_states import BUSY, FREE, IDLE, IN_TRANSIT
 from stickyd.shm.connection_table import OWNERS, TAKEN, ConnectionTable, word
 from stickyd.shm.idle_connections import idle_by_owner
+from tests.support.extent import examples
 
 ENTRIES = st.lists(
     st.tuples(
@@ -22,6 +23,7 @@ ENTRIES = st.lists(
 
 
 class Idle(unittest.TestCase):
+    @settings(max_examples=examples(200), deadline=None, derandomize=True)
     @given(ENTRIES)
     def test_it_is_what_the_entries_say(self, entries: list[tuple[int, int, int, bool]]) -> None:
         table = ConnectionTable.create(64)
