@@ -126,11 +126,11 @@ LISTENING = (
     Option(
         "admin",
         Group.LISTENING,
-        "address of a live page, metrics, health and status over HTTP",
+        "address that answers with metrics, health and status over HTTP",
         Argument("ADDR", parsers.admin_address),
         "log.admin",
         details="`HOST:PORT`, `:PORT` (loopback), `[V6]:PORT`, `unix:PATH`, or a Twisted endpoint"
-        " description. See [Metrics](metrics.md).",
+        " description. Its `/` is a live page. See [Metrics](metrics.md).",
     ),
     Option(
         "proxy-protocol",
