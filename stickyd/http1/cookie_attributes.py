@@ -24,7 +24,7 @@ class AttributeFault(ValueError):
 class CookieAttributes:
     """The attributes of a cookie.
 
-    :ivar text: those that do not depend on the request, each with ``; `` before it.
+    :ivar text: those that do not depend on the request, each behind a semicolon and a space.
     :ivar secure: Secure is sent over plain HTTP, too.
     :ivar names: of those that were given, in lower case.
     """

@@ -12,13 +12,13 @@ from stickyd.stats import MasterCounters, WorkerCounters
 class WorkerFacts:
     """One worker process.
 
-    :ivar role: ``serving``, ``loading`` the app, or ``finishing`` its connections.
+    :ivar state: ``ready``, ``starting`` or ``retiring``, as in the report of ``--control``.
     :ivar generation: of the app's code: 1, and one more for each reload; 0 if it is not known.
     :ivar idle: connections without a request; None if the master does not guard them.
     """
 
     pid: int
-    role: str
+    state: str
     generation: int
     idle: int | None = None
 

@@ -231,17 +231,14 @@ class Master:
 
 
 def _workers(slot: Slot, idle: Mapping[int, int] | None) -> list[WorkerFacts]:
-    roles = [("serving", slot.serving), ("loading", slot.starting)]
-    roles += [("finishing", worker) for worker in slot.retiring]
     return [
         WorkerFacts(
             worker.pid,
-            role,
+            slot.state_of(worker).value,
             worker.generation,
             idle.get(worker.owner, 0) if idle is not None else None,
         )
-        for role, worker in roles
-        if worker is not None
+        for worker in slot.workers()
     ]
 
 

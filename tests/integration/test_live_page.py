@@ -125,7 +125,7 @@ class Shared(unittest.TestCase):
                 self.assertEqual(total(view, "arrived"), workers["arrived"])
                 self.assertEqual(total(view, "source:xff"), workers["requests"])
                 pids = [f"pid {slot['pid']}" for slot in report["slots"]]
-                serving = row(view, "slots", "serving")[:-1]
+                serving = row(view, "slots", "ready")[:-1]
                 self.assertEqual([text.split("\n")[0] for text in serving], pids)
                 self.assertEqual([text.split("\n")[1] for text in serving], ["generation 1"] * 2)
 
@@ -192,7 +192,7 @@ class Changes(unittest.TestCase):
             with streaming(daemon) as stream:
                 view = stream.view()
                 assert view is not None
-                lines = [text.split("\n")[1] for text in row(view, "slots", "serving")[:-1]]
+                lines = [text.split("\n")[1] for text in row(view, "slots", "ready")[:-1]]
                 self.assertEqual(lines, ["generation 2"] * 2)
                 daemon.process.send_signal(signal.SIGTERM)
                 while stream.view() is not None:

@@ -108,7 +108,7 @@ def shown(page: Any) -> dict[str, Any]:
         "idle": number(text_of(page, '[data-key="idle"] .value')),
         "slots idle": numbers(page, "slots", "idle")[-1],
         "generation": number(text_of(page, '[data-key="generation"] .value')),
-        "pids": [text.split("\n")[0] for text in cells(page, "slots", "serving")[:-1]],
+        "pids": [text.split("\n")[0] for text in cells(page, "slots", "ready")[:-1]],
         "crash": numbers(page, "restarts", "restart:crash"),
         "reload": numbers(page, "restarts", "restart:reload"),
     }

@@ -1,4 +1,4 @@
-"""``status``, ``top``, ``/api/status``, ``/metrics`` and ``--control`` say the same when at rest.
+"""``status``, ``top``, the live page, ``/api/status``, ``/metrics`` and ``--control`` agree.
 
 ``python -m tests.slow.side_by_side`` takes about a minute. Clients of all slots share kept-alive
 connections, so that these move, or in connection scope cause misroutes; there are WebSockets,
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
 from typing import Any
 
 from tests.integration.test_admin import AdminDaemon
@@ -138,6 +139,55 @@ def of_metrics(daemon: AdminDaemon) -> dict[str, float]:
     return figures
 
 
+class Rows(HTMLParser):
+    """The rows of the page's tables, as texts of their cells by table and ``data-key``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: dict[tuple[str, str], list[str]] = {}
+        self._table = ""
+        self._row: list[str] = []
+        self._in_cell = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        if tag == "section":
+            self._table = names.get("id") or ""
+        elif tag == "tr":
+            self._row = self.rows.setdefault((self._table, names.get("data-key") or ""), [])
+        elif tag == "td":
+            self._in_cell = True
+            self._row.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "td":
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self._row[-1] += data
+
+
+def number(text: str) -> int:
+    """Of the first line of a cell, as ``1,234``; a dash is 0."""
+    return int(re.sub(r"\D", "", text.partition("\n")[0]) or 0)
+
+
+def of_page(daemon: AdminDaemon) -> dict[str, float]:
+    """The figures of the live page as a browser without JavaScript shows them."""
+    parser = Rows()
+    parser.feed(daemon.get("/")[1].decode())
+    figures: dict[str, float] = {}
+    for key in ("requests", "moved", "misrouted", "open", "idle", "websockets"):
+        numbers = [number(text) for text in parser.rows["slots", key]]
+        suffixes = [f" {slot}" for slot in range(1, len(numbers))] + [""]
+        figures |= {key + suffix: count for suffix, count in zip(suffixes, numbers, strict=True)}
+    for (table, key), texts in parser.rows.items():
+        if table == "restarts" and key:
+            figures[f"restarts {key.removeprefix('restart:')}"] = number(texts[0])
+    return figures
+
+
 def by_status(*source: str) -> dict[str, float]:
     command = [sys.executable, "-m", "stickyd", "status", *source]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
@@ -183,8 +233,7 @@ def compare(daemon: AdminDaemon, terminal: Terminal, what: str) -> list[str]:
     """Ask everything while nothing happens; what differs."""
     expected = at_rest(lambda: of_report(daemon.report()))
     control, admin = ("--control", daemon.control), ("--admin", f":{daemon.admin}")
-    # A further view of the figures has its place here: a function that returns them by the names
-    # of `of_report`, those that it has. (The live page, read in a browser.)
+    # Each returns figures by the names of `of_report`, those that it has.
     views: dict[str, Callable[[], Figures]] = {
         "status --control": lambda: by_status(*control),
         "status --admin": lambda: by_status(*admin),
@@ -192,6 +241,7 @@ def compare(daemon: AdminDaemon, terminal: Terminal, what: str) -> list[str]:
         "top": lambda: by_top(terminal, expected),
         "/api/status": lambda: by_api(daemon),
         "/metrics": lambda: of_metrics(daemon),
+        "live page": lambda: of_page(daemon),
     }
     failures = []
     counts = []

@@ -90,6 +90,14 @@ class Slot:
         """Every worker process of the slot."""
         return [w for w in (self.serving, self.starting, *self.retiring) if w is not None]
 
+    def state_of(self, worker: WorkerProcess) -> SlotState:
+        """What one of the worker processes does."""
+        return state_of(
+            serving=worker is self.serving,
+            starting=worker is self.starting,
+            retiring=worker in self.retiring,
+        )
+
     def remove_worker(self, worker: WorkerProcess) -> None:
         """A worker process has ended."""
         if worker is self.serving:

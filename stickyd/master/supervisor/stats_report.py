@@ -72,11 +72,7 @@ def _about(slot: Slot, worker: WorkerProcess, idle: Mapping[int, int] | None) ->
     counters = worker.stats.counters
     return {
         "pid": worker.pid,
-        "state": "starting"
-        if worker is slot.starting
-        else "ready"
-        if worker is slot.serving
-        else "retiring",
+        "state": slot.state_of(worker).value,
         "generation": worker.generation,
         "requests": counters.requests,
         "open": counters.open,

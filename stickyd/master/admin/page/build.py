@@ -112,14 +112,14 @@ def _loading(change: Change) -> str:
     facts = change.now.facts
     workers = [worker for slot in facts.slots for worker in slot.workers]
     if any(worker.generation > facts.generation for worker in workers):
-        return f"generation {facts.generation + 1} is loading"
+        return f"generation {facts.generation + 1} is starting"
     old = sum(
-        worker.role == "finishing" or 0 < worker.generation < facts.generation for worker in workers
+        worker.state == "retiring" or 0 < worker.generation < facts.generation for worker in workers
     )
     if old:
         return f"{texts.several(old, 'worker')} of before still there"
-    serving = sum(worker.role == "serving" for worker in workers)
-    return f"{texts.several(serving, 'worker')} of it"
+    ready = sum(worker.state == "ready" for worker in workers)
+    return f"{texts.several(ready, 'worker')} of it"
 
 
 def _notices(change: Change) -> list[Notice]:

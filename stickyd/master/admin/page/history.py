@@ -11,7 +11,7 @@ from stickyd.master.admin.page.view import BAD, GOOD, PLAIN, WARN, Event, clean
 EVENTS_MOST = 40
 """Events that are kept."""
 
-_ROLES = {"serving": "serves", "loading": "loads the app", "finishing": "finishes"}
+_DOES = {"ready": "serves", "starting": "loads the app", "retiring": "retires"}
 
 
 class History:
@@ -56,22 +56,22 @@ def _table(now: Sample) -> str:
 
 
 def _workers(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
-    old, new = _roles(before), _roles(now)
-    for pid, (slot, role, generation) in new.items():
-        if old.get(pid, (0, ""))[1] != role:
+    old, new = _states(before), _states(now)
+    for pid, (slot, state, generation) in new.items():
+        if old.get(pid, (0, ""))[1] != state:
             of = f", generation {generation}" if generation else ""
-            tone = GOOD if role == "serving" else PLAIN
-            yield f"slot {slot}: worker {pid} {_ROLES[role]}{of}", tone
-    served = {slot for slot, role, _ in new.values() if role == "serving"}
+            tone = GOOD if state == "ready" else PLAIN
+            yield f"slot {slot}: worker {pid} {_DOES[state]}{of}", tone
+    served = {slot for slot, state, _ in new.values() if state == "ready"}
     for pid, (slot, _, _) in old.items():
         if pid not in new:
             tone = PLAIN if slot in served else BAD
             yield f"slot {slot}: worker {pid} has ended", tone
 
 
-def _roles(sample: Sample) -> dict[int, tuple[int, str, int]]:
+def _states(sample: Sample) -> dict[int, tuple[int, str, int]]:
     return {
-        worker.pid: (slot.number, worker.role, worker.generation)
+        worker.pid: (slot.number, worker.state, worker.generation)
         for slot in sample.facts.slots
         for worker in slot.workers
     }

@@ -174,7 +174,7 @@ def _workers(change: Change) -> list[Row]:
     everyone = [facts.master_pid, *(pid for each in pids.values() for pid in each)]
     cpu = [_cpu(change, pids[slot.number]) for slot in facts.slots]
     return [
-        *(_role(change, role) for role in ("serving", "loading", "finishing")),
+        *(_in_state(change, state) for state in ("ready", "starting", "retiring")),
         _row(
             change,
             "memory",
@@ -204,11 +204,11 @@ def _cpu(change: Change, pids: list[int]) -> float | None:
     return sum(used) if used else None
 
 
-def _role(change: Change, role: str) -> Row:
+def _in_state(change: Change, state: str) -> Row:
     def cell(slot: SlotFacts) -> Cell:
         lines = []
         for worker in slot.workers:
-            if worker.role == role:
+            if worker.state == state:
                 about = [f"pid {worker.pid}"]
                 if worker.generation:
                     about.append(f"generation {worker.generation}")
@@ -216,8 +216,10 @@ def _role(change: Change, role: str) -> Row:
                 if use is not None:
                     about.append(texts.age(use.age))
                 lines.append("\n".join(about))
-        tone = PLAIN if role == "serving" or not lines else WARN
+        tone = PLAIN if state == "ready" or not lines else WARN
         return Cell("\n".join(lines) or texts.NONE, tone)
 
-    number = sum(worker.role == role for slot in change.now.facts.slots for worker in slot.workers)
-    return _row(change, role, role.capitalize(), cell, Cell(texts.count(number)))
+    number = sum(
+        worker.state == state for slot in change.now.facts.slots for worker in slot.workers
+    )
+    return _row(change, state, state.capitalize(), cell, Cell(texts.count(number)))

@@ -14,7 +14,7 @@ from stickyd.stats import REQUESTS, MasterCounters, WorkerCounters
 from tests.unit.master.admin.page.hostile import sample
 from tests.unit.master.admin.test_metrics import facts
 
-LOADING = [WorkerFacts(10, "serving", 4, 3), WorkerFacts(12, "loading", 5, 0)]
+LOADING = [WorkerFacts(10, "ready", 4, 3), WorkerFacts(12, "starting", 5, 0)]
 
 
 def reloading() -> Facts:
@@ -58,12 +58,12 @@ class Slots(unittest.TestCase):
 
     def test_the_old_worker_stands_beside_the_new(self) -> None:
         made = view(reloading())
-        serving, dead, number = texts(made, "slots", "serving")
+        serving, dead, number = texts(made, "slots", "ready")
         self.assertEqual(serving, "pid 10\ngeneration 4\n1 min 1 s")
         self.assertEqual((dead, number), ("–", "1"))
-        self.assertEqual(texts(made, "slots", "loading")[0], "pid 12\ngeneration 5")
+        self.assertEqual(texts(made, "slots", "starting")[0], "pid 12\ngeneration 5")
         notes = {figure.key: figure.note for figure in made.figures}
-        self.assertEqual(notes["generation"], "generation 5 is loading")
+        self.assertEqual(notes["generation"], "generation 5 is starting")
         self.assertEqual(texts(made, "slots", "state"), ["ready", "dead", "1 of 2 ready"])
 
     def test_rates(self) -> None:
@@ -75,7 +75,7 @@ class Slots(unittest.TestCase):
     def test_idle_connections_only_where_they_are_known(self) -> None:
         made = view(reloading())
         self.assertEqual(texts(made, "slots", "idle"), ["3", "0", "3"])
-        slot = SlotFacts(1, True, None, 0, 1, [10], "ready", [WorkerFacts(10, "serving", 4)])
+        slot = SlotFacts(1, True, None, 0, 1, [10], "ready", [WorkerFacts(10, "ready", 4)])
         unguarded = view(facts()._replace(slots=[slot], idle=None))
         self.assertEqual(texts(unguarded, "slots", "idle"), ["–", "–"])
         values = {figure.key: figure.value for figure in unguarded.figures}

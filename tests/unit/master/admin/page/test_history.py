@@ -26,7 +26,7 @@ def happened(before: Facts, now: Facts, reasons: tuple[str, str] = ("", "")) -> 
     return [event.text for event in reversed(history.events)]
 
 
-OLD = [WorkerFacts(10, "serving", 1)]
+OLD = [WorkerFacts(10, "ready", 1)]
 
 
 class Events(unittest.TestCase):
@@ -34,17 +34,17 @@ class Events(unittest.TestCase):
         self.assertEqual(happened(with_workers(OLD), with_workers(OLD)), [])
 
     def test_a_reload(self) -> None:
-        loading = [*OLD, WorkerFacts(11, "loading", 2)]
+        loading = [*OLD, WorkerFacts(11, "starting", 2)]
         self.assertEqual(
             happened(with_workers(OLD), with_workers(loading)),
             ["slot 1: worker 11 loads the app, generation 2"],
         )
-        over = [WorkerFacts(11, "serving", 2), WorkerFacts(10, "finishing", 1)]
+        over = [WorkerFacts(11, "ready", 2), WorkerFacts(10, "retiring", 1)]
         self.assertEqual(
             happened(with_workers(loading, generation=1), with_workers(over, generation=2)),
             [
                 "slot 1: worker 11 serves, generation 2",
-                "slot 1: worker 10 finishes, generation 1",
+                "slot 1: worker 10 retires, generation 1",
                 "generation 2 serves",
             ],
         )
