@@ -146,6 +146,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.container
 	$(BIN)/python -m tests.slow.prometheus_scrapes
 	$(BIN)/python -m tests.slow.slow_clients
+	$(BIN)/python -m tests.slow.wsgi_sockets
 	$(BIN)/python -m tests.slow.hostile_logs
 	$(BIN)/python -m tests.slow.websocket_cases
 	$(BIN)/python -m tests.slow.booted
