@@ -1,8 +1,8 @@
 """A WSGI app that takes its connection out of the environment and speaks WebSocket by hand.
 
 /ws echoes; /lazy does, as a generator; /raises and /stops end as libraries end for other servers;
-/flood sends until it fails; /lingers closes and goes on until /release; any other path answers as
-usual.
+/flood sends until it fails; /lingers closes and goes on until /release; /leaves returns, but for a
+thread that reads; any other path answers as usual.
 """
 
 import base64
@@ -102,6 +102,11 @@ def app(environ, start_response):
         sock.send(handshake(environ) + frame(CLOSE, (4000).to_bytes(2, "big")))
         sock.close()
         RELEASED.wait()
+    elif path == "/leaves":
+        sock = environ["werkzeug.socket"]
+        sock.send(handshake(environ))
+        # As a library's thread that reads on.
+        threading.Thread(target=sock.recv, args=(1000,)).start()
     elif path == "/release":
         RELEASED.set()
     # Such answers are for servers whose socket is theirs still.

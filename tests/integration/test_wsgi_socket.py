@@ -13,6 +13,7 @@ from tests.integration.test_lifecycle import reload
 from tests.slow.websocket_cases.frames import FrameReader, text
 from tests.support import shared
 from tests.support.daemon import Daemon, Reader, read_all, request, wait_for
+from tests.support.extent import slow
 from tests.support.lasting import code_of, over
 
 APP = ("--wsgi", "stickyd_wsgi_socket_app:app")
@@ -140,6 +141,15 @@ class Ends(unittest.TestCase):
                 daemon.process.send_signal(signal.SIGTERM)
                 self.assertEqual(code_of(websocket), 1012)
             daemon.wait()
+
+    @slow
+    def test_a_thread_that_reads_on(self) -> None:
+        """It has the descriptor no longer than a client may linger."""
+        with Daemon(*APP, "--guardian", "off", workers=1) as daemon, daemon.connect() as sock:
+            pid, before = daemon.pids()[1], daemon.settled_descriptors()
+            sock.sendall(request(ONE, "/leaves")[:-2] + OFFER)
+            self.assertTrue(read_all(sock).endswith(b"\r\n\r\n"))
+            wait_for(lambda: daemon.descriptors()[pid] == before[pid], what="the end of the thread")
 
     def test_none(self) -> None:
         with Daemon(*APP, "--ws-threads", "0", workers=1) as daemon, daemon.connect() as sock:

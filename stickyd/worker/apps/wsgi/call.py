@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from twisted.internet import defer
 from twisted.internet.interfaces import IPullProducer
@@ -37,8 +38,10 @@ class Running(Protocol):
 
     :ivar multiprocess: other processes run the app too.
     :ivar show_tracebacks: the page of a 500 tells the traceback.
+    :ivar sockets: those that the app has taken, and not closed.
     """
 
+    sockets: "WeakSet[TakenSocket]"
     reactor: Any
     app: Callable[[Environ, StartResponse], Iterable[bytes]]
     multiprocess: bool
@@ -143,6 +146,7 @@ class Call:
             if exchange is None or self._begun:
                 raise ConnectionError("the client has gone, or has been answered")
             self._taken = Taken(self._resource.reactor, exchange)
+            self._resource.sockets.add(self._taken.socket)
         return self._taken.socket
 
     def _leave(self) -> None:

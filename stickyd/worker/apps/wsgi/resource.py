@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import deferLater
@@ -12,7 +13,7 @@ from twisted.web.wsgi import WSGIResource
 from zope.interface import implementer
 
 from stickyd.worker.apps.wsgi.call import Call, Environ, StartResponse
-from stickyd.worker.apps.wsgi.taken import offers_websocket
+from stickyd.worker.apps.wsgi.taken import TakenSocket, offers_websocket
 
 LEAVE_MOST = 0.3
 """Seconds that threads have to leave the app when the worker ends."""
@@ -76,6 +77,7 @@ class WsgiResource:
         self.app = app
         self.multiprocess = multiprocess
         self.show_tracebacks = show_tracebacks
+        self.sockets: WeakSet[TakenSocket] = WeakSet()
         self._websockets = websockets
         self._threads = _Threads(threads, websockets)
 
@@ -91,6 +93,8 @@ class WsgiResource:
         """
         if not self._threads.started:
             return
+        for sock in list(self.sockets):
+            sock.end()
         until = self.reactor.seconds() + min(seconds, LEAVE_MOST)
         # A thread of a pool that leaves the app, and stays in the pool, gives no event.
         while self._threads.working and self.reactor.seconds() < until:
@@ -103,7 +107,8 @@ class WsgiResource:
         _measure_body(request)
         _name_ends(request)
         call = Call(self, request)
-        if self._websockets and offers_websocket(request.channel.asked):
+        upgrades = self._websockets and request.requestHeaders.hasHeader(b"upgrade")
+        if upgrades and offers_websocket(request.channel.asked):
             if not self._threads.one_more():
                 request.setResponseCode(503)
                 request.setHeader(b"retry-after", b"1")

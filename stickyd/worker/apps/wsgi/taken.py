@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadable import isInIOThread
 
 from stickyd.http1.head_parser import Head
+from stickyd.net.lingering_close import LINGER_MOST
 from stickyd.worker.apps.web import WebExchange
 from stickyd.worker.connection.upgraded import SERVICE_RESTART
 from stickyd.worker.interfaces import ClientChannel
@@ -112,6 +113,13 @@ class TakenSocket(socket.socket):
         if on_close is not None:
             on_close()
 
+    def end(self) -> None:
+        """End a thread of a library that still reads: it would keep descriptor and process."""
+        if self.fileno() >= 0:
+            with suppress(OSError):
+                self.shutdown(socket.SHUT_RDWR)
+            self.close()
+
     def go_away(self) -> None:
         """The worker ends: say so to the client, if no frame is being sent; then end.
 
@@ -157,6 +165,7 @@ class Taken:
     closes = True
 
     def __init__(self, reactor: Any, exchange: WebExchange) -> None:
+        self._reactor = reactor
         self._unread = b""
         self._channel: ClientChannel | None = exchange.give_to_app(self)
         self._channel.deliver_held()
@@ -187,6 +196,8 @@ class Taken:
         os.set_blocking(transport.fileno(), False)
         transport.sent_by_app(self.socket.sent)
         transport.channel.close_after_upgrade()
+        # Not before: it would keep the client's last bytes from being read.
+        self._reactor.callLater(LINGER_MOST, self.socket.end)
 
     # ---- for the channel
 
