@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from stickyd.settings import WebSocketSettings
@@ -52,6 +53,8 @@ class Keepalive:
         self._sent: bytes | None = None
         self._waits = False
         self._timer: Any = None
+        # The app's protocol, if it has a method of ours.
+        self._app: Any = None
         self._hide_pongs()
         self._later(settings.ping_interval, self._ping)
 
@@ -66,6 +69,9 @@ class Keepalive:
         """The connection has ended, or another worker has it."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        app, self._app = self._app, None
+        if app is not None:
+            del app.pongReceived
         # It would be in a reference cycle with them.
         self._receiver = self._websocket = self._fail = None  # type: ignore[assignment]
         self._timer = None
@@ -104,8 +110,7 @@ class Keepalive:
             if told is not None and payload != self._sent:
                 told(payload)
 
-        try:
+        # One that has slots gets them, too: pongs may come unasked (RFC 6455, 5.5.3).
+        with suppress(AttributeError):
             app.pongReceived = pong_received  # type: ignore[union-attr]
-        except AttributeError:
-            # It has slots. RFC 6455, 5.5.3: pongs may come unasked.
-            pass
+            self._app = app
