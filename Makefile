@@ -149,6 +149,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.side_by_side
 	$(BIN)/python -m tests.slow.live_page
 	$(BIN)/python -m tests.slow.slow_clients
+	$(BIN)/python -m tests.slow.wsgi_sockets
 	$(BIN)/python -m tests.slow.hostile_logs
 	$(BIN)/python -m tests.slow.websocket_cases
 	$(BIN)/python -m tests.slow.booted

@@ -12,7 +12,7 @@ from stickyd.settings import Json
 KINDS = ("class", "wsgi", "asgi", "path")
 
 # Options that are valid for one kind of app only.
-_ONLY_FOR = {"threads": "wsgi", "root-path": "asgi", "loop": "asgi"}
+_ONLY_FOR = {"threads": "wsgi", "ws-threads": "wsgi", "root-path": "asgi", "loop": "asgi"}
 
 
 def chosen_app(options: Mapping[str, Any]) -> dict[str, Json]:

@@ -71,7 +71,38 @@ LIMITS = (
         Group.LIMITS,
         "size of a WebSocket message; close code 1009 beyond",
         Argument("BYTES", Whole(1)),
-        "limits.websocket_message",
+        "limits.websocket.message",
+    ),
+    Option(
+        "ws-ping-interval",
+        Group.LIMITS,
+        "seconds from one ping of a WebSocket to the next; 0: no pings",
+        Argument("SECONDS", _OR_NEVER),
+        "limits.websocket.ping_interval",
+        details="For ASGI and twisted.web. See [Limits](apps.md#limits-of-a-websocket).",
+    ),
+    Option(
+        "ws-ping-timeout",
+        Group.LIMITS,
+        "seconds to answer a ping; close code 1011 beyond; 0: no limit",
+        Argument("SECONDS", _OR_NEVER),
+        "limits.websocket.ping_timeout",
+    ),
+    Option(
+        "ws-per-message-deflate",
+        Group.LIMITS,
+        "compression of the WebSockets of an --asgi app: on or off",
+        Argument("on|off", OnOff()),
+        "limits.websocket.deflate",
+    ),
+    Option(
+        "ws-threads",
+        Group.LIMITS,
+        "WebSockets of a --wsgi app in each worker; 503 beyond; 0: none",
+        Argument("N", Whole(0, 10_000)),
+        "limits.websocket.threads",
+        details="Each takes a thread beside those of --threads. See"
+        " [WebSocket under WSGI](apps.md#websocket-under-wsgi).",
     ),
     Option(
         "limit-request-line",
@@ -98,9 +129,11 @@ LIMITS = (
         "limit-request-head",
         Group.LIMITS,
         "size of a request head; 431 beyond",
-        Argument("BYTES", Whole(128, 32768)),
+        Argument("BYTES", Whole(128, 131072)),
         "limits.request.head",
-        details="At least 16 more than --limit-request-line.",
+        details="At least 16 more than --limit-request-line. Each connection whose head is not"
+        " complete takes up to so much memory; --limit-request-fields times"
+        " --limit-request-field-size bounds it, too.",
     ),
     Option(
         "limit-request-body",

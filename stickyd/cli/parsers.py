@@ -90,11 +90,12 @@ class OneOf:
 
 @attrs.frozen
 class OnOff:
-    """``on`` or ``off``."""
+    """``on`` or ``off``; or ``true`` and ``false``, as other servers have it."""
 
     def __call__(self, text: str) -> bool:
         """Parse ``text``."""
-        return _ON_OFF(text) == "on"
+        word = text.lower()
+        return _ON_OFF({"true": "on", "false": "off"}.get(word, word)) == "on"
 
     def __str__(self) -> str:
         return str(_ON_OFF)

@@ -11,7 +11,7 @@ cdef extern from "Python.h":
 cdef enum:
     READ_MOST = 65536
     READ_AHEAD = 32768  # as stickyd.worker.connection.body
-    MESSAGE_MOST = 163840  # as stickyd.ipc.fd_queue
+    MESSAGE_MOST = 204800  # as stickyd.ipc.fd_queue
     SMALL = 16384  # as stickyd.net.writev
     PARTS_MOST = 64
     SEND_MOST = 2097152

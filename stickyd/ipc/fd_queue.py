@@ -13,8 +13,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
-MESSAGE_MOST = 160 * 1024
-"""Bytes of one message; below the default send buffer of unix(7), 212,992."""
+MESSAGE_MOST = 200 * 1024
+"""Bytes of one message: the longest head and one read (64 KiB) behind it, with which a connection
+may move. Below the default send buffer of unix(7), 212,992."""
 
 SEND_BUFFER = 4 * 1024 * 1024
 """Bytes requested; without root's rights the kernel grants up to net.core.wmem_max."""

@@ -130,15 +130,32 @@ class Timeouts:
 
 
 @attrs.frozen
+class WebSocketSettings:
+    """What holds for every WebSocket.
+
+    :ivar message: size of a message at most.
+    :ivar ping_interval: seconds from one ping to the next; 0 for no pings.
+    :ivar ping_timeout: seconds to answer a ping; 0 for no limit.
+    :ivar threads: WebSockets of a WSGI app in each worker, which take a thread each.
+    :ivar deflate: permessage-deflate (RFC 7692) is offered, where the app's library has it.
+    """
+
+    message: int = 16 * 1024 * 1024
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    deflate: bool = True
+    threads: int = 64
+
+
+@attrs.frozen
 class Limits:
     """Bounds on what clients may use.
 
     :ivar connections: open connections of the daemon.
-    :ivar websocket_message: size of a WebSocket message.
     """
 
     connections: int = 1000
-    websocket_message: int = 16 * 1024 * 1024
+    websocket: WebSocketSettings = attrs.field(factory=WebSocketSettings)
     request: RequestLimits = attrs.field(factory=RequestLimits)
 
 

@@ -45,7 +45,7 @@ def head_only(sock: socket.socket) -> bytes:
 
 
 class Answers(shared.Shared):
-    options = (*APP, "--worker-header", "--root-path", "/under")
+    options = (*APP, "--worker-header", "--root-path", "/under/")
 
     def test_keep_alive_and_the_worker_header(self) -> None:
         for _ in range(3):
@@ -153,6 +153,10 @@ class Answers(shared.Shared):
         self.assertEqual((told["query_string"], told["root_path"]), ("x=%41", "/under"))
         told = json.loads(self.ask(b"GET http://o.k:1/scope HTTP/1.1\r\nHost: x\r\n\r\n").body)
         self.assertEqual([h for h in told["headers"] if h[0] == "host"], [["host", "o.k:1"]])
+        # An empty path is that of "/" (RFC 9110, 4.2.3).
+        for target in (b"http://o.k", b"http://o.k?x=1"):
+            answer = self.ask(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+            self.assertIn(b"From worker", answer.body)
         told = json.loads(self.ask(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").body)
         self.assertEqual(told["raw_path"], "/under*")
         self.assertEqual(told["state"], {"started": True})

@@ -3,7 +3,7 @@
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from stickyd.settings import Limits, Settings
+from stickyd.settings import Limits, Settings, WebSocketSettings
 from tests.slow.websocket_cases.frames import (
     BINARY,
     CLOSE,
@@ -121,7 +121,7 @@ class Producers(Upgraded):
 
 
 class Size(Upgraded):
-    settings = Settings(workers=1, limits=Limits(websocket_message=MOST))
+    settings = Settings(workers=1, limits=Limits(websocket=WebSocketSettings(message=MOST)))
 
     def closed(self) -> int | None:
         """The code of the Close frame that has come, if one has."""

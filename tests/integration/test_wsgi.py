@@ -49,6 +49,15 @@ class Answers(shared.Shared):
         told = self.told(b"GET /told HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual(told["REMOTE_ADDR"], "127.0.0.1")
 
+    def test_an_empty_path_and_http_1_0(self) -> None:
+        """What a proxy, and a health check without Host, may send."""
+        for target in (b"http://o.k", b"http://o.k?x=1"):
+            answer = self.ask(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+            self.assertIn(b"From worker", answer.body)
+        answer = self.ask(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual((answer.status, answer.headers["connection"]), (200, "close"))
+        self.assertTrue(self.reader.at_end())
+
     def test_bodies(self) -> None:
         body = random.Random(4).randbytes(3 * MEBI)
         digest = hashlib.sha256(body).hexdigest().encode()

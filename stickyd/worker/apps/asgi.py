@@ -8,6 +8,7 @@ import websockets  # noqa: F401
 from twisted.internet import defer
 
 from stickyd.http1.head_parser import Head
+from stickyd.settings import WebSocketSettings
 from stickyd.worker.apps.asgi_exchange import AsgiExchange
 from stickyd.worker.apps.asgi_runtime import AsgiRuntime
 from stickyd.worker.apps.asgi_tracebacks import with_tracebacks
@@ -25,7 +26,7 @@ class AsgiApp:
     :param app: of ASGI 2 or 3.
     :param root_path: where the app is mounted.
     :param show_tracebacks: the page of a 500 has the traceback.
-    :param ws_max_size: bytes of a WebSocket message, after decompression.
+    :param websocket: what holds for every WebSocket.
     """
 
     def __init__(
@@ -33,10 +34,10 @@ class AsgiApp:
         app: Any,
         root_path: str,
         show_tracebacks: bool = False,
-        ws_max_size: int = 16 * 1024 * 1024,
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         # uvicorn calls what it is given, to find out whether that is a factory: so it gets one.
-        self._runtime = AsgiRuntime(lambda: app, root_path, ws_max_size)
+        self._runtime = AsgiRuntime(lambda: app, root_path, websocket or WebSocketSettings())
         self.config = config = self._runtime.config
         if show_tracebacks:
             # Outermost: an app of any version is an ASGI 3 app by now.

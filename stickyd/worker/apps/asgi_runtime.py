@@ -19,6 +19,7 @@ from stickyd.ipc.handover import Handed
 from stickyd.net.address import Address
 from stickyd.routing.client_address import forwarded_proto, true_client
 from stickyd.routing.policy import Policy
+from stickyd.settings import WebSocketSettings
 from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
 
 _log = Logger("stickyd")
@@ -92,17 +93,22 @@ class AsgiRuntime:
 
     :param load: gives the application; called once.
     :param root_path: where the app is mounted.
-    :param ws_max_size: bytes of a WebSocket message, after decompression.
+    :param websocket: what holds for every WebSocket.
     :ivar closing: every answer is the last on its connection.
     """
 
-    def __init__(self, load: Callable[[], Any], root_path: str, ws_max_size: int) -> None:
+    def __init__(
+        self, load: Callable[[], Any], root_path: str, websocket: WebSocketSettings
+    ) -> None:
         self.config = uvicorn.Config(
             load,
             factory=True,
             http=HttpProtocol,
             ws=WebSocketProtocol,
-            ws_max_size=ws_max_size,
+            ws_max_size=websocket.message,
+            ws_ping_interval=websocket.ping_interval or None,
+            ws_ping_timeout=websocket.ping_timeout or None,
+            ws_per_message_deflate=websocket.deflate,
             lifespan="off",
             log_config=None,
             access_log=False,

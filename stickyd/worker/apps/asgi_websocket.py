@@ -32,12 +32,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     :ivar sending: calls of ``send`` that have not returned.
     :ivar on_wait: called once, when one of these numbers has changed.
     :ivar frozen: the app may send nothing: its state is on its way to another worker.
+    :ivar receiver: what brings the client's bytes here.
     """
 
     offer: AsgiOffer | None = None
     waiting = sending = 0
     on_wait: Callable[[], None] | None = None
     frozen = False
+    receiver: Upgraded | None = None
+
+    def keepalive_timeout(self) -> None:
+        """No answer to a ping has come: one may be unread, while the app takes no messages."""
+        if self.receiver is None or self.receiver.reading or self.ping_timeout is None:
+            super().keepalive_timeout()
+        else:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
 
     def handle_connect(self, event: Request) -> None:
         """The request has been read."""
@@ -108,6 +117,7 @@ def upgraded(channel: ClientChannel, websocket: Any, waiting: Callable[[], int])
         meter=FrameMeter(None),
         waiting=waiting,
     )
+    websocket.receiver = receiver
     if websocket.offer is not None:
         channel.handing = Handing(cast(Connection, channel), receiver, websocket.offer)
     return receiver

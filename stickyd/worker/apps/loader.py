@@ -14,7 +14,7 @@ from stickyd.worker.apps.compiled.web import web_site
 from stickyd.worker.apps.demo import Demo
 from stickyd.worker.apps.sessions import KeyedSite
 from stickyd.worker.apps.web import WebExchange
-from stickyd.worker.apps.wsgi import WsgiResource
+from stickyd.worker.apps.wsgi.resource import WsgiResource
 from stickyd.worker.importer import cannot_load, load_named, one_line
 from stickyd.worker.interfaces import App, ClientChannel
 
@@ -131,6 +131,7 @@ def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
         reactor,
         found,
         settings.app.threads,
+        websockets=settings.limits.websocket.threads,
         multiprocess=settings.workers > 1,
         show_tracebacks=settings.app.display_tracebacks,
     )
@@ -152,8 +153,8 @@ def _asgi(settings: Settings) -> App:
             raise CannotLoad(
                 f"--asgi {name} is not callable as an ASGI application{_hint(settings)}"
             )
-        chosen, most = settings.app, settings.limits.websocket_message
-        return AsgiApp(app, chosen.root_path, chosen.display_tracebacks, most)
+        chosen, websocket = settings.app, settings.limits.websocket
+        return AsgiApp(app, chosen.root_path, chosen.display_tracebacks, websocket)
     except CannotLoad:
         raise
     except BaseException as error:

@@ -21,7 +21,7 @@ from stickyd.worker.apps.with_ids import WithIds
 from stickyd.worker.connection.addresses import address_of
 from stickyd.worker.connection.transport_writing import WritingTransport
 from stickyd.worker.connection.upgraded import SERVICE_RESTART
-from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel
+from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel, UpgradedReceiver
 
 _log = Logger("stickyd")
 
@@ -276,10 +276,16 @@ class WebExchange(WithIds):
         websocket = any(b"websocket" in value.lower() for value in values)
         self._channel.pin(upgraded(self._channel, protocol, websocket=websocket))
         if not self.begun and isinstance(self.transport, WritingTransport):
-            complete_handshake(self.transport, self._handshake)
+            complete_handshake(self.transport, self.handshake)
         protocol.makeConnection(self.transport)
 
-    def _handshake(self, head: bytes) -> bytes:
+    def give_to_app(self, receiver: UpgradedReceiver) -> ClientChannel:
+        """For WSGI: the app takes the connection, and answers by itself."""
+        self.begun, self.status = True, 101
+        self._channel.pin(receiver)
+        return self._channel
+
+    def handshake(self, head: bytes) -> bytes:
         """The head of a 101 that is written past `writeHeaders`, with the lines that we add."""
         self.begun, self.status = True, 101
         if self._handed is not None:

@@ -7,8 +7,9 @@ Its buffers have no public name: where they are not found, Twisted's own stay.
 from typing import Any, cast
 
 from stickyd.http1.websocket_frames import FrameMeter
+from stickyd.worker.apps.websocket.keepalive import PING_TIMEOUT, REASON, Keepalive
 from stickyd.worker.connection.interfaces import Connection
-from stickyd.worker.connection.upgraded import Upgraded
+from stickyd.worker.connection.upgraded import Upgraded, send_close
 from stickyd.worker.handover.web import prepare, take_over
 from stickyd.worker.interfaces import ClientChannel
 
@@ -70,7 +71,7 @@ def upgraded(channel: ClientChannel, protocol: Any, *, websocket: bool) -> Upgra
     take_over(channel, protocol)
     meter = None
     if websocket:
-        meter = FrameMeter(channel.context.config.ws_max_size)
+        meter = FrameMeter(channel.context.config.websocket.message)
         gather_linearly(protocol)
     receiver = Upgraded(
         channel,
@@ -82,4 +83,18 @@ def upgraded(channel: ClientChannel, protocol: Any, *, websocket: bool) -> Upgra
     )
     if websocket:
         prepare(cast(Connection, channel), protocol, receiver)
+        keep_alive(channel, protocol, receiver)
     return receiver
+
+
+def keep_alive(channel: ClientChannel, protocol: Any, receiver: Upgraded) -> None:
+    """Send pings from now on, if the protocol has the means of `WebSocketTransport`."""
+    context = channel.context
+    settings, close = context.config.websocket, getattr(protocol, "loseConnection", None)
+    if not (settings.ping_interval and close and callable(getattr(protocol, "ping", None))):
+        return
+
+    def fail() -> None:
+        send_close(channel.transport, lambda code: close(code, REASON), PING_TIMEOUT)
+
+    receiver.keepalive = Keepalive(context.reactor, settings, receiver, protocol, fail)

@@ -5,7 +5,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from stickyd.http1.limits import Limits
 from stickyd.net.epoll import Poller
-from stickyd.settings import Settings, Timeouts
+from stickyd.settings import Settings, Timeouts, WebSocketSettings
 from stickyd.worker.accounting import Accounting
 from stickyd.worker.connection.access_log import AccessLog
 from stickyd.worker.connection.round_robin import RoundRobin
@@ -22,7 +22,7 @@ class ConnectionConfig:
     :ivar limits: of heads and bodies.
     :ivar timeouts: of each connection.
     :ivar header_line: a field that every answer gets (--worker-header), b"" for none.
-    :ivar ws_max_size: bytes of a WebSocket message.
+    :ivar websocket: what holds for every WebSocket.
     :ivar request_id: name in lower case of the field with the id of a request; b"" for none.
     """
 
@@ -31,7 +31,7 @@ class ConnectionConfig:
     limits: Limits
     timeouts: Timeouts
     header_line: bytes
-    ws_max_size: int
+    websocket: WebSocketSettings
     request_id: bytes = b""
 
     @classmethod
@@ -44,7 +44,7 @@ class ConnectionConfig:
             settings.limits.request,
             settings.timeouts,
             f"{name}: {slot}\r\n".encode("ascii") if name else b"",
-            settings.limits.websocket_message,
+            settings.limits.websocket,
             settings.log.id_name,
         )
 

@@ -183,10 +183,13 @@ def _take(
     :param other: the inbox of this slot's other worker, if that serves the request.
     """
     routing = connection.context.routing
-    if step is Step.FLUSH:
+    if step is Step.WAIT:
+        # Reading may have stopped behind an earlier request, with less read than a head may have.
+        connection.transport.startReading()
+    elif step is Step.FLUSH:
         connection.transport.flush()
         return connection.transport.flushed()
-    if step is Step.MOVE:
+    elif step is Step.MOVE:
         assert placement.slot is not None
         moves.move(connection, placement.slot, routing.source_of(placement))
     elif step is Step.PASS:

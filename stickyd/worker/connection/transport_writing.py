@@ -211,6 +211,10 @@ class WritingTransport(FileDescriptor):
         self._left_over = True
         self.startWriting()
 
+    def sent_by_app(self, size: int) -> None:
+        """An app that has taken the descriptor has sent so many bytes."""
+        self._sent += size
+
     def written(self) -> int:
         """Bytes written since the connection was adopted, sent or not."""
         return self._sent + self._tempDataLen

@@ -5,6 +5,7 @@ for a limited share of each turn of the reactor.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,6 +32,16 @@ WRITE_AHEAD = 65536
 _log = Logger("stickyd")
 
 
+class Keepalive(Protocol):
+    """Sends pings to the client (`stickyd.worker.apps.websocket.keepalive`)."""
+
+    def heard(self) -> None:
+        """The client has sent something."""
+
+    def stop(self) -> None:
+        """The connection has ended, or another worker has it."""
+
+
 class Upgraded:
     """Receives the bytes of an upgraded connection, in place of the channel.
 
@@ -42,7 +53,10 @@ class Upgraded:
     :param waiting: bytes that wait for the client because of what it sent; by default, all.
     :ivar on_sent: called when the client has taken something.
     :ivar on_stop: called when the connection has ended, or another worker has it.
+    :ivar keepalive: None without pings of ours.
     """
+
+    keepalive: Keepalive | None = None
 
     def __init__(
         self,
@@ -77,6 +91,8 @@ class Upgraded:
         """Bytes of the client."""
         if self._channel is None:
             return
+        if self.keepalive is not None:
+            self.keepalive.heard()
         # First those that arrived before the upgrade.
         self._channel.deliver_held()
         self._held = self._held + data if self._held else data
@@ -96,6 +112,11 @@ class Upgraded:
         """Whether the protocol has a way to close in order."""
         return self._close is not None
 
+    @property
+    def reading(self) -> bool:
+        """Whether all that has come is delivered; an answer to a ping may be unread otherwise."""
+        return not (self._held or self._stopped)
+
     def sent(self) -> None:
         """The client has taken something."""
         if self.on_sent is not None:
@@ -113,6 +134,9 @@ class Upgraded:
         self._channel = self._receive = self._lost = self._close = self._waiting = None
         self._held = b""
         self.on_sent = self._between = None
+        keepalive, self.keepalive = self.keepalive, None
+        if keepalive is not None:
+            keepalive.stop()
         on_stop, self.on_stop = self.on_stop, None
         if on_stop is not None:
             on_stop()

@@ -13,7 +13,9 @@ from twisted.internet import interfaces
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from stickyd.ipc.fd_queue import make_inbox
+from stickyd.cli.limit_table import LIMITS
+from stickyd.cli.parsers import Whole
+from stickyd.ipc.fd_queue import MESSAGE_MOST, make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.net.timeouts import SWEEP_EVERY
@@ -25,11 +27,13 @@ from stickyd.settings import (
     Settings,
 )
 from stickyd.worker.connection.channel import Channel
+from stickyd.worker.connection.transport import READ_MOST
 from tests.support.cores import NATIVE, python_core
 from tests.support.one_connection import OneConnection
 
 HEAD = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 BIG = b"b" * 4_000_000
+FRAME_HEAD_MOST = len(Frame(Kind.MOVED, 1, ("::1", 1), ("::1", 2)).encode())
 
 
 class Pages(Resource):
@@ -73,6 +77,25 @@ class Lanes(OneConnection):
         """Whether the engine has the connection, or a Python channel."""
         (connection,) = self.worker.context.connections
         self.assertEqual(isinstance(connection, Channel), not expected)
+
+    def test_the_longest_message(self) -> None:
+        """As long as one that brings the longest head, and one read behind it."""
+        frame = Frame(Kind.MOVED, 2, None, None).encode()
+        (option,) = (each for each in LIMITS if each.name == "limit-request-head")
+        bounds = option.argument.parse
+        assert isinstance(bounds, Whole)
+        self.assertGreaterEqual(MESSAGE_MOST, bounds.most + READ_MOST + FRAME_HEAD_MOST)
+        begun = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 250000\r\n\r\n"
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        message = frame + begun + bytes(MESSAGE_MOST - len(frame + begun))
+        with ours:
+            with theirs:
+                self.assertTrue(try_put(self.sender, message, theirs.fileno()))
+            self.reactor.settle()
+            ours.sendall(bytes(len(frame + begun) + 250_000 - MESSAGE_MOST))
+            self.reactor.settle()
+            self.assertTrue(ours.recv(4096, socket.MSG_DONTWAIT).startswith(b"HTTP/1.1 200 "))
 
     def ask(self, target: bytes) -> bytes:
         self.client.sendall(HEAD % target)

@@ -1,24 +1,21 @@
-"""WSGI apps (PEP 3333): Twisted's own `WSGIResource`, on threads of the worker."""
+"""One request of a WSGI app: the app as Twisted's `WSGIResource` sees it."""
 
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from twisted.internet import defer
-from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPullProducer
-from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
-from twisted.web.resource import IResource
-from twisted.web.wsgi import WSGIResource
+from twisted.python.threadable import isInIOThread
 from zope.interface import implementer
 
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import BadResponse, response_head
+from stickyd.worker.apps.wsgi.taken import KEY, LazySocket, Taken, TakenSocket
 
 Environ = dict[str, Any]
 Write = Callable[[bytes], object]
@@ -26,11 +23,6 @@ StartResponse = Callable[..., Write]
 
 WRITE_AHEAD = 65536
 """Bytes an app may write before it waits for the client to take them."""
-
-LEAVE_MOST = 0.3
-"""Seconds that threads have to leave the app when the worker ends."""
-
-_LOOK_EVERY = 0.02
 
 _PLAIN_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 _ERROR_PAGE = "Internal Server Error\n"
@@ -41,93 +33,19 @@ _ANY_REQUEST = Head(b"GET", b"/", 1, (), 0, 0, True, frozenset(), False)
 _log = Logger("stickyd")
 
 
-class _Threads(ThreadPool):
-    @staticmethod
-    def threadFactory(**how: Any) -> threading.Thread:  # type: ignore[override]
-        """A daemon thread: a call of the app may never return."""
-        return threading.Thread(daemon=True, **how)
+class Running(Protocol):
+    """What a call uses of the resource.
 
-
-@implementer(IResource)
-class WsgiResource:
-    """Runs an app for every request under it.
-
-    :param multiprocess: other processes run the app too.
-    :param show_tracebacks: the page of a 500 tells the traceback.
+    :ivar multiprocess: other processes run the app too.
+    :ivar show_tracebacks: the page of a 500 tells the traceback.
+    :ivar sockets: those that the app has taken, and not closed.
     """
 
-    isLeaf = True
-
-    def __init__(
-        self,
-        reactor: Any,
-        app: Callable[[Environ, StartResponse], Iterable[bytes]],
-        threads: int,
-        *,
-        multiprocess: bool,
-        show_tracebacks: bool,
-    ) -> None:
-        self.reactor = reactor
-        self.app = app
-        self.multiprocess = multiprocess
-        self.show_tracebacks = show_tracebacks
-        self._threads = _Threads(0, threads, "wsgi")
-
-    def start(self) -> None:
-        """Start the threads."""
-        self._threads.start()
-
-    async def stop(self, seconds: float) -> None:
-        """End the threads, unless one is still in the app: it ends with the process.
-
-        One whose client has gone leaves the app at the next part of its answer, and closes what
-        the app has returned; it has `LEAVE_MOST` seconds for this, and at most ``seconds``.
-        """
-        if not self._threads.started:
-            return
-        until = self.reactor.seconds() + min(seconds, LEAVE_MOST)
-        # A thread of a pool that leaves the app, and stays in the pool, gives no event.
-        while self._threads.working and self.reactor.seconds() < until:
-            await deferLater(self.reactor, _LOOK_EVERY)
-        if not self._threads.working:
-            self._threads.stop()
-
-    def render(self, request: Any) -> int:
-        """Run the app."""
-        _measure_body(request)
-        _name_ends(request)
-        call = _Call(self, request)
-        answered: int = WSGIResource(self.reactor, self._threads, call).render(request)
-        return answered
-
-    def getChildWithDefault(self, name: bytes, request: Any) -> IResource:
-        """The app is a leaf."""
-        raise RuntimeError("a WSGI app has no child resources")
-
-    def putChild(self, path: bytes, child: object) -> None:
-        """The app is a leaf."""
-        raise RuntimeError("a WSGI app has no child resources")
-
-
-def _measure_body(request: Any) -> None:
-    """Set the length of a chunked body, which is complete: apps read no body without one."""
-    headers = request.requestHeaders
-    if headers.hasHeader(b"transfer-encoding"):
-        size = request.content.seek(0, 2)
-        request.content.seek(0)
-        headers.removeHeader(b"transfer-encoding")
-        headers.setRawHeaders(b"content-length", [b"%d" % size])
-
-
-def _name_ends(request: Any) -> None:
-    """The ends of a Unix socket have neither host nor port, but the environment has to."""
-    if getattr(request.client, "host", None) is None:
-        request.client = IPv4Address("TCP", "", 0)
-    if getattr(request.host, "port", None) is None:
-        authority = (request.getHeader(b"host") or b"").decode("latin-1")
-        port = authority.rpartition(":")[2]
-        standard = 443 if request.isSecure() else 80
-        request.host = IPv4Address("TCP", "localhost", int(port) if port.isdecimal() else standard)
+    sockets: "WeakSet[TakenSocket]"
+    reactor: Any
+    app: Callable[[Environ, StartResponse], Iterable[bytes]]
+    multiprocess: bool
+    show_tracebacks: bool
 
 
 def _with_reason(status: str) -> str:
@@ -159,7 +77,7 @@ def _check_part(part: object) -> None:
         raise TypeError(f"the app's response is to be bytes, not {type(part).__name__}")
 
 
-class _Call:
+class Call:
     """One request: the app as `WSGIResource` sees it. Runs in a thread, but for `_drained`.
 
     Adds what Twisted's way lacks: an app waits for a client that is slower than
@@ -167,15 +85,21 @@ class _Call:
     page, and a client that went while it waited for a thread takes none.
     """
 
-    def __init__(self, resource: WsgiResource, request: Any) -> None:
+    def __init__(self, resource: Running, request: Any) -> None:
         self._resource = resource
         self._request = request
         self._ahead = 0
         self._started = False
         # The answer has begun to go out.
         self._begun = False
+        self._taken: Taken | None = None
+        # The app may take the connection; to be called when it has left.
+        self.on_end: Callable[[], None] | None = None
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """For `WSGIResource`: run the app."""
+        if self.on_end is not None:
+            environ[KEY] = LazySocket(self._take)
         environ["wsgi.multiprocess"] = self._resource.multiprocess
         # The end of the body is the end of the file, whatever its length was said to be.
         environ["wsgi.input_terminated"] = True
@@ -197,6 +121,8 @@ class _Call:
 
             def paced(data: bytes) -> None:
                 _check_part(data)
+                if self._taken is not None:
+                    return
                 self._begun = True
                 write(data)
                 self._pace(data)
@@ -205,7 +131,41 @@ class _Call:
 
         return self._run(environ, start, start_response)
 
+    def _take(self) -> TakenSocket:
+        """In a thread of the app: its socket, from now on."""
+        if isInIOThread():
+            raise RuntimeError("the socket is to be taken by the app's thread")
+        reactor = self._resource.reactor
+        # What was answered before on this connection goes out first.
+        blockingCallFromThread(reactor, self._drained)
+        return blockingCallFromThread(reactor, self._take_now)
+
+    def _take_now(self) -> TakenSocket:
+        if self._taken is None:
+            exchange = self._request.channel
+            if exchange is None or self._begun:
+                raise ConnectionError("the client has gone, or has been answered")
+            self._taken = Taken(self._resource.reactor, exchange)
+            self._resource.sockets.add(self._taken.socket)
+        return self._taken.socket
+
+    def _leave(self) -> None:
+        """In the reactor's thread: the app has returned."""
+        if self._taken is not None:
+            self._taken.finish()
+        if self.on_end is not None:
+            self.on_end()
+
     def _run(
+        self, environ: Environ, start: StartResponse, start_response: StartResponse
+    ) -> Generator[bytes, None, None]:
+        try:
+            yield from self._answer(environ, start, start_response)
+        finally:
+            if self.on_end is not None:
+                blockingCallFromThread(self._resource.reactor, self._leave)
+
+    def _answer(
         self, environ: Environ, start: StartResponse, start_response: StartResponse
     ) -> Generator[bytes, None, None]:
         if self._request.channel is None:
@@ -215,13 +175,21 @@ class _Call:
         try:
             parts = self._resource.app(environ, start)
             for part in parts:
+                if self._taken is not None:
+                    # It has answered by itself.
+                    continue
                 self._check_started()
                 _check_part(part)
                 self._begun = self._begun or bool(part)
                 yield part
                 self._pace(part)
             self._check_started()
-        except Exception:
+        except Exception as error:
+            if self._taken is not None:
+                # Libraries raise these two so that other servers write nothing.
+                if not isinstance(error, ConnectionError | StopIteration):
+                    _log.failure("the WSGI app failed on a WebSocket")
+                return
             if self._begun:
                 raise
             start_response("500 Internal Server Error", _PLAIN_TEXT)
@@ -234,7 +202,7 @@ class _Call:
                 close()
 
     def _check_started(self) -> None:
-        if not self._started:
+        if not self._started and self._taken is None:
             raise RuntimeError("the app has not called start_response")
 
     def _pace(self, data: bytes) -> None:

@@ -1,0 +1,1 @@
+"""WebSockets beside what their libraries do."""

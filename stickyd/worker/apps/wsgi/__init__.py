@@ -1,0 +1,1 @@
+"""WSGI apps (PEP 3333), on threads of the worker."""
