@@ -3,7 +3,9 @@
 Times are seconds, sizes are bytes. The master sends the settings to each worker as JSON.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -72,12 +74,14 @@ class OriginSettings:
     :ivar env_file: absolute path of a file with environment variables, or "".
     :ivar factory: call what is named for the app.
     :ivar loop: event loop of an ASGI app: ``auto``, ``asyncio`` or ``uvloop``.
+    :ivar preload: workers are forked from a process that has imported the app.
     """
 
     directory: str = ""
     env_file: str = ""
     factory: bool = False
     loop: str = "auto"
+    preload: bool = False
 
 
 @attrs.frozen
@@ -265,6 +269,18 @@ class Settings:
         """
         return cls.from_json(nested(values))
 
+    def to_text(self) -> str:
+        """The settings as one text, for `from_text`."""
+        return json.dumps(self.to_json())
+
+    @classmethod
+    def from_text(cls, text: str) -> "Settings":
+        """The settings from what `to_text` returned.
+
+        The last ones are kept: a forked worker has those of its template.
+        """
+        return _parsed(text)
+
     def to_json(self) -> dict[str, Json]:
         """The settings as a value that ``json.dumps`` takes."""
         return attrs.asdict(self)
@@ -276,3 +292,8 @@ class Settings:
         :raise ValueError: for a missing or unknown field, or a value of another type.
         """
         return structure(cls, value, "settings")
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> Settings:
+    return Settings.from_json(json.loads(text))
