@@ -49,7 +49,8 @@ def import_from_working_directory() -> None:
 
 def import_from_directory(directory: str) -> None:
     """Import modules from a directory before all others."""
-    sys.path.insert(0, directory)
+    if sys.path[:1] != [directory]:
+        sys.path.insert(0, directory)
 
 
 SERVICE_MANAGER_VARIABLES = frozenset(

@@ -75,6 +75,13 @@ APP = (
         " itself is not replaced. The file is read again for each new worker.",
     ),
     Option(
+        "preload",
+        Group.APP,
+        "import the app once, and fork the workers from that process",
+        field="app.origin.preload",
+        details="Workers share memory, and start faster. See [Preload](preload.md).",
+    ),
+    Option(
         "root-path",
         Group.APP,
         "path under which the --asgi app is mounted",

@@ -66,7 +66,7 @@ def checked_together(values: Mapping[str, Json]) -> dict[str, Json]:
         checked["routing.proxy.allow_from"] = checked["routing.trusted"]
     for path in _TEXTS:
         checked[path] = checked[path] or ""
-    for path in ("app.origin.factory", "app.display_tracebacks"):
+    for path in ("app.origin.factory", "app.origin.preload", "app.display_tracebacks"):
         checked[path] = bool(checked[path])
     return checked
 

@@ -1,6 +1,7 @@
 """The commands between master and worker: AMP over one socket pair per worker."""
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.protocol import connectionDone
@@ -10,7 +11,13 @@ from twisted.python.failure import Failure
 from stickyd.errors import CannotLoad
 
 ASYNCIO = "--asyncio"
-"""Command line argument of a worker that runs on asyncio."""
+"""Command line argument of a worker that runs on asyncio; the loop follows behind ``=``."""
+
+
+def loop_among(arguments: Sequence[str]) -> str | None:
+    """The event loop on the command line of a worker; None for Twisted's default."""
+    found = [a for a in arguments if a.startswith(f"{ASYNCIO}=")]
+    return found[0].partition("=")[2] if found else None
 
 
 class ControlLink(amp.AMP):
@@ -32,7 +39,7 @@ _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
 class Start(amp.Command):
     """Master to worker: load the app. Answered when the worker could serve.
 
-    ``about`` is JSON: ``settings``, ``slots`` of the table and its ``version``, ``row`` of
+    ``about`` is JSON: ``settings`` (text), ``slots`` of the table and its ``version``, ``row`` of
     the scoreboard, ``owner`` (the worker's number in the connection table), ``only_load``
     (it will not serve). ``inbox`` is the receiving end of the slot's inbox, ``tally`` the
     memory of `stickyd.shm.worker_stats`, ``board`` that of `stickyd.shm.scoreboard` if loads

@@ -1,4 +1,4 @@
-"""The inbox of a slot: the only module that calls sendmsg and recvmsg.
+"""The inbox of a slot. No other module calls sendmsg and recvmsg, but `stickyd.ipc.fork_channel`.
 
 An ``AF_UNIX SOCK_SEQPACKET`` pair (unix(7)) made by the master. Every process may put
 connections in; the slot's worker takes them out. The master keeps both ends open, so
@@ -26,7 +26,7 @@ _CONTROL_SPACE = socket.CMSG_SPACE(_FD.size)
 
 # As numbers: combining the enum members of the socket module is slow.
 _CUT = int(socket.MSG_CTRUNC | socket.MSG_TRUNC)
-_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 
 # Linux values that the socket module does not name.
 _SO_SNDBUFFORCE = 32
@@ -180,7 +180,7 @@ def take_one(receiver: socket.socket) -> tuple[bytes, int] | None:
 def _receive(receiver: socket.socket, buffer: bytearray) -> tuple[int, int] | None:
     """Size of the message, 0 at the end, and its descriptor, -1 if it was lost."""
     try:
-        size, control, flags, _ = receiver.recvmsg_into([buffer], _CONTROL_SPACE, _CLOSE_ON_EXEC)
+        size, control, flags, _ = receiver.recvmsg_into([buffer], _CONTROL_SPACE, CLOSE_ON_EXEC)
     except BlockingIOError:
         return None
     except OSError as error:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from stickyd.ipc.fd_queue import make_inbox
+from stickyd.master.spawner import spawner_of
 from stickyd.master.supervisor.replacement import KILL_AFTER, traceback_of, why
 from stickyd.master.supervisor.worker_process import WorkerProcess, WorkerStart
 from stickyd.net.process_group import LeftGroups
@@ -79,9 +80,12 @@ async def _load(reactor: Any, settings: Settings) -> str:
             app=attrs.evolve(settings.app, display_tracebacks=True),
             log=attrs.evolve(settings.log, format="text"),
         )
-        worker.start(WorkerStart(in_full, 1, [1], receiver, {1: sender}, only_load=True))
+        start = WorkerStart(in_full, 1, [1], receiver, {1: sender}, only_load=True)
+        spawner = spawner_of(reactor, in_full)
         failed: Failure | None = None
         try:
+            await spawner.renew()
+            worker.start(start, spawner)
             await worker.loaded
         except Exception:
             failed = Failure()
@@ -93,10 +97,13 @@ async def _load(reactor: Any, settings: Settings) -> str:
             worker.kill(after=settings.lifecycle.graceful_timeout + KILL_AFTER)
         elif in_time:
             worker.kill()
-        await worker.ended
+        if worker.pid:
+            await worker.ended
         groups = LeftGroups(reactor)
         worker.leave(groups, 0.0)
         await groups.stop(0.0)
+        spawner.close()
+        await spawner.stop()
     if failed is None:
         return ""
     text = traceback_of(failed)

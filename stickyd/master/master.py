@@ -13,6 +13,7 @@ from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.master.child_exit import ChildExit
 from stickyd.master.facts import Facts, SlotFacts, WorkerFacts
 from stickyd.master.frontend.frontend import Frontend
+from stickyd.master.spawner import spawner_of
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slot, Slots
@@ -32,6 +33,7 @@ class Master:
     """The parts of a master; none of them runs yet.
 
     :param first_number: id of the next connection.
+    :ivar spawner: makes the worker processes.
     :ivar accepts: the daemon accepts connections, and is not about to stop; None while it starts.
     """
 
@@ -41,8 +43,9 @@ class Master:
         self._context = context
         self.slots = context.slots
         self.counters = context.counters
+        self.spawner = spawner_of(context.reactor, context.settings)
         self.frontend = Frontend(context, self._close_idle, first_number)
-        self.supervisor = Supervisor(context, self.frontend.update_slots)
+        self.supervisor = Supervisor(context, self.frontend.update_slots, self.spawner)
         self._child_exit = child_exit = ChildExit(context.reactor, context.settings)
         self.supervisor.on_child_exit = child_exit.ended
         self.supervisor.on_generation = child_exit.restart
@@ -124,7 +127,7 @@ class Master:
                     loads.get(slot.number),
                     slot.outbox.waiting(),
                     slot.spawned,
-                    [worker.pid for worker in slot.workers()],
+                    [worker.pid for worker in slot.workers() if worker.pid],
                     slot.state.value,
                     _workers(slot, idle),
                 )
@@ -212,6 +215,8 @@ class Master:
         self.frontend.resume(packed["front"], slots)
         self._child_exit.resume(packed.get("child_exits", []))
         self.counters.upgrades += 1
+        # The template of the program before has that program's modules, and has ended with it.
+        self.spawner.resume()
 
     # ---- stop
 
@@ -239,6 +244,7 @@ def _workers(slot: Slot, idle: Mapping[int, int] | None) -> list[WorkerFacts]:
             idle.get(worker.owner, 0) if idle is not None else None,
         )
         for worker in slot.workers()
+        if worker.pid
     ]
 
 

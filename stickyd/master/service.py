@@ -132,7 +132,9 @@ class StickydService(Service):
 
     def _react(self) -> None:
         self._install_signals()
-        wait_for_adopted(self._reactor)
+        # The program before this one may have been run with --preload.
+        adopts = self._settings.app.origin.preload or self._resumed is not None
+        wait_for_adopted(self._reactor, adopts, self._running_master().spawner.forks)
         self._reloader.start()
 
     def _open(self, master: Master) -> None:

@@ -132,16 +132,19 @@ class LeftGroups:
         self._reactor = reactor
         self._groups: set[ProcessGroup] = set()
 
-    def add(self, slot: int, group: ProcessGroup, left: int, grace: float) -> None:
-        """A worker has ended and left so many processes: they end within ``grace`` seconds."""
+    def add(self, leader: str, group: ProcessGroup, left: int, grace: float) -> None:
+        """A leader has ended and left so many processes: they end within ``grace`` seconds.
+
+        :param leader: as the log is to name it.
+        """
         if group.gone.called:
             return
         self._groups.add(group)
         group.gone.addCallback(lambda _: self._groups.discard(group))
         group.kill(after=grace)
         _log.info(
-            "worker {slot} has left {left}, which {verb} within {grace:g} s",
-            slot=slot,
+            "{leader} has left {left}, which {verb} within {grace:g} s",
+            leader=leader,
             left=f"{left} process{'es' if left > 1 else ''}",
             verb="end" if left > 1 else "ends",
             grace=grace,

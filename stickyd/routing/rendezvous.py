@@ -35,8 +35,9 @@ class SlotTable:
         self._keyed = blake2b(digest_size=8, key=hash_key(seed), person=PERSON)
         # In rising order: of two that weigh the same the lower number is first.
         self._suffixes = [(slot, slot.to_bytes(4, "big")) for slot in sorted(self.slots)]
-        # Filled on demand: neither start nor request cost grows with the number of slots.
-        self._owners: list[int | None] = [None] * BUCKETS
+        # Made and filled on demand: neither start nor request cost grows with the number of slots,
+        # and where the compiled core places requests it takes no memory.
+        self._owners: list[int | None] = []
 
     def _hash(self, data: bytes) -> bytes:
         keyed = self._keyed.copy()
@@ -66,9 +67,12 @@ class SlotTable:
     def slot_of(self, key: bytes) -> int:
         """The slot that serves a key."""
         bucket = self.bucket_of(key)
-        owner = self._owners[bucket]
+        owners = self._owners
+        if not owners:
+            owners = self._owners = [None] * BUCKETS
+        owner = owners[bucket]
         if owner is None:
-            owner = self._owners[bucket] = self._owner_of(bucket)
+            owner = owners[bucket] = self._owner_of(bucket)
         return owner
 
     def _owner_of(self, bucket: int) -> int:

@@ -3,7 +3,9 @@
 Times are seconds, sizes are bytes. The master sends the settings to each worker as JSON.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -11,9 +13,10 @@ from stickyd.http1.limits import Limits as RequestLimits
 from stickyd.routing.policy import Policy
 from stickyd.routing.source import LearnedIds
 from stickyd.routing.trusted_peers import LOCAL_PEERS
+from stickyd.settings.app import AppSettings, OriginSettings, ReloadSettings
 from stickyd.settings.structure import Json, nested, structure
 
-__all__ = ["Json"]
+__all__ = ["AppSettings", "Json", "OriginSettings", "ReloadSettings"]
 
 MOST_WORKERS = 512
 """Slots of one daemon: each worker holds the sending end of every inbox."""
@@ -62,55 +65,6 @@ class RoutingSettings:
     trusted: str = LOCAL_PEERS
     proxy: ProxySettings = attrs.field(factory=ProxySettings)
     ids: IdSettings = attrs.field(factory=IdSettings)
-
-
-@attrs.frozen
-class OriginSettings:
-    """What the app is loaded with.
-
-    :ivar directory: absolute path that modules are imported from first, or "".
-    :ivar env_file: absolute path of a file with environment variables, or "".
-    :ivar factory: call what is named for the app.
-    :ivar loop: event loop of an ASGI app: ``auto``, ``asyncio`` or ``uvloop``.
-    """
-
-    directory: str = ""
-    env_file: str = ""
-    factory: bool = False
-    loop: str = "auto"
-
-
-@attrs.frozen
-class ReloadSettings:
-    """Which files are watched.
-
-    :ivar directories: absolute paths; empty to watch none.
-    :ivar include: patterns of files, beside ``*.py``.
-    :ivar exclude: patterns of files and directories that are not watched.
-    """
-
-    directories: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-
-@attrs.frozen
-class AppSettings:
-    """The app that the workers run.
-
-    :ivar kind: ``demo``, ``class``, ``wsgi``, ``asgi`` or ``path``.
-    :ivar name: the app's import name; for ``path`` an absolute directory, for ``demo`` "".
-    :ivar on_retire: import name of a callable, or "".
-    """
-
-    kind: str = "demo"
-    name: str = ""
-    threads: int = 8
-    root_path: str = ""
-    display_tracebacks: bool = False
-    reload: ReloadSettings = attrs.field(factory=ReloadSettings)
-    on_retire: str = ""
-    origin: OriginSettings = attrs.field(factory=OriginSettings)
 
 
 @attrs.frozen
@@ -282,6 +236,18 @@ class Settings:
         """
         return cls.from_json(nested(values))
 
+    def to_text(self) -> str:
+        """The settings as one text, for `from_text`."""
+        return json.dumps(self.to_json())
+
+    @classmethod
+    def from_text(cls, text: str) -> "Settings":
+        """The settings from what `to_text` returned.
+
+        The last ones are kept: a forked worker has those of its template.
+        """
+        return _parsed(text)
+
     def to_json(self) -> dict[str, Json]:
         """The settings as a value that ``json.dumps`` takes."""
         return attrs.asdict(self)
@@ -293,3 +259,8 @@ class Settings:
         :raise ValueError: for a missing or unknown field, or a value of another type.
         """
         return structure(cls, value, "settings")
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> Settings:
+    return Settings.from_json(json.loads(text))

@@ -18,6 +18,8 @@ TRACEBACK_MOST = 40_000
 
 _OURS = os.path.dirname(__file__) + os.sep
 
+_kept: dict[tuple[str, bool], Any] = {}
+
 
 def load_named(option: str, name: str, *, factory: bool = False) -> Any:
     """The object called ``pkg.mod:name`` or ``pkg.mod.name``; with ``(...)`` behind, its result.
@@ -28,6 +30,8 @@ def load_named(option: str, name: str, *, factory: bool = False) -> Any:
     :param factory: the result of calling it is meant.
     :raise CannotLoad: if there is none, or its module cannot be imported.
     """
+    if is_kept(name, factory):
+        return _kept[name, factory]
     # All that the worker itself needs is imported by now.
     unmark()
     try:
@@ -35,6 +39,19 @@ def load_named(option: str, name: str, *, factory: bool = False) -> Any:
         return found() if factory else found
     except BaseException as error:
         raise cannot_load(option, name, error) from error
+
+
+def keep_named(option: str, name: str, *, factory: bool = False) -> None:
+    """Load an object for this process and those forked from it: `load_named` has it then.
+
+    :raise CannotLoad: as `load_named`.
+    """
+    _kept[name, factory] = load_named(option, name, factory=factory)
+
+
+def is_kept(name: str, factory: bool) -> bool:
+    """Whether this process, or the one that it was forked from, has loaded the object already."""
+    return (name, factory) in _kept
 
 
 def cannot_load(option: str, name: str, error: BaseException) -> CannotLoad:

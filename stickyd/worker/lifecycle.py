@@ -102,7 +102,7 @@ class WorkerLifecycle:
         :raise CannotLoad: with one line that says why, and the traceback if settings ask for it.
         """
         start: dict[str, Any] = json.loads(about)
-        settings = Settings.from_json(start["settings"])
+        settings = Settings.from_text(start["settings"])
         try:
             await self._load(settings, start, shared)
         except CannotLoad as error:

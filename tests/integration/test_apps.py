@@ -11,7 +11,8 @@ import urllib.parse
 from stickyd.cli.options import Options
 from stickyd.errors import CannotLoad
 from stickyd.settings import AppSettings, Settings
-from stickyd.worker.apps.loader import WebApp, load_app
+from stickyd.worker.apps.loader import load_app
+from stickyd.worker.apps.loaders.web import WebApp
 from tests.support import shared
 from tests.support.daemon import ROOT, Daemon, Reader, request
 

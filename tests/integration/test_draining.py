@@ -15,7 +15,7 @@ from stickyd.ipc.fd_queue import make_inbox, take_one, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.known_keys import KnownKeys
 from stickyd.worker.worker import Resources, Worker
 from tests.integration.test_lifecycle import BUSY, ONE, TWO, Client, Life, life, reload, start

@@ -13,7 +13,7 @@ from stickyd.ipc.frame import Frame, Kind
 from stickyd.net.lingering_close import LINGER_MOST, LINGER_SILENCE
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import Daemon, Reader, read_all, request, wait_for

@@ -20,7 +20,7 @@ from stickyd.master.supervisor.slots import Slots
 from stickyd.settings import RoutingSettings, Settings
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import request
 from tests.support.stepping import SteppingReactor

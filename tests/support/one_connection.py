@@ -14,7 +14,7 @@ from stickyd.net.timeouts import SWEEP_EVERY
 from stickyd.settings import Settings
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.worker import Resources, Worker
 from tests.support.stepping import SteppingReactor

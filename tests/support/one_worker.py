@@ -11,7 +11,7 @@ from stickyd.ipc.fd_queue import make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.worker import Resources, Worker
 from tests.support.daemon import request
 from tests.support.stepping import SteppingReactor

@@ -27,7 +27,7 @@ from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.worker import Resources, Worker
 from tests.support.cores import python_core

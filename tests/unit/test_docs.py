@@ -85,8 +85,10 @@ class Names(unittest.TestCase):
             "cli/main.py",
             "cli/validators.py",
             "tap.py",
-            "worker/__main__.py",
+            "worker/process.py",
             "worker/runtime/event_loop.py",
+            # In its docstring.
+            "worker/runtime/later_reactor.py",
         }
         self.assertEqual(found, named)
 

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "ipc": ("net", "errors"),
     "shm": ("net", "routing", "stats"),
     "master": (*BELOW, *LEAVES, "", "master.frontend", "master.supervisor", "master.admin"),
+    "master.template": (*BELOW, *LEAVES, "", "master.supervisor"),
     "master.admin": (*BELOW, *LEAVES, "", "master", "master.frontend"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
@@ -66,6 +67,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "worker.interfaces",
         "worker.lifecycle",
         "worker.runtime",
+    ),
+    "worker.template": (
+        *BELOW,
+        *LEAVES,
+        "worker.importer",
+        "worker.process",
+        "worker.runtime",
+        "worker.apps",
     ),
     "worker.lifecycle": (
         *BELOW,
@@ -105,8 +114,8 @@ MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # Health checks run `status`: it does without the other commands, and without rich in pipes.
     "__main__": ("cli", "cli.status"),
     "cli.status": ("cli.status",),
-    # Without --admin its libraries are not loaded.
-    "master": ("master.admin",),
+    # Without --admin its libraries are not loaded, nor ctypes without --preload.
+    "master": ("master.admin", "master.template"),
     # An app of one kind does without the libraries of the others.
     "worker.apps": ("worker.apps",),
 }
@@ -268,7 +277,7 @@ class Sizes(unittest.TestCase):
 class Habits(unittest.TestCase):
     def test_only_the_inbox_passes_descriptors(self) -> None:
         for path in PACKAGE.rglob("*.py"):
-            if path.name != "fd_queue.py":
+            if path.name not in ("fd_queue.py", "fork_channel.py"):
                 calls = re.findall(
                     r"\.(?:sendmsg|recvmsg\w*|send_fds|recv_fds)\(", path.read_text()
                 )

@@ -38,6 +38,14 @@ class Serialised(unittest.TestCase):
             text = json.dumps(settings.to_json())
             self.assertEqual(Settings.from_json(json.loads(text)), settings)
 
+    def test_the_last_text_is_parsed_once(self) -> None:
+        """A forked worker has the settings of its template."""
+        settings = Settings(workers=3)
+        found = Settings.from_text(settings.to_text())
+        self.assertEqual(found, settings)
+        self.assertIs(Settings.from_text(settings.to_text()), found)
+        self.assertEqual(Settings.from_text(Settings(workers=4).to_text()).workers, 4)
+
     def test_types_are_exact(self) -> None:
         value = json.loads(json.dumps(CHANGED.to_json()))
         found = Settings.from_json(value)

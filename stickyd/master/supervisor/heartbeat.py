@@ -68,7 +68,8 @@ class HeartbeatMonitor:
     def _kill_if_silent(self, slot: Slot, worker: WorkerProcess) -> None:
         times = self._settings.lifecycle
         limit = times.heartbeat_timeout if worker.loaded.called else times.start_timeout
-        if worker.heartbeat.exceeds(limit):
+        # Without a process, it is the template that is silent (`stickyd.master.template`).
+        if worker.pid and worker.heartbeat.exceeds(limit):
             _log.error(
                 "worker {slot} (pid {pid}) has been silent for {limit} s and is killed",
                 slot=slot.number,

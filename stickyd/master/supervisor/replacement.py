@@ -12,6 +12,7 @@ from stickyd.ipc.exec_state import Packed
 from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Drained, Draining, Slot
+from stickyd.master.supervisor.spawn import Spawner
 from stickyd.master.supervisor.worker_process import WorkerEvents, WorkerProcess, WorkerStart
 from stickyd.shm.worker_stats import WorkerStats
 
@@ -41,8 +42,9 @@ class Replacement:
     :ivar generation: of the workers that are started.
     """
 
-    def __init__(self, context: MasterContext, events: SlotEvents) -> None:
+    def __init__(self, context: MasterContext, events: SlotEvents, spawner: Spawner) -> None:
         self._context = context
+        self._spawner = spawner
         self._reactor = context.reactor
         self._lifecycle = context.settings.lifecycle
         self._slots = context.slots
@@ -72,7 +74,8 @@ class Replacement:
                 slots.senders(),
                 context.tables.descriptors(),
                 guardian.table.descriptor if guardian is not None else None,
-            )
+            ),
+            self._spawner,
         )
         return worker
 
@@ -120,6 +123,16 @@ class Replacement:
                 self._retire_after(self._drain_most, slot, worker, "reload")
             else:
                 worker.kill(after=self._lifecycle.graceful_timeout + KILL_AFTER)
+
+    async def first(self) -> list[Failure]:
+        """Start a worker for every slot, and wait until each has loaded the app; the failures."""
+        try:
+            await self._spawner.renew()
+        except Exception:
+            return [Failure()]
+        failures = await self.all_loaded([self.spawn(slot) for slot in self._slots])
+        self._spawner.settle(replaced=not failures)
+        return failures
 
     async def all_loaded(self, workers: list[WorkerProcess]) -> list[Failure]:
         """Wait until each has loaded the app or failed; the failures."""
@@ -217,6 +230,23 @@ class Replacement:
                 await worker.ended
         return False
 
+    async def replace_all(self, reason: str) -> bool:
+        """Replace all workers by such that run the app as it is now, or none."""
+        try:
+            if await self._spawner.renew():
+                # Forked before: they are replaced when they serve.
+                starting = [slot.starting.loaded for slot in self._slots if slot.starting]
+                await defer.DeferredList(starting)
+        except Exception:
+            if not self.stopping:
+                failure = Failure()
+                _log.error("{reason}: {why}", reason=reason, why=why(failure))
+                log_traceback(failure)
+            return False
+        replaced = not self.stopping and await self.replace(list(self._slots), reason)
+        self._spawner.settle(replaced)
+        return replaced
+
     def serve_if_unserved(self, slot: Slot, worker: WorkerProcess, reason: str) -> None:
         """A worker has loaded; if its slot lost the old one meanwhile, it serves at once."""
         if slot.serving is None and slot.starting is worker and not self.stopping:
@@ -229,7 +259,7 @@ def _then(call: Callable[..., None], *arguments: Any) -> Callable[[object], None
 
 
 def why(failure: Failure) -> str:
-    """Why a worker did not load, in one line."""
+    """Why a worker, or a template process, did not load, in one line."""
     if failure.check(CannotLoad):
         return str(failure.value).partition("\n")[0]
     return f"a worker {failure.getErrorMessage()} before it was ready"

@@ -1,5 +1,6 @@
 """Starts another worker in a slot whose worker has ended, with a backoff for early deaths."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.logger import Logger
@@ -41,6 +42,12 @@ class Respawner:
             _log.error("worker {slot}: {why}", slot=slot.number, why=why(failure))
             log_traceback(failure)
             worker.ended.addCallback(lambda _: self.later(slot))
+
+    def unserved(self, slots: Iterable[Slot]) -> None:
+        """Start workers in those slots that no worker serves."""
+        for slot in slots:
+            if slot.serving is None:
+                self.later(slot)
 
     def later(self, slot: Slot) -> None:
         """Start a worker after a delay, which doubles with each worker that ended early."""

@@ -84,7 +84,7 @@ class Slot:
     def pid(self) -> int | None:
         """The pid of the worker that serves, or is starting."""
         worker = self.serving or self.starting
-        return worker.pid if worker is not None else None
+        return worker.pid or None if worker is not None else None
 
     def workers(self) -> list[WorkerProcess]:
         """Every worker process of the slot."""

@@ -1,8 +1,12 @@
-"""Starts worker processes: command, environment, signal mask."""
+"""Starts worker processes: command, environment, signal mask; and how else they may be made."""
 
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import Protocol
+
+from twisted.internet import defer
 
 from stickyd.ipc.control_channel import ASYNCIO
 from stickyd.logs.record import TAG_OPTION
@@ -15,26 +19,105 @@ MASTER_VARIABLES = SERVICE_MANAGER_VARIABLES | {"STICKYD_SEED", "STICKYD_OPTIONS
 the seed, which STICKYD_OPTIONS may contain (systemd/stickyd.default)."""
 
 
-def spawn_worker(settings: Settings, channel: int, tag: str = "") -> tuple[int, int]:
-    """Start a worker with its end of the control channel; pid, and the pipe with its output.
+Born = tuple[int, int]
+"""The pid of a new worker, and the pipe with its output: the reading end, non-blocking."""
+
+
+class Spawner(Protocol):
+    """Makes worker processes, which are children of this one."""
+
+    def spawn(self, settings: Settings, channel: socket.socket, tag: str) -> "defer.Deferred[Born]":
+        """Start a worker.
+
+        Fails with `OSError` or `stickyd.errors.CannotLoad`.
+
+        :param channel: its end of the control channel; the caller closes it when this has fired.
+        :param tag: of the mark of its records; "" if its log is text.
+        """
+
+    def renew(self) -> "defer.Deferred[bool]":
+        """Let workers from now on run the app as it is now; False if they do anyway.
+
+        Fails with `stickyd.errors.CannotLoad`, and then nothing has changed.
+        """
+
+    def resume(self) -> None:
+        """The master's program has been replaced: get ready for `spawn`."""
+
+    def forks(self) -> bool:
+        """Whether there may be a worker whose pid is not known yet."""
+
+    def settle(self, replaced: bool) -> None:
+        """All workers have been replaced since `renew`; or none, and the app stays as it was."""
+
+    def close(self) -> None:
+        """Start no more workers; what `spawn` has returned and not fired fails."""
+
+    def stop(self) -> "defer.Deferred[None]":
+        """After `close`: fires when no process but the workers is left."""
+
+
+class ExecSpawner:
+    """Each worker is a program of its own that imports the app."""
+
+    def spawn(self, settings: Settings, channel: socket.socket, tag: str) -> "defer.Deferred[Born]":
+        """Start a worker."""
+        return defer.execute(_spawn_worker, settings, channel.fileno(), tag)
+
+    def renew(self) -> "defer.Deferred[bool]":
+        """Every worker imports the app as it is."""
+        return defer.succeed(False)
+
+    def resume(self) -> None:
+        """It is ready."""
+
+    def forks(self) -> bool:
+        """Its pid is known at once."""
+        return False
+
+    def settle(self, replaced: bool) -> None:
+        """Nothing is kept for the next workers."""
+
+    def close(self) -> None:
+        """Nothing is waited for."""
+
+    def stop(self) -> "defer.Deferred[None]":
+        """There are no other processes."""
+        return defer.succeed(None)
+
+
+def _spawn_worker(settings: Settings, channel: int, tag: str) -> Born:
+    command = [sys.executable, "-m", "stickyd.worker", str(channel), *worker_options(settings, tag)]
+    # Blocked until its handlers are installed: a signal to the process group would end it.
+    # In a group of its own, as are the processes that the app starts.
+    return spawn(command, variables_of(settings), channel, HELD_BACK, leads=True)
+
+
+def worker_options(settings: Settings, tag: str) -> list[str]:
+    """The command line of a worker behind its descriptor.
 
     :param tag: of the mark of its records; "" if its log is text.
-    :raise OSError: if it cannot be started.
     """
-    command = [sys.executable, "-m", "stickyd.worker", str(channel)]
+    options = []
     if settings.app.kind == "asgi":
         # The worker has to install its reactor before it receives its settings.
-        command.append(f"{ASYNCIO}={settings.app.origin.loop}")
+        options.append(f"{ASYNCIO}={settings.app.origin.loop}")
     if tag:
-        command.append(TAG_OPTION + tag)
+        options.append(TAG_OPTION + tag)
+    return options
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
+    """The environment of a process that runs the app.
+
+    :raise OSError: as `apps_environment`.
+    """
     variables = apps_environment(settings.app)
     if settings.app.reload.directories:
         # Cached bytecode is compared by whole seconds and size only (PEP 3147): too coarse
         # for files that are being edited.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
-    # Blocked until its handlers are installed: a signal to the process group would end it.
-    # In a group of its own, as are the processes that the app starts.
-    return spawn(command, variables, channel, HELD_BACK, leads=True)
+    return variables
 
 
 def apps_environment(app: AppSettings) -> dict[str, str]:

@@ -53,7 +53,7 @@ async def report_on(context: MasterContext, ended: CounterTotals, generation: in
                 "spawned": slot.spawned,
                 "load": loads.get(slot.number),
                 "waiting": slot.outbox.waiting(),
-                "workers": [_about(slot, worker, idle) for worker in slot.workers()],
+                "workers": [_about(slot, each, idle) for each in slot.workers() if each.pid],
                 "counters": sum_of(w.stats.counters for w in slot.workers()).as_json(sources),
                 "totals": totals.get(slot.number, none).as_json(sources),
             }

@@ -23,6 +23,7 @@ from stickyd.master.supervisor.respawn import Respawner
 from stickyd.master.supervisor.scaling import Scaling
 from stickyd.master.supervisor.slot_table import SlotTablePublisher
 from stickyd.master.supervisor.slots import Slot
+from stickyd.master.supervisor.spawn import Spawner
 from stickyd.master.supervisor.stats_report import Report, report_on
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.net.process_group import LeftGroups
@@ -38,19 +39,23 @@ class Supervisor:
     """Runs one worker in every slot.
 
     :param on_table: called whenever the slot table changes.
+    :param spawner: makes the worker processes.
     :ivar on_generation: called when a reload has succeeded.
     :ivar on_child_exit: called with pid, slot and exit status (waitpid(2)) of each ended worker.
     :ivar ended_counters: of the workers that have ended.
     :ivar on_reloaded: called when a reload has succeeded or failed, and no other waits.
     """
 
-    def __init__(self, context: MasterContext, on_table: Callable[[], None]) -> None:
+    def __init__(
+        self, context: MasterContext, on_table: Callable[[], None], spawner: Spawner
+    ) -> None:
         self._context = context
+        self._spawner = spawner
         self._reactor = context.reactor
         self._slots = context.slots
         self._misroutes = MisrouteWarning()
         self._publisher = SlotTablePublisher(context, on_table)
-        self._replacement = Replacement(context, self)
+        self._replacement = Replacement(context, self, spawner)
         self._respawner = Respawner(context.reactor, self._replacement)
         self._scaling = Scaling(context, self._replacement, self._publisher, self._respawner)
         # Requested changes take turns.
@@ -75,15 +80,10 @@ class Supervisor:
 
         :raise StartFailed: if one does not load the app.
         """
-        await self._turn.acquire()
-        try:
-            await self._start()
-        finally:
-            self._turn.release()
+        await self._turn.run(lambda: defer.ensureDeferred(self._start()))
 
     async def _start(self) -> None:
-        workers = [self._replacement.spawn(slot) for slot in self._slots]
-        for failure in await self._replacement.all_loaded(workers):
+        for failure in await self._replacement.first():
             log_traceback(failure)
             raise StartFailed(why(failure))
         for slot in self._slots:
@@ -125,7 +125,9 @@ class Supervisor:
         for slot in self._slots:
             self._respawner.cancel(slot)
         self._replacement.generation = self.generation + 1
-        if await self._replace(list(self._slots), "reload"):
+        replaced = await self._replacement.replace_all("reload")
+        self._respawner.unserved(self._slots)
+        if replaced:
             self.generation += 1
             self.on_generation()
             _log.info("reload: generation {n} serves", n=self.generation)
@@ -137,14 +139,8 @@ class Supervisor:
         for slot in self._slots:
             # Another change may have replaced it meanwhile.
             if slot.serving is worker and slot.starting is None:
-                await self._replace([slot], reason)
-
-    async def _replace(self, slots: list[Slot], reason: str) -> bool:
-        replaced = await self._replacement.replace(slots, reason)
-        for slot in slots:
-            if slot.serving is None:
-                self._respawner.later(slot)
-        return replaced
+                await self._replacement.replace([slot], reason)
+                self._respawner.unserved([slot])
 
     def add_slot(self) -> None:
         """Add a slot; about 1/N of the keys move to it."""
@@ -240,10 +236,12 @@ class Supervisor:
                     self._stop_worker(worker, grace)
         await defer.DeferredList([worker.ended for worker in workers])
         await self._left_groups.stop(max(until - self._reactor.seconds(), 0.0))
+        await self._spawner.stop()
 
     def _stop_changes(self) -> None:
         self._replacement.stopping = True
         self._heartbeats.stop()
+        self._spawner.close()
         for slot in self._slots:
             self._respawner.cancel(slot)
 
@@ -271,6 +269,7 @@ class Supervisor:
         await defer.DeferredList(starting)
         self._packing = True
         self._stop_changes()
+        await self._spawner.stop()
         workers = self._slots.workers()
         relinks = [worker.link.relink(self._reactor, RELINK_PATIENCE) for worker in workers]
         channels = await defer.gatherResults(relinks)

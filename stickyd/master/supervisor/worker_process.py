@@ -17,7 +17,7 @@ from stickyd.logs.child_lines import ChildLines
 from stickyd.logs.record import mark_of
 from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag
 from stickyd.master.supervisor.control_link import MasterControlLink, Senders, as_ends
-from stickyd.master.supervisor.spawn import spawn_worker
+from stickyd.master.supervisor.spawn import Born, Spawner
 from stickyd.master.supervisor.worker_heartbeat import WorkerHeartbeat
 from stickyd.net.process_group import LeftGroups
 from stickyd.settings import Settings
@@ -91,6 +91,7 @@ class WorkerProcess:
         self.link = MasterControlLink(self)
         self._child: ChildProcess | None = None
         self._tag = ""
+        self._doomed = False
         self.slot = slot
         self.heartbeat = WorkerHeartbeat(reactor.seconds())
         self.ready = False
@@ -108,13 +109,12 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The process id."""
-        assert self._child is not None
-        return self._child.pid
+        """The process id; 0 until there is a process."""
+        return self._child.pid if self._child is not None else 0
 
     # ---- start
 
-    def start(self, start: WorkerStart) -> None:
+    def start(self, start: WorkerStart, spawner: Spawner) -> None:
         """Start the process, which loads the app.
 
         If it cannot be started, ``loaded`` fails and ``ended`` fires.
@@ -122,18 +122,15 @@ class WorkerProcess:
         self.version = start.version
         self._tag = new_tag(start.settings.log.format)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            try:
-                pid, output = spawn_worker(start.settings, theirs.fileno(), self._tag)
-            except OSError as failed:
-                ours.close()
-                self.loaded.errback(Failure(RuntimeError(f"cannot be started: {failed}")))
-                self.ended.callback(None)
-                return
-        self._watch(pid, output)
+        spawned = spawner.spawn(start.settings, theirs, self._tag)
+        spawned.addBoth(_closing, theirs)
+        spawned.addCallbacks(self._spawned, self._not_spawned)
+        if self.ended.called:
+            ours.close()
+            return
         adopt_stream(self._reactor, ours, self.link)
         about = {
-            "settings": start.settings.to_json(),
+            "settings": start.settings.to_text(),
             "version": start.version,
             "slots": start.slots,
             "row": self.row,
@@ -152,6 +149,20 @@ class WorkerProcess:
             learned=start.tables.get("learned"),
         )
         started.addCallbacks(lambda _: self._settle_loaded(None), self._start_failed)
+
+    def _spawned(self, born: Born) -> None:
+        self._watch(*born)
+        self.heartbeat.reset(self._reactor.seconds())
+        if self._doomed:
+            self.signal(signal.SIGKILL)
+
+    def _not_spawned(self, failure: Failure) -> None:
+        if failure.check(OSError):
+            failure = Failure(RuntimeError(f"cannot be started: {failure.getErrorMessage()}"))
+        if self.link.transport is not None:
+            self.link.transport.loseConnection()
+        self._settle_loaded(failure)
+        self.ended.callback(None)
 
     def _watch(self, pid: int, output: int) -> None:
         mark = mark_of(self._tag)
@@ -258,12 +269,14 @@ class WorkerProcess:
     def leave(self, groups: LeftGroups, grace: float) -> None:
         """The process has ended: what it has left ends within ``grace`` seconds."""
         if self._child is not None:
-            groups.add(self.slot, self._child.group, self._child.left, grace)
+            groups.add(f"worker {self.slot}", self._child.group, self._child.left, grace)
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless the process has ended."""
+        """Send a signal, unless the process has ended; before there is one, SIGKILL only."""
         if self._child is not None:
             self._child.signal(number)
+        elif number == signal.SIGKILL:
+            self._doomed = True
 
     def kill(self, after: float = 0.0, show_stacks: bool = False) -> None:
         """Send SIGKILL in ``after`` seconds, unless the process has ended by then.
@@ -278,3 +291,9 @@ class WorkerProcess:
             return
         killing = self._reactor.callLater(after, self.signal, signal.SIGKILL)
         self.ended.addCallback(lambda _: killing.active() and killing.cancel())
+
+
+def _closing(result: Any, end: socket.socket) -> Any:
+    """Close ``end``, and pass on the result."""
+    end.close()
+    return result

@@ -1,74 +1,12 @@
 """Load the app that the workers run."""
 
-import inspect
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet import defer
-from twisted.web.resource import IResource
-from twisted.web.server import Site
+import importlib
+from typing import Any
 
 from stickyd.errors import CannotLoad
-from stickyd.http1.head_parser import Head
 from stickyd.settings import Settings
-from stickyd.worker.apps.compiled.web import web_site
-from stickyd.worker.apps.demo import Demo
-from stickyd.worker.apps.sessions import KeyedSite
-from stickyd.worker.apps.web import WebExchange
-from stickyd.worker.apps.wsgi.resource import WsgiResource
-from stickyd.worker.importer import cannot_load, load_named, one_line
-from stickyd.worker.interfaces import App, ClientChannel
-
-if TYPE_CHECKING:
-    from stickyd.core._engine import WebSite
-
-
-class WebApp:
-    """A twisted.web site, whatever its resources are."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-
-    def start(self) -> "defer.Deferred[None]":
-        """There is nothing to start."""
-        return defer.succeed(None)
-
-    def exchange(self, channel: ClientChannel, head: Head) -> WebExchange:
-        """An exchange for a new request."""
-        return WebExchange(channel, head, self.site)
-
-    def compiled(self, header_line: bytes) -> "WebSite | None":
-        """What makes exchanges for the compiled engine.
-
-        :param header_line: that every answer gets.
-        """
-        return web_site(self.site, header_line)
-
-    def close(self) -> None:
-        """Exchanges look at the connection set."""
-
-    def end_streams(self) -> None:
-        """Apps look at the worker's `ExitSignal`."""
-
-    def stop(self, seconds: float) -> "defer.Deferred[None]":
-        """There is nothing to stop."""
-        return defer.succeed(None)
-
-
-class WsgiApp(WebApp):
-    """A WSGI application and its threads."""
-
-    def __init__(self, site: Site, resource: WsgiResource) -> None:
-        super().__init__(site)
-        self._resource = resource
-
-    def start(self) -> "defer.Deferred[None]":
-        """Start the threads."""
-        self._resource.start()
-        return super().start()
-
-    def stop(self, seconds: float) -> "defer.Deferred[None]":
-        """End the threads."""
-        return defer.ensureDeferred(self._resource.stop(seconds))
+from stickyd.worker.importer import keep_named, one_line
+from stickyd.worker.interfaces import App
 
 
 def load_app(reactor: Any, settings: Settings) -> App:
@@ -76,106 +14,46 @@ def load_app(reactor: Any, settings: Settings) -> App:
 
     :raise CannotLoad: with one line that says why.
     """
+    if settings.app.kind == "asgi":
+        import_loader(settings.app.kind)
+        from stickyd.worker.apps.loaders.asgi import load_asgi
+
+        return load_asgi(settings)
+    from stickyd.worker.apps.loaders.web import load_web
+
+    return load_web(reactor, settings)
+
+
+def preload_app(settings: Settings) -> None:
+    """Import the app, and what serves it, for workers that are forked from this process.
+
+    :raise CannotLoad: with one line that says why.
+    """
     kind, name = settings.app.kind, settings.app.name
+    import_loader(kind)
     if kind == "asgi":
-        return _asgi(settings)
-    if kind == "wsgi":
-        resource = _wsgi(reactor, settings)
-        # The app parses the body: Twisted would hold all of a form in memory.
-        return WsgiApp(_site(resource, settings, parsePOSTFormSubmission=False), resource)
-    if kind == "path":
-        # Here, since `twisted.web.static` issues a warning when it is imported.
-        from stickyd.worker.apps.static_files import Files
-
-        return WebApp(_site(Files(name), settings))
-    return WebApp(_site(Demo() if kind == "demo" else _resource(settings), settings))
-
-
-def _site(resource: Any, settings: Settings, **how: Any) -> Site:
-    site = KeyedSite(resource, **how)
-    site.displayTracebacks = settings.app.display_tracebacks
-    return site
-
-
-def _resource(settings: Settings) -> Any:
-    name = settings.app.name
-    found = _named(settings)
-    try:
-        resource = _as_resource(found)
-    except BaseException as error:
-        raise cannot_load("class", name, error) from error
-    if not IResource.providedBy(resource):
-        raise CannotLoad(f"--class {name} is not a twisted.web resource")
-    return resource
-
-
-def _as_resource(found: Any) -> Any:
-    """A resource, the result of calling a factory, or of ``resource()`` as Klein apps have."""
-    for _ in range(2):
-        if IResource.providedBy(found):
-            return found
-        if not isinstance(found, type) and callable(getattr(found, "resource", None)):
-            return found.resource()
-        if not callable(found):
-            return found
-        found = found()
-    return found
-
-
-def _wsgi(reactor: Any, settings: Settings) -> WsgiResource:
-    name = settings.app.name
-    found = _named(settings)
-    if not callable(found) or not _takes(found, 2):
-        raise CannotLoad(f"--wsgi {name} is not callable as a WSGI application{_hint(settings)}")
-    return WsgiResource(
-        reactor,
-        found,
-        settings.app.threads,
-        websockets=settings.limits.websocket.threads,
-        multiprocess=settings.workers > 1,
-        show_tracebacks=settings.app.display_tracebacks,
-    )
-
-
-def _asgi(settings: Settings) -> App:
-    try:
         from stickyd.worker.apps import uvicorn_log
-        from stickyd.worker.apps.asgi import AsgiApp
+
+        uvicorn_log.set_up()
+    if kind in ("asgi", "wsgi", "class"):
+        keep_named(kind, name, factory=settings.app.origin.factory)
+    if settings.app.on_retire:
+        keep_named("on-retire", settings.app.on_retire)
+
+
+def import_loader(kind: str) -> None:
+    """Import what serves apps of a kind.
+
+    :raise CannotLoad: if it is not installed.
+    """
+    try:
+        name = "asgi" if kind == "asgi" else "web"
+        importlib.import_module(f"stickyd.worker.apps.loaders.{name}")
+        if kind == "path":
+            importlib.import_module("stickyd.worker.apps.static_files")
     except ImportError as error:
+        if kind != "asgi":
+            raise
         raise CannotLoad(
             f"--asgi needs more packages: pip install 'stickyd[asgi]' ({one_line(error)})"
         ) from error
-    uvicorn_log.set_up()
-    name = settings.app.name
-    app = _named(settings)
-    try:
-        if not callable(app) or not (_takes(app, 3) or _takes(app, 1)):
-            raise CannotLoad(
-                f"--asgi {name} is not callable as an ASGI application{_hint(settings)}"
-            )
-        chosen, websocket = settings.app, settings.limits.websocket
-        return AsgiApp(app, chosen.root_path, chosen.display_tracebacks, websocket)
-    except CannotLoad:
-        raise
-    except BaseException as error:
-        raise cannot_load("asgi", name, error) from error
-
-
-def _named(settings: Settings) -> Any:
-    """What the option names, or with ``--factory`` the result of calling it."""
-    return load_named(settings.app.kind, settings.app.name, factory=settings.app.origin.factory)
-
-
-def _hint(settings: Settings) -> str:
-    return "" if settings.app.origin.factory else " (if it makes one: --factory)"
-
-
-def _takes(app: Any, arguments: int) -> bool:
-    """Whether it takes so many positional arguments; True if unknown."""
-    try:
-        inspect.signature(app).bind(*[None] * arguments)
-    except TypeError:
-        return False
-    except ValueError:
-        return True
-    return True

@@ -19,7 +19,7 @@ from stickyd.master.supervisor.connection_limit import ConnectionLimit
 from stickyd.settings import RoutingSettings, Settings, Timeouts
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker import lanes
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.worker import Resources, Worker
 from tests.slow.life.asking import AnswerReader, Asked, compose, judge
 from tests.slow.life.faulty import Faults, FaultyReceiver, FaultySender

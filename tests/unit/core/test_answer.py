@@ -18,7 +18,7 @@ from stickyd.http1.head_parser import Head, read_head
 from stickyd.http1.limits import Limits
 from stickyd.http1.response import BadResponse, response_head
 from stickyd.worker.apps.lean_request import LeanRequest
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from tests.support.cores import python_core
 from tests.support.extent import examples
 from tests.support.one_connection import OneConnection

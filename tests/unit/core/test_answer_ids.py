@@ -19,7 +19,7 @@ from stickyd.shm.shared_ids import SharedIds
 from stickyd.stats import WorkerCounters
 from stickyd.worker import answer_ids
 from stickyd.worker.answer_ids import AnswerIds
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from tests.support.cores import NATIVE, python_core
 from tests.support.extent import examples
 from tests.unit.core.test_answer import PATHS, Served

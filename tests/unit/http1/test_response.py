@@ -25,7 +25,7 @@ from stickyd.ipc.fd_queue import make_inbox
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.connection.channel import Channel
 from stickyd.worker.worker import Resources, Worker
 from tests.support.stepping import SteppingReactor

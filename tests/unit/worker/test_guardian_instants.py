@@ -30,7 +30,7 @@ from stickyd.shm.copies import descriptor_of
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import MasterCounters
 from stickyd.worker import lanes
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.connection.lingering import LingeringConnection
 from stickyd.worker.worker import Resources, Worker
 from tests.support.cores import NATIVE, python_core

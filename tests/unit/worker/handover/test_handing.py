@@ -21,7 +21,7 @@ from stickyd.ipc.handover import STATE_MOST, Handed
 from stickyd.ipc.queue_clock import now
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.worker.apps.loader import WebApp
+from stickyd.worker.apps.loaders.web import WebApp
 from stickyd.worker.connection.next_step import State
 from stickyd.worker.handover.handing import ASK_MOST, head_bytes
 from stickyd.worker.handover.interfaces import HandedOver, IHandsOver

@@ -1,0 +1,1 @@
+"""What makes an app of each kind from its name; a worker imports only that of its kind."""
