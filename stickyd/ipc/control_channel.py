@@ -9,6 +9,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from stickyd.errors import CannotLoad
+from stickyd.ipc import exec_state, frame
 
 ASYNCIO = "--asyncio"
 """Command line argument of a worker that runs on asyncio; the loop follows behind ``=``."""
@@ -18,6 +19,11 @@ def loop_among(arguments: Sequence[str]) -> str | None:
     """The event loop on the command line of a worker; None for Twisted's default."""
     found = [a for a in arguments if a.startswith(f"{ASYNCIO}=")]
     return found[0].partition("=")[2] if found else None
+
+
+def layouts() -> list[int]:
+    """The versions of what master and workers exchange, which both must have in common."""
+    return [exec_state.FORMAT, frame.VERSION]
 
 
 class ControlLink(amp.AMP):
@@ -39,10 +45,10 @@ _ENDS = [(b"slot", amp.Integer()), (b"end", amp.Descriptor())]
 class Start(amp.Command):
     """Master to worker: load the app. Answered when the worker could serve.
 
-    ``about`` is JSON: ``settings`` (text), ``slots`` of the table and its ``version``, ``row`` of
-    the scoreboard, ``owner`` (the worker's number in the connection table), ``only_load``
-    (it will not serve). ``inbox`` is the receiving end of the slot's inbox, ``tally`` the
-    memory of `stickyd.shm.worker_stats`, ``board`` that of `stickyd.shm.scoreboard` if loads
+    ``about`` is JSON: `layouts`, ``settings`` (text), ``slots`` of the table and its ``version``,
+    ``row`` of the scoreboard, ``owner`` (the worker's number in the connection table),
+    ``only_load`` (it will not serve). ``inbox`` is the receiving end of the slot's inbox, ``tally``
+    the memory of `stickyd.shm.worker_stats`, ``board`` that of `stickyd.shm.scoreboard` if loads
     decide, ``ledger`` that of `stickyd.shm.connection_table` if connections are
     guarded, ``learned`` that of `stickyd.shm.learned_table` if ids are learned;
     ``senders`` are the sending ends of all inboxes.

@@ -1,5 +1,6 @@
 """The worker's end of the control channel: the master's commands."""
 
+import json
 import os
 import socket
 from typing import Any
@@ -8,6 +9,7 @@ from twisted.internet import defer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
+from stickyd.errors import CannotLoad
 from stickyd.ipc import control_channel as control
 from stickyd.ipc.control_channel import adopt_stream
 from stickyd.ipc.fd_queue import adopt_inbox_end
@@ -48,6 +50,8 @@ class WorkerControlLink(control.ControlLink):
         learned: int | None,
     ) -> "defer.Deferred[dict[str, Any]]":
         """Load the app."""
+        if json.loads(about).get("layouts") != control.layouts():
+            raise CannotLoad("stickyd on disk is of another version: send the master USR2 first")
         for descriptor in (tally, board, ledger, learned):
             if descriptor is not None:
                 os.set_inheritable(descriptor, False)

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 from stickyd.core.native import CORE
+from stickyd.ipc.frame import VERSION
 from tests.integration.test_lifecycle import ONE, TWO, Client, Life, reload, start
 from tests.integration.test_upgrade import upgrade
 from tests.support.daemon import ROOT, Daemon, request, wait_for
@@ -98,8 +99,7 @@ class Load:
         assert by == slot, f"{name} was answered by {by}"
 
 
-@unittest.skipIf(CORE.native is None, "needs the compiled core")
-class Builds(Life):
+class WithBuild(Life):
     def setUp(self) -> None:
         self.build = Build()
         self.addCleanup(self.build.close)
@@ -110,6 +110,27 @@ class Builds(Life):
         daemon._environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
         return daemon
 
+
+class OnDisk(WithBuild):
+    def test_a_reload_refuses_the_code_of_another_version(self) -> None:
+        """Its workers could not read what this master sends; USR2 replaces the master first."""
+        frame = self.build.path / "stickyd" / "ipc" / "frame.py"
+        text = frame.read_text()
+        with self.start() as daemon:
+            client = self.client(daemon)
+            before = client.who(ONE)
+            frame.write_text(text.replace(f"\nVERSION = {VERSION}\n", "\nVERSION = 2001\n"))
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.said("reload: given up")
+            self.assertEqual(len(daemon.said("send the master USR2 first")), 1)
+            self.assertEqual(client.who(ONE), before)
+            frame.write_text(text)
+            reload(daemon)
+            self.assertEqual(self.client(daemon).who(ONE)[0], before[0])
+
+
+@unittest.skipIf(CORE.native is None, "needs the compiled core")
+class Builds(WithBuild):
     def upgrade(self, daemon: Daemon, core: str) -> None:
         self.build.install(core)
         upgrade(daemon)

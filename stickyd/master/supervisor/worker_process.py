@@ -130,6 +130,7 @@ class WorkerProcess:
             return
         adopt_stream(self._reactor, ours, self.link)
         about = {
+            "layouts": control.layouts(),
             "settings": start.settings.to_text(),
             "version": start.version,
             "slots": start.slots,
