@@ -16,6 +16,7 @@ class Group(enum.Enum):
 
     APP = "App"
     LISTENING = "Listening"
+    TLS = "TLS"
     AFFINITY = "Affinity"
     LIMITS = "Limits"
     LIFECYCLE = "Life of workers"

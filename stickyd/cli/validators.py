@@ -22,7 +22,7 @@ from stickyd.routing.affinity import parse_chain
 from stickyd.routing.issued_ids import INSERT, LEARN_HEADER
 from stickyd.routing.policy import HASHES
 from stickyd.routing.rendezvous import SlotTable
-from stickyd.settings import Json
+from stickyd.settings import Json, Settings
 
 _TEXTS = (
     "worker_header",
@@ -35,6 +35,7 @@ _TEXTS = (
     "lifecycle.end.child_exit",
     "log.admin",
     "log.request_id",
+    "tls.password_file",
 )
 """Settings that are "" if they are not given."""
 
@@ -148,6 +149,33 @@ def _mode(path: str) -> int:
         return 0
 
 
+def check_certificates(settings: Settings) -> None:
+    """Refuse certificates that cannot be used, and options of TLS without use."""
+    tls = settings.tls
+    if not tls.certfiles:
+        if tls.listeners:
+            raise usage.UsageError("--bind: tls: needs --ssl-certfile")
+        if tls.keyfiles or tls.password_file:
+            option = "--ssl-keyfile" if tls.keyfiles else "--ssl-keyfile-password"
+            raise usage.UsageError(f"{option} goes with --ssl-certfile only")
+        return
+    if not tls.listeners:
+        raise usage.UsageError("--ssl-certfile: no --bind speaks TLS; --listen does not")
+    if tls.keyfiles and len(tls.keyfiles) != len(tls.certfiles):
+        raise usage.UsageError(
+            f"--ssl-keyfile: {len(tls.keyfiles)} for {len(tls.certfiles)} of --ssl-certfile"
+        )
+    if settings.routing.proxy.protocol != "off":
+        raise usage.UsageError("--proxy-protocol does not go with TLS; give the --bind plain:")
+    # Here: without TLS its libraries are not loaded.
+    from stickyd.tls.certificates import CertificateError, read_pairs
+
+    try:
+        read_pairs(tls)
+    except CertificateError as error:
+        raise usage.UsageError(f"--ssl-certfile: {error}") from None
+
+
 def check_endpoint(description: str, option: str = "--listen") -> None:
     """Refuse a description that is not an endpoint description.
 
@@ -155,7 +183,9 @@ def check_endpoint(description: str, option: str = "--listen") -> None:
     """
     kind = description.partition(":")[0]
     if kind in ("ssl", "tls"):
-        raise usage.UsageError(f"{option}: {kind}: is not supported; terminate TLS in a proxy")
+        raise usage.UsageError(
+            f"{option}: {kind}: is not supported; use --bind with --ssl-certfile"
+        )
     from twisted.internet import reactor
 
     try:

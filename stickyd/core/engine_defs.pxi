@@ -20,6 +20,7 @@ cdef enum:
     LINGER_READS = 16  # as stickyd.worker.connection.lingering
     INBOX_BATCH = 32
     TAKEN_BITS = 24
+    TLS_LISTENER = 0x80  # as stickyd.ipc.over_tls
     STATE_FLYING = 1
     STATE_IDLE = 2
     STATE_BUSY = 3

@@ -16,6 +16,10 @@ cdef object lane_transport_of(Lane lane):
     return lane.give_up().transport
 
 
+cdef inline bint lane_over_tls(Lane lane):
+    return lane.frame_head.listener & TLS_LISTENER != 0
+
+
 cdef object lane_as_entry(Lane lane):
     if not lane.guarded or lane.engine.words == NULL:
         return None

@@ -1,6 +1,7 @@
 """The parts of a running master: slots, front end, supervisor."""
 
 import os
+import socket
 from typing import Any
 
 import attrs
@@ -17,6 +18,8 @@ from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.stats_report import totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
+from stickyd.master.tls.credentials import Credentials
+from stickyd.master.tls.processes import TlsProcesses
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
 from stickyd.shm.learned_table import LearnedTable
@@ -30,9 +33,11 @@ class Master:
 
     :param first_number: id of the next connection.
     :ivar accepts: the daemon accepts connections, and is not about to stop; None while it starts.
+    :ivar tls: None without a listener for TLS.
     """
 
     accepts: bool | None = None
+    tls: TlsProcesses | None = None
 
     def __init__(self, context: MasterContext, first_number: int = 1) -> None:
         self._context = context
@@ -71,13 +76,48 @@ class Master:
     def _close_idle(self, count: int) -> None:
         self.supervisor.close_idle(count)
 
+    def listen(
+        self, ports: list[Any], credentials: Credentials, gate: Packed | None = None
+    ) -> None:
+        """Take the listening sockets, in the order of their descriptions.
+
+        :param gate: of the previous program, as `pack` returned it.
+        """
+        context, front = self._context, self.frontend
+        front.listen(ports, gate)
+        if front.gate is not None:
+            self.tls = tls = TlsProcesses(
+                context.reactor, context.settings, credentials, front.gate.sender
+            )
+            front.stop_tls = tls.stop_accepting
+
     async def start(self) -> None:
-        """Start the helper and the workers.
+        """Start the helper, the workers and the TLS processes.
 
         :raise StartFailed: if the app, or a callable, cannot be loaded.
         """
         await self._child_exit.start()
         await self.supervisor.start()
+        if self.tls is not None:
+            await self.tls.start(self._sockets_over_tls())
+
+    def _sockets_over_tls(self) -> dict[int, socket.socket]:
+        gate = self.frontend.gate
+        listeners = gate.listeners if gate is not None else {}
+        return {number: listener.socket for number, listener in listeners.items()}
+
+    def accept(self) -> None:
+        """Start accepting connections."""
+        self.frontend.start()
+        if self.tls is not None:
+            self.tls.accept()
+        self.accepts = True
+
+    def reload(self) -> None:
+        """Read the certificates anew, and start a new generation of workers."""
+        if self.tls is not None:
+            self.tls.renew()
+        self.supervisor.reload()
 
     # ---- reports
 
@@ -156,8 +196,10 @@ class Master:
     # ---- the master's program is replaced
 
     async def detach(self) -> Packed:
-        """Detach all workers; see `Supervisor.pack`."""
+        """Detach all processes; see `Supervisor.pack`."""
         await self._child_exit.stop()
+        if self.tls is not None:
+            await self.tls.detach()
         return await self.supervisor.pack()
 
     def pack(self, workers: Packed) -> Packed:
@@ -169,6 +211,7 @@ class Master:
             "tables": self._pack_tables(),
             "child_exits": self._child_exit.pack(),
             "slots": self.slots.pack(),
+            "tls": self.tls.pack() if self.tls is not None else None,
         }
 
     def _pack_tables(self) -> Packed:
@@ -200,6 +243,8 @@ class Master:
         self.supervisor.resume(packed["workers"], slots)
         self.frontend.resume(packed["front"], slots)
         self._child_exit.resume(packed.get("child_exits", []))
+        if self.tls is not None and packed["tls"] is not None:
+            self.tls.resume(packed["tls"], self._sockets_over_tls())
         self.counters.upgrades += 1
 
     # ---- stop
@@ -207,6 +252,8 @@ class Master:
     async def stop(self, grace: float) -> None:
         """Retire the workers within ``grace`` seconds, and tell of their ends."""
         await self.supervisor.stop(grace)
+        if self.tls is not None:
+            await self.tls.stop()
         await self._child_exit.stop()
 
     def close(self) -> None:

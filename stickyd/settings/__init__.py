@@ -225,6 +225,23 @@ class LogSettings:
 
 
 @attrs.frozen
+class TlsSettings:
+    """TLS, in processes of its own.
+
+    :ivar listeners: which of the listeners, counted from 0, are for TLS.
+    :ivar certfiles: absolute paths.
+    :ivar keyfiles: of the keys, in the same order; empty if they are in the same files.
+    :ivar password_file: absolute path of a file with the password of the keys, or "".
+    """
+
+    listeners: tuple[int, ...] = ()
+    certfiles: tuple[str, ...] = ()
+    keyfiles: tuple[str, ...] = ()
+    password_file: str = ""
+    processes: int = 1
+
+
+@attrs.frozen
 class Settings:
     """All settings of a daemon.
 
@@ -239,6 +256,7 @@ class Settings:
     limits: Limits = attrs.field(factory=Limits)
     lifecycle: LifecycleSettings = attrs.field(factory=LifecycleSettings)
     log: LogSettings = attrs.field(factory=LogSettings)
+    tls: TlsSettings = attrs.field(factory=TlsSettings)
 
     def counts_loads(self) -> bool:
         """Whether the loads of the slots decide: `LoadBalancer` needs the scoreboard."""

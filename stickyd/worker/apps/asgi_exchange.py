@@ -45,7 +45,7 @@ class AsgiExchange(WithIds, HeadReader, WriteFlow):
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
-        protocol = self._connect(*who_asks(head, channel.frame.peer, routing.policy))
+        protocol = self._connect(*who_asks(head, channel.frame, routing.policy))
         protocol.on_message_begin()
         self.tell_head(protocol)
         # Starts the app, or leaves `cycle` at None if the client offers WebSocket.

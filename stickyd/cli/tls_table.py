@@ -1,0 +1,38 @@
+"""The options of TLS, for `stickyd.cli.option_table`."""
+
+from stickyd.cli import parsers
+from stickyd.cli.option import Argument, Default, Group, Option
+from stickyd.cli.parsers import Whole
+
+TLS = (
+    Option(
+        "ssl-certfile",
+        Group.TLS,
+        "certificate in PEM, then its issuers', for TLS on every --bind",
+        Argument("FILE", parsers.file, repeatable=True),
+        details="A `--bind` may say `tls:` or `plain:` in front of its address. Read anew on HUP."
+        " See [TLS](tls.md).",
+    ),
+    Option(
+        "ssl-keyfile",
+        Group.TLS,
+        "key of the certificate, one for each --ssl-certfile, in the same order",
+        Argument("FILE", parsers.file, repeatable=True),
+        default=Default(computed="in the file of the certificate"),
+    ),
+    Option(
+        "ssl-keyfile-password",
+        Group.TLS,
+        "@FILE with the password of the keys",
+        Argument("@FILE", parsers.password_file),
+        "tls.password_file",
+        details="Only as a file: every user of the machine can read a command line.",
+    ),
+    Option(
+        "tls-processes",
+        Group.TLS,
+        "processes that do nothing but TLS",
+        Argument("N", Whole(1, 64)),
+        "tls.processes",
+    ),
+)

@@ -1,0 +1,77 @@
+"""OpenSSL's settings for a listener, from certificates: Mozilla's "intermediate" configuration.
+
+Source: https://wiki.mozilla.org/Security/Server_Side_TLS, version 5.7, without the DHE suites,
+which need parameters of their own and serve no client that lacks ECDHE.
+"""
+
+import os
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+
+CIPHERS_12 = b":".join(
+    [
+        b"ECDHE-ECDSA-AES128-GCM-SHA256",
+        b"ECDHE-RSA-AES128-GCM-SHA256",
+        b"ECDHE-ECDSA-AES256-GCM-SHA384",
+        b"ECDHE-RSA-AES256-GCM-SHA384",
+        b"ECDHE-ECDSA-CHACHA20-POLY1305",
+        b"ECDHE-RSA-CHACHA20-POLY1305",
+    ]
+)
+CIPHERS_13 = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
+ALPN = b"http/1.1"
+
+# A value of OpenSSL (ssl.h) that pyOpenSSL does not name: idle connections keep no buffers.
+_MODE_RELEASE_BUFFERS = 0x10
+
+
+class NoCommonProtocol(Exception):
+    """A client offers protocols by ALPN, and HTTP/1.1 is not among them."""
+
+
+def make_context(pairs: Sequence[tuple[bytes, bytes]]) -> SSL.Context:
+    """A server's context.
+
+    :param pairs: chain and key in PEM; of two with keys of one kind the later one is used.
+    """
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS_12)
+    context.set_tls13_ciphersuites(CIPHERS_13)
+    # A client that closes without close_notify has finished sending, as one that sends a FIN over
+    # TCP: HTTP has the lengths by which a cut request is told from a whole one.
+    context.set_options(
+        SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_IGNORE_UNEXPECTED_EOF
+    )
+    context.set_mode(_MODE_RELEASE_BUFFERS)
+    # Sessions are resumed by tickets.
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_session_id(b"stickyd")
+    context.set_alpn_select_callback(_select_protocol)
+    for chain, key in pairs:
+        _use(context, chain, key)
+    return context
+
+
+def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    if ALPN in offered:
+        return ALPN
+    # An alert, as RFC 7301 (3.2) demands.
+    raise NoCommonProtocol
+
+
+def _use(context: SSL.Context, chain: bytes, key: bytes) -> None:
+    # By a file only does each certificate get a chain of its own; this one is in memory.
+    file = os.memfd_create("stickyd-chain", os.MFD_CLOEXEC)
+    try:
+        os.write(file, chain)
+        context.use_certificate_chain_file(f"/proc/self/fd/{file}".encode("ascii"))
+    finally:
+        os.close(file)
+    private = load_pem_private_key(key, None)
+    assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    context.use_privatekey(crypto.PKey.from_cryptography_key(private))
