@@ -22,8 +22,9 @@ from stickyd.settings import Json, Settings
 RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
 
 # Read together with others: see `Options._settings`.
-_APART = frozenset({"class", "wsgi", "asgi", "path"}) | RELOAD
-_REPEATED = ("listen", "bind", "ssl-certfile", "ssl-keyfile")
+_PAIRS = ("ssl-certfile", "ssl-keyfile")
+_APART = frozenset({"class", "wsgi", "asgi", "path", *_PAIRS}) | RELOAD
+_REPEATED = ("listen", "bind", *_PAIRS)
 _IMPLYING = {f"--{o.name}": o.argument.implied for o in DAEMON if o.argument.implied}
 
 CONFIGURATION = "stickyd.toml"
@@ -187,9 +188,9 @@ class Options(TableOptions):
     def _settings(self) -> Settings:
         values: dict[str, Json] = app_options.chosen_app(self)
         values["tls.listeners"] = self._over_tls
-        for name, path in (("ssl-certfile", "tls.certfiles"), ("ssl-keyfile", "tls.keyfiles")):
-            label = self.labels.get(name, f"--{name}")
-            values[path] = [parsed(label, BY_NAME[name], each) for each in self[name]]
+        for name in _PAIRS:
+            option, label = BY_NAME[name], self.labels.get(name, f"--{name}")
+            values[option.field] = [parsed(label, option, each) for each in self[name]]
         for option in DAEMON:
             if option.field and option.name not in _APART:
                 values[option.field] = (

@@ -10,6 +10,7 @@ TLS = (
         Group.TLS,
         "certificate in PEM, then its issuers', for TLS on every --bind",
         Argument("FILE", parsers.file, repeatable=True),
+        "tls.certfiles",
         details="A `--bind` may say `tls:` or `plain:` in front of its address. Read anew on HUP."
         " See [TLS](tls.md).",
     ),
@@ -18,6 +19,7 @@ TLS = (
         Group.TLS,
         "key of the certificate, one for each --ssl-certfile, in the same order",
         Argument("FILE", parsers.file, repeatable=True),
+        "tls.keyfiles",
         default=Default(computed="in the file of the certificate"),
     ),
     Option(

@@ -166,7 +166,7 @@ def check_certificates(settings: Settings) -> None:
             f"--ssl-keyfile: {len(tls.keyfiles)} for {len(tls.certfiles)} of --ssl-certfile"
         )
     if settings.routing.proxy.protocol != "off":
-        raise usage.UsageError("--proxy-protocol does not go with TLS; give the --bind plain:")
+        raise usage.UsageError("--proxy-protocol does not go with TLS")
     # Here: without TLS its libraries are not loaded.
     from stickyd.tls.certificates import CertificateError, read_pairs
 

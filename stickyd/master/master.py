@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 import attrs
+from twisted.internet import defer
 
 from stickyd import __version__
 from stickyd.core.native import CORE
@@ -97,9 +98,13 @@ class Master:
         :raise StartFailed: if the app, or a callable, cannot be loaded.
         """
         await self._child_exit.start()
-        await self.supervisor.start()
+        starts = [defer.ensureDeferred(self.supervisor.start())]
         if self.tls is not None:
-            await self.tls.start(self._sockets_over_tls())
+            starts.append(defer.ensureDeferred(self.tls.start(self._sockets_over_tls())))
+        try:
+            await defer.gatherResults(starts, consumeErrors=True)
+        except defer.FirstError as first:
+            first.subFailure.raiseException()
 
     def _sockets_over_tls(self) -> dict[int, socket.socket]:
         gate = self.frontend.gate

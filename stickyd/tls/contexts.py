@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 CIPHERS_12 = b":".join(
     [
@@ -74,4 +74,4 @@ def _use(context: SSL.Context, chain: bytes, key: bytes) -> None:
         os.close(file)
     private = load_pem_private_key(key, None)
     assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
-    context.use_privatekey(crypto.PKey.from_cryptography_key(private))
+    context.use_privatekey(private)

@@ -90,9 +90,7 @@ def _signed(
         .not_valid_after(now + timedelta(hours=hours))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(own.public_key()), False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(own.public_key()), False)
     )
     if names:
         alternative = x509.SubjectAlternativeName([x509.DNSName(each) for each in names])

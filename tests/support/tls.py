@@ -1,14 +1,20 @@
 """A daemon that speaks TLS, and its clients."""
 
-import os
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL
 
-from tests.support.authority import Authority
-from tests.support.daemon import Daemon, connected
+from tests.support.authority import Authority, key_pem
+from tests.support.daemon import Daemon
+
+_PATIENCE = struct.pack("ll", 30, 0)
+"""Seconds and microseconds that a read may take (SO_RCVTIMEO, socket(7))."""
+
+PASSWORD = b"open sesame"
+"""Of the keys."""
 
 
 class TlsDaemon(Daemon):
@@ -17,16 +23,23 @@ class TlsDaemon(Daemon):
     def __init__(self, *options: str, **how: Any) -> None:
         super().__init__(*options, **how)
         self.authority = Authority(self.directory.name)
-        self.certificate, self.key = self.authority.files("server", "localhost")
+        directory = Path(self.directory.name)
+        self.certificate, self.key = directory / "server.pem", directory / "server.key"
+        password = directory / "password"
+        password.write_bytes(PASSWORD + b"\n")
+        self.renew()
         at = self.command.index("--listen")
         self.command[at : at + 2] = [
             *("--bind", f"tls:127.0.0.1:{self.port}"),
-            *("--ssl-certfile", self.certificate, "--ssl-keyfile", self.key),
+            *("--ssl-certfile", str(self.certificate), "--ssl-keyfile", str(self.key)),
+            *("--ssl-keyfile-password", f"@{password}"),
         ]
 
     def renew(self) -> None:
         """Put a new certificate in the place of the present one."""
-        self.authority.files("server", "localhost")
+        certificate, key = self.authority.certify("localhost")
+        self.certificate.write_bytes(certificate)
+        self.key.write_bytes(key_pem(key, PASSWORD))
 
     def tls_pids(self) -> list[int]:
         """The TLS processes."""
@@ -85,16 +98,20 @@ class TlsClient:
     ) -> None:
         self.socket = sock
         context = client_context(cafile, version)
-        # A timeout makes the socket non-blocking, which pyOpenSSL shows.
+        # A timeout of Python's makes the socket non-blocking, which pyOpenSSL shows.
         sock.settimeout(None)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, (30).to_bytes(8, "little") + bytes(8))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         self.tls = SSL.Connection(context, sock)
         self.tls.set_tlsext_host_name(name)
         if alpn:
             self.tls.set_alpn_protos(list(alpn))
         self.tls.set_connect_state()
-        self.tls.do_handshake()
         self.closed_in_order = False
+        try:
+            self.tls.do_handshake()
+        except SSL.Error:
+            sock.close()
+            raise
 
     def __enter__(self) -> "TlsClient":
         return self

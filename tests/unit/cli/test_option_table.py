@@ -27,7 +27,7 @@ class Tables(unittest.TestCase):
     def test_every_setting_has_one_option(self) -> None:
         fields = [option.field for option in DAEMON if option.field]
         self.assertEqual(len(fields), len(set(fields)))
-        self.assertEqual(set(fields) | {"app.kind"}, set(paths(Settings())))
+        self.assertEqual(set(fields) | {"app.kind", "tls.listeners"}, set(paths(Settings())))
 
     def test_names_are_unique(self) -> None:
         for table in ((*DAEMON, *RUN, *CHECK), EXPLAIN, VERIFY):
