@@ -86,7 +86,7 @@ _AFFINITY = (
         Group.AFFINITY,
         "add a response header with the number of the worker",
         Argument("NAME", parsers.header_name, implied="X-Stickyd-Worker"),
-        "worker_header",
+        "log.worker_header",
         details="The name is X-Stickyd-Worker if the option has no value.",
     ),
 )

@@ -25,8 +25,8 @@ TLS = (
     Option(
         "ssl-keyfile-password",
         Group.TLS,
-        "@FILE with the password of the keys",
-        Argument("@FILE", parsers.password_file),
+        "file with the password of the keys, as @FILE",
+        Argument("FILE", parsers.password_file),
         "tls.password_file",
         details="Only as a file: every user of the machine can read a command line.",
     ),

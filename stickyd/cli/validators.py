@@ -25,7 +25,7 @@ from stickyd.routing.rendezvous import SlotTable
 from stickyd.settings import Json, Settings
 
 _TEXTS = (
-    "worker_header",
+    "log.worker_header",
     "app.on_retire",
     "app.origin.directory",
     "app.origin.env_file",

@@ -12,8 +12,9 @@ from stickyd.routing.policy import Policy
 from stickyd.routing.source import LearnedIds
 from stickyd.routing.trusted_peers import LOCAL_PEERS
 from stickyd.settings.structure import Json, nested, structure
+from stickyd.settings.tls import TlsSettings
 
-__all__ = ["Json"]
+__all__ = ["Json", "TlsSettings"]
 
 MOST_WORKERS = 512
 """Slots of one daemon: each worker holds the sending end of every inbox."""
@@ -209,6 +210,7 @@ class LogSettings:
     :ivar format: of the daemon's log, ``text`` or ``json``.
     :ivar level: the least one that is written; see `stickyd.logs.log_format`.
     :ivar request_id: name of the header that carries the id of a request, or "" for none.
+    :ivar worker_header: name of the response header that carries the slot, or "".
     """
 
     access_file: str = ""
@@ -217,6 +219,7 @@ class LogSettings:
     format: str = "text"
     level: str = "info"
     request_id: str = ""
+    worker_header: str = ""
 
     @property
     def id_name(self) -> bytes:
@@ -225,31 +228,10 @@ class LogSettings:
 
 
 @attrs.frozen
-class TlsSettings:
-    """TLS, in processes of its own.
-
-    :ivar listeners: which of the listeners, counted from 0, are for TLS.
-    :ivar certfiles: absolute paths.
-    :ivar keyfiles: of the keys, in the same order; empty if they are in the same files.
-    :ivar password_file: absolute path of a file with the password of the keys, or "".
-    """
-
-    listeners: tuple[int, ...] = ()
-    certfiles: tuple[str, ...] = ()
-    keyfiles: tuple[str, ...] = ()
-    password_file: str = ""
-    processes: int = 1
-
-
-@attrs.frozen
 class Settings:
-    """All settings of a daemon.
-
-    :ivar worker_header: name of the response header that carries the slot, or "".
-    """
+    """All settings of a daemon."""
 
     workers: int = 2
-    worker_header: str = ""
     routing: RoutingSettings = attrs.field(factory=RoutingSettings)
     app: AppSettings = attrs.field(factory=AppSettings)
     timeouts: Timeouts = attrs.field(factory=Timeouts)

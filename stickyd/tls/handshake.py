@@ -55,7 +55,7 @@ class Handshake(Connection):
         self._interest = 0
         self._tls = SSL.Connection(shared.context, client)
         self._tls.set_accept_state()
-        self.deadline = shared.reactor.seconds() + shared.handshake_timeout
+        self.deadline = shared.reactor.seconds() + shared.bounds.handshake
         shared.handshakes.add(self)
         shared.sweeper.add(self)
 

@@ -23,7 +23,7 @@ from stickyd.tls import commands
 from stickyd.tls.acceptor import Acceptor
 from stickyd.tls.certificates import unpacked
 from stickyd.tls.contexts import make_context
-from stickyd.tls.shared import Shared
+from stickyd.tls.shared import Bounds, Shared
 
 RESERVE = 64
 """Descriptors that are not for connections, each of which takes three at most."""
@@ -60,9 +60,7 @@ class TlsProcess:
             Sweeper(reactor),
             InboxSender(reactor, adopt_inbox_end(gate)),
             make_context(unpacked(_content(secrets))),
-            told["head"],
-            told["send"],
-            max(1, min(limit, told["most"])),
+            Bounds(told["head"], told["send"], max(1, min(limit, told["most"]))),
             told["debug"],
         )
         shared.on_over = self._look

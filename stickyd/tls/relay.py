@@ -19,15 +19,14 @@ Not Twisted's `TLSMemoryBIOProtocol`: it ends a connection whose client sends cl
 its request, before the answer, and copies what passes through two more buffers.
 """
 
-import contextlib
 import select
 import socket
-import struct
 
 from OpenSSL import SSL
 
 from stickyd.net.epoll import READ, WRITE
 from stickyd.net.lingering_close import LingeringClose
+from stickyd.tls.ends import finish_sending, hung_up, reset_on_close
 from stickyd.tls.shared import Connection, Shared
 
 RECORD = 16384
@@ -41,7 +40,6 @@ RECORDS_A_TURN = 8
 
 _SHUT = select.EPOLLRDHUP
 _GONE = select.EPOLLHUP | select.EPOLLERR
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NOTHING = memoryview(b"")
 
 
@@ -200,8 +198,7 @@ class Relay(Connection):
 
     def _shut_plain(self) -> None:
         if self._client_done and not self._inwards:
-            with contextlib.suppress(OSError):
-                self._plain.shutdown(socket.SHUT_WR)
+            finish_sending(self._plain)
 
     # ---- from the plain side to the client
 
@@ -234,7 +231,7 @@ class Relay(Connection):
             data = b""
         if not data:
             self._plain_done = True
-            self._notice_end(_hung_up(self._plain))
+            self._notice_end(hung_up(self._plain))
             return False
         self._outwards = memoryview(data)
         return True
@@ -253,7 +250,7 @@ class Relay(Connection):
             self._shared.sweeper.add(self)
 
     def _extend(self) -> None:
-        self.deadline = self._shared.reactor.seconds() + self._shared.send_timeout
+        self.deadline = self._shared.reactor.seconds() + self._shared.bounds.send
 
     def _finish(self) -> None:
         """Everything is with the client, or in the kernel."""
@@ -280,8 +277,7 @@ class Relay(Connection):
     def drop(self) -> None:
         """End both sides at once, the client's by a reset."""
         if self._open:
-            with contextlib.suppress(OSError):
-                self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self._client)
             self._close()
 
     def _close(self) -> None:
@@ -295,10 +291,3 @@ class Relay(Connection):
         self._inwards, self._outwards = b"", _NOTHING
         shared.relays.discard(self)
         shared.on_over()
-
-
-def _hung_up(sock: socket.socket) -> bool:
-    """Whether neither direction of a connection is open."""
-    look = select.poll()
-    look.register(sock, 0)
-    return any(events & select.POLLHUP for _, events in look.poll(0))

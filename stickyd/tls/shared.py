@@ -31,15 +31,26 @@ class Connection:
         raise NotImplementedError
 
 
+@attrs.frozen
+class Bounds:
+    """What clients may use.
+
+    :ivar handshake: seconds for a handshake.
+    :ivar send: longest silence of a client, in seconds, while it takes the last bytes.
+    :ivar most: connections at a time.
+    """
+
+    handshake: float
+    send: float
+    most: int
+
+
 @attrs.define(eq=False)
 class Shared:
     """What the connections of one TLS process share.
 
     :ivar gate: puts plain sides into the master's inbox.
     :ivar context: for new connections.
-    :ivar handshake_timeout: seconds for a handshake.
-    :ivar send_timeout: longest silence of a client, in seconds, while it takes the last bytes.
-    :ivar most: connections at a time.
     :ivar debug: failed handshakes are logged.
     :ivar handshakes: connections whose handshake is under way.
     :ivar relays: connections that are open.
@@ -51,14 +62,12 @@ class Shared:
     sweeper: Sweeper
     gate: InboxSender
     context: SSL.Context
-    handshake_timeout: float
-    send_timeout: float
-    most: int
-    debug: bool
-    handshakes: set[Connection] = attrs.field(factory=set)
-    relays: set[Connection] = attrs.field(factory=set)
-    on_over: Callable[[], None] = lambda: None
+    bounds: Bounds
+    debug: bool = False
+    handshakes: set[Connection] = attrs.field(init=False, factory=set)
+    relays: set[Connection] = attrs.field(init=False, factory=set)
+    on_over: Callable[[], None] = attrs.field(init=False, default=lambda: None)
 
     def full(self) -> bool:
         """Whether no more connections are accepted."""
-        return len(self.handshakes) + len(self.relays) >= self.most
+        return len(self.handshakes) + len(self.relays) >= self.bounds.most

@@ -27,7 +27,7 @@ from stickyd.routing.signed_keys import RANDOM_BYTES, make, secret_of
 from stickyd.routing.source import Asked, Key, Source
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.stats import WorkerCounters
-from stickyd.worker.connection.scheme import uses_tls
+from stickyd.worker.connection.addresses import uses_tls
 from stickyd.worker.key_owner import KeyHolder, KeyOwner
 
 _ABOUT_CACHES = frozenset({b"cache-control", b"expires", b"pragma"})

@@ -87,6 +87,7 @@ class Names(unittest.TestCase):
             "tap.py",
             "worker/__main__.py",
             "worker/runtime/event_loop.py",
+            "tls/__main__.py",
         }
         self.assertEqual(found, named)
 

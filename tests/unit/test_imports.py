@@ -33,9 +33,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core": ("net", "http1", "routing"),
     "ipc": ("net", "errors"),
     "shm": ("net", "routing", "stats"),
-    "master": (*BELOW, *LEAVES, "", "master.frontend", "master.supervisor", "master.admin"),
+    "master": (
+        *(*BELOW, *LEAVES, ""),
+        *("master.frontend", "master.supervisor", "master.admin", "master.tls"),
+    ),
     "master.admin": (*BELOW, *LEAVES, "", "master", "master.frontend"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
+    "master.tls": (*BELOW, *LEAVES, "", "master.supervisor", "tls.certificates", "tls.commands"),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
     "worker.interfaces": (*BELOW, *LEAVES, "worker.connection", "worker.connection_set"),
     "worker.connection": (
@@ -86,6 +90,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         # The cookie that an answer gets, and the ids that it hands out.
         "worker.answer_ids",
     ),
+    # Of a process of its own.
+    "tls": (*BELOW, *LEAVES, "tls.certificates", "tls.commands", "worker.runtime"),
+    # What the master, too, needs of it, without OpenSSL.
+    "tls.certificates": ("settings",),
+    "tls.commands": (),
     "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
     "cli.start": ("cli", "errors", "settings"),
@@ -97,7 +106,15 @@ prefix; "" is stickyd/__init__.py. The rule with the longest name that fits a mo
 
 MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # What starts the daemon, and what `--version` asks: `explain` and `verify` do without them.
-    "cli": ("master", "master.supervisor", "cli.verify", "cli.replay", "core", "ipc"),
+    "cli": (
+        "master",
+        "master.supervisor",
+        "cli.verify",
+        "cli.replay",
+        "core",
+        "ipc",
+        "tls.certificates",
+    ),
     # Without --admin its libraries are not loaded.
     "master": ("master.admin",),
     # An app of one kind does without the libraries of the others.

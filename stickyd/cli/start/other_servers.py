@@ -33,8 +33,6 @@ MEANT: dict[str, str] = {
     "--h11-max-incomplete-event-size": "use --limit-request-head",
     "--reload-delay": "changes are seen at once",
     "--reload-engine": "files are compared by stat(2)",
-    "--ssl-keyfile": _TLS,
-    "--ssl-certfile": _TLS,
     "--ssl-ca-certs": _TLS,
     # gunicorn
     "-k": _KIND,
@@ -63,8 +61,8 @@ MEANT: dict[str, str] = {
     "--print-config": "use stickyd check",
     "--limit-request-field_size": "use --limit-request-field-size",
     "--reuse-port": "the master accepts for all workers",
-    "--keyfile": _TLS,
-    "--certfile": _TLS,
+    "--keyfile": "use --ssl-keyfile",
+    "--certfile": "use --ssl-certfile",
     "--statsd-host": "use --admin, which has /metrics",
     "--max-requests-jitter-seed": "use --max-requests-jitter",
     # granian

@@ -21,7 +21,7 @@ from stickyd.net.address import Address
 from stickyd.routing.client_address import true_client
 from stickyd.routing.policy import Policy
 from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
-from stickyd.worker.connection.scheme import uses_tls
+from stickyd.worker.connection.addresses import uses_tls
 
 _log = Logger("stickyd")
 

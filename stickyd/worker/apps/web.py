@@ -18,8 +18,7 @@ from stickyd.worker.apps.lean_request import LeanRequest, request_of
 from stickyd.worker.apps.pulled import Pulled
 from stickyd.worker.apps.websocket_buffers import upgraded
 from stickyd.worker.apps.with_ids import WithIds
-from stickyd.worker.connection.addresses import address_of
-from stickyd.worker.connection.scheme import uses_tls
+from stickyd.worker.connection.addresses import address_of, uses_tls
 from stickyd.worker.connection.transport_writing import WritingTransport
 from stickyd.worker.connection.upgraded import SERVICE_RESTART
 from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel

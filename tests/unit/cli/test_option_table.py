@@ -62,7 +62,7 @@ class Tables(unittest.TestCase):
             "--guardian": ("off", "lifecycle.guardian", False),
             "--affinity-scope": ("request", "routing.scope", "request"),
             "--access-logfile": ("-", "log.access_file", "-"),
-            "--worker-header": ("X-W", "worker_header", "X-W"),
+            "--worker-header": ("X-W", "log.worker_header", "X-W"),
         }
         options = Options()
         options.parseOptions([word for name, (text, *_) in given.items() for word in (name, text)])

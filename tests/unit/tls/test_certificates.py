@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stickyd.settings import TlsSettings
@@ -82,8 +82,8 @@ class Certificates(unittest.TestCase):
         for where, password in ((secret, b"sesame"), (plain, b"sesame"), (plain, None)):
             self.assertEqual(read_pair(chain, where, password).key, key_pem(key))
         given = self.file("password", b"sesame\nnot this\n")
-        settings = TlsSettings(certfiles=(chain,), keyfiles=(secret,), password_file=given)
-        self.assertEqual(read_pairs(settings)[0].key, key_pem(key))
+        asked = TlsSettings(certfiles=(chain,), keyfiles=(secret,), password_file=given)
+        self.assertEqual(read_pairs(asked)[0].key, key_pem(key))
         self.assertEqual(
             self.refused(chain, secret),
             "secret: the key is encrypted; give --ssl-keyfile-password @FILE",
@@ -123,6 +123,7 @@ class Certificates(unittest.TestCase):
                 said = self.refused(*paths)
                 self.assertEqual(said, expected.replace(f"{self.directory}/", ""))
 
+    @settings(deadline=None)
     @given(st.binary(max_size=300), st.integers(0, 3))
     def test_any_bytes(self, noise: bytes, where: int) -> None:
         """Whatever a file has: a pair, or one line."""

@@ -1,12 +1,11 @@
 """A relay over real sockets, event by event: bounded in both directions, and ends in order."""
 
 import contextlib
-import fcntl
 import socket
 import struct
 import tempfile
-import termios
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from OpenSSL import SSL
@@ -19,18 +18,15 @@ from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.net.timeouts import Sweeper
 from stickyd.tls.contexts import make_context
 from stickyd.tls.handshake import Handshake
-from stickyd.tls.relay import READ_MOST
-from stickyd.tls.shared import Shared
+from stickyd.tls.relay import READ_MOST, RECORD
+from stickyd.tls.shared import Bounds, Shared
 from tests.support.authority import Authority
+from tests.support.daemon import at_rest, wait_for
 from tests.support.stepping import SteppingReactor
 from tests.support.tls import client_context
 
 PEER, LOCAL, LISTENER = ("192.0.2.1", 5), ("192.0.2.2", 443), 0x82
 HEAD_TIMEOUT, SEND_TIMEOUT = 10.0, 60.0
-
-
-class Ended(Exception):
-    """The server has ended the connection; whether in order is its argument."""
 
 
 class Side(unittest.TestCase):
@@ -57,11 +53,16 @@ class Side(unittest.TestCase):
             self.sweeper,
             InboxSender(self.reactor, sender),
             make_context([(pair[0], pair[1])]),
-            HEAD_TIMEOUT,
-            SEND_TIMEOUT,
-            100,
-            False,
+            Bounds(HEAD_TIMEOUT, SEND_TIMEOUT, 100),
         )
+
+        self.addCleanup(self._drop)
+
+    def _drop(self) -> None:
+        for each in [*self.shared.handshakes, *self.shared.relays]:
+            each.drop()
+        for each in list(self.sweeper.members):
+            each.expired()
 
     def accept(self) -> SSL.Connection:
         """A connection that has just been accepted; the client's end."""
@@ -80,16 +81,37 @@ class Side(unittest.TestCase):
     def settle(self) -> None:
         self.reactor.settle()
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let the relay work until something has come true: the network takes its time."""
+
+        def look() -> bool:
+            self.settle()
+            return condition()
+
+        wait_for(look)
+
+    def at_rest(self, look: Callable[[], int]) -> int:
+        """The value when the relay and the network have nothing to do."""
+
+        def settled() -> int:
+            self.settle()
+            return look()
+
+        return int(at_rest(settled))
+
     def connect(self) -> tuple[SSL.Connection, socket.socket]:
         """The client's end of an established connection, and the worker's."""
         client = self.accept()
-        for _ in range(9):
+
+        def shaken() -> bool:
             try:
                 client.do_handshake()
-                break
             except SSL.WantReadError:
-                self.settle()
-        self.settle()
+                return False
+            return True
+
+        self.until(shaken)
+        self.until(lambda: bool(self.shared.relays))
         taken = take_one(self.gate)
         assert taken is not None
         message, descriptor = taken
@@ -98,36 +120,77 @@ class Side(unittest.TestCase):
         worker = socket.socket(fileno=descriptor)
         self.addCleanup(worker.close)
         worker.setblocking(False)
-        # The tickets of TLS 1.3.
-        with contextlib.suppress(SSL.WantReadError):
-            client.recv(1)
         return client, worker
 
-    def received(self, client: SSL.Connection, most: int = 1 << 30) -> bytes:
-        """What the client gets now; `Ended` if the connection ends, after all bytes."""
+    def received(self, client: SSL.Connection, size: int) -> bytes:
+        """So many bytes that the client gets."""
         parts: list[bytes] = []
-        while sum(map(len, parts)) < most:
-            self.settle()
-            try:
-                parts.append(client.recv(65536))
-            except SSL.WantReadError:
-                break
-            except SSL.ZeroReturnError:
-                raise Ended(b"".join(parts), True) from None
-            except SSL.SysCallError:
-                raise Ended(b"".join(parts), False) from None
+
+        def enough() -> bool:
+            with contextlib.suppress(SSL.WantReadError):
+                while sum(map(len, parts)) < size:
+                    parts.append(client.recv(65536))
+                    self.settle()
+                return True
+            return False
+
+        self.until(enough)
+        return b"".join(parts)
+
+    def arrived(self, worker: socket.socket, size: int) -> bytes:
+        """So many bytes that the worker gets, or fewer at the end."""
+        parts: list[bytes] = []
+
+        def enough() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                while sum(map(len, parts)) < size:
+                    parts.append(worker.recv(65536))
+                    if not parts[-1]:
+                        return True
+                    self.settle()
+                return True
+            return False
+
+        self.until(enough)
         return b"".join(parts)
 
     def ended(self, client: SSL.Connection) -> tuple[bytes, bool]:
-        with self.assertRaises(Ended) as raised:
-            self.received(client)
-        data, in_order = raised.exception.args
-        return data, in_order
+        """What the client gets until the end, and whether that is in order."""
+        parts: list[bytes] = []
+        in_order: list[bool] = []
+
+        def over() -> bool:
+            try:
+                while True:
+                    parts.append(client.recv(65536))
+                    self.settle()
+            except SSL.WantReadError:
+                return False
+            except SSL.ZeroReturnError:
+                in_order.append(True)
+            except SSL.SysCallError:
+                in_order.append(False)
+            return True
+
+        self.until(over)
+        return b"".join(parts), in_order[0]
+
+    def fill(self, worker: socket.socket) -> int:
+        """Write until no more is taken; how much."""
+        sent = 0
+
+        def more() -> int:
+            nonlocal sent
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sent += worker.send(_pattern(sent, 65536))
+            return sent
+
+        return self.at_rest(more)
 
     def check_nothing_left(self) -> None:
-        self.settle()
-        self.assertEqual((self.shared.handshakes, self.shared.relays), (set(), set()))
-        self.assertEqual(self.sweeper.members, set())
+        shared = self.shared
+        self.until(lambda: not (shared.handshakes or shared.relays or self.sweeper.members))
 
 
 class Handshakes(Side):
@@ -162,65 +225,44 @@ class Bytes(Side):
     def test_both_directions(self) -> None:
         client, worker = self.connect()
         client.send(b"ping")
-        self.settle()
-        self.assertEqual(worker.recv(99), b"ping")
+        self.assertEqual(self.arrived(worker, 4), b"ping")
         worker.send(b"pong")
-        self.assertEqual(self.received(client), b"pong")
+        self.assertEqual(self.received(client, 4), b"pong")
 
     def test_outwards_is_bounded(self) -> None:
         """Behind a client that does not read, the worker cannot write without end."""
         client, worker = self.connect()
-        sent = 0
-        data = bytes(range(256)) * 1024
-        for _ in range(10_000):
-            try:
-                sent += worker.send(data[sent % 256 :])
-            except BlockingIOError:
-                before = self.taken(worker)
-                self.settle()
-                if self.taken(worker) == before:
-                    break
+        sent = self.fill(worker)
         (relay,) = self.shared.relays
-        held = len(relay._outwards)
-        self.assertLessEqual(held, READ_MOST)
-        got = b""
-        while len(got) < sent:
-            got += self.received(client)
-        self.assertEqual(got, (data * (sent // len(data) + 2))[:sent])
-
-    def taken(self, worker: socket.socket) -> int:
-        """Bytes that the relay has not taken from the worker."""
-        return struct.unpack("i", fcntl.ioctl(worker, termios.TIOCOUTQ, bytes(4)))[0]
+        self.assertLessEqual(len(relay._outwards), READ_MOST)  # type: ignore[attr-defined]
+        self.assertEqual(self.received(client, sent), _pattern(0, sent))
 
     def test_inwards_is_bounded(self) -> None:
         client, worker = self.connect()
-        sent, data = 0, b"x" * 16384
-        for _ in range(10_000):
-            try:
-                sent += client.send(data)
-            except SSL.WantWriteError:
-                self.settle()
-                try:
-                    sent += client.send(data)
-                except SSL.WantWriteError:
-                    break
+        sent = 0
+
+        def more() -> int:
+            nonlocal sent
+            with contextlib.suppress(SSL.WantWriteError):
+                while True:
+                    sent += client.send(_pattern(sent, 16384))
+            return sent
+
+        self.at_rest(more)
         (relay,) = self.shared.relays
-        self.assertLessEqual(len(relay._inwards), 16384)
-        got = 0
-        while True:
-            try:
-                got += len(worker.recv(1 << 20))
-            except BlockingIOError:
-                self.settle()
-                with contextlib.suppress(SSL.WantWriteError):
-                    sent += client.send(data)
-                if got >= sent - 16384:
-                    break
-        self.settle()
-        with contextlib.suppress(BlockingIOError):
-            while got < sent:
-                got += len(worker.recv(1 << 20))
-        self.assertEqual(got, sent)
+        self.assertLessEqual(len(relay._inwards), RECORD)  # type: ignore[attr-defined]
+        # A record that the client has begun to write is to be completed first.
+        got = self.arrived(worker, 1)
+        self.at_rest(more)
+        while len(got) < sent:
+            got += self.arrived(worker, sent - len(got))
+        self.assertEqual(got, _pattern(0, sent))
+
+
+def _pattern(at: int, size: int) -> bytes:
+    """Bytes of an endless pattern."""
+    whole = bytes(range(251)) * (size // 251 + 2)
+    return whole[at % 251 :][:size]
 
 
 class Ends(Side):
@@ -228,8 +270,7 @@ class Ends(Side):
         client, worker = self.connect()
         client.send(b"ask")
         client.shutdown()
-        self.settle()
-        self.assertEqual((worker.recv(99), worker.recv(99)), (b"ask", b""))
+        self.assertEqual(self.arrived(worker, 99), b"ask")
         worker.send(b"answer")
         worker.close()
         self.assertEqual(self.ended(client), (b"answer", True))
@@ -240,8 +281,7 @@ class Ends(Side):
         client, worker = self.connect()
         client.send(b"ask")
         client.sock_shutdown(socket.SHUT_WR)
-        self.settle()
-        self.assertEqual((worker.recv(99), worker.recv(99)), (b"ask", b""))
+        self.assertEqual(self.arrived(worker, 99), b"ask")
         worker.send(b"answer")
         worker.close()
         self.assertEqual(self.ended(client), (b"answer", True))
@@ -252,7 +292,7 @@ class Ends(Side):
         worker.shutdown(socket.SHUT_WR)
         self.assertEqual(self.ended(client), (b"answer", True))
         # So the worker need not wait for the client.
-        self.assertEqual(worker.recv(1), b"")
+        self.assertEqual(self.arrived(worker, 1), b"")
         client.close()
         self.check_nothing_left()
 
@@ -278,18 +318,6 @@ class Ends(Side):
         client.close()
         self.check_nothing_left()
 
-    def fill(self, worker: socket.socket) -> int:
-        """Write until no more is taken."""
-        sent = 0
-        while True:
-            before = sent
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    sent += worker.send(b"z" * 65536)
-            self.settle()
-            if sent == before:
-                return sent
-
     def test_client_does_not_take_the_last_bytes(self) -> None:
         _, worker = self.connect()
         self.fill(worker)
@@ -308,7 +336,7 @@ class Ends(Side):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
         self.check_nothing_left()
-        self.assertEqual(worker.recv(9), b"")
+        self.assertEqual(self.arrived(worker, 9), b"")
 
     def test_garbage(self) -> None:
         """A record that nobody can read ends both sides."""
@@ -316,8 +344,7 @@ class Ends(Side):
         raw = socket.socket(fileno=socket.dup(client.fileno()))
         with raw:
             raw.send(b"\x17\x03\x03\x00\x20" + bytes(32))
-            self.settle()
-        self.assertEqual(worker.recv(9), b"")
+        self.assertEqual(self.arrived(worker, 9), b"")
         self.check_nothing_left()
 
 

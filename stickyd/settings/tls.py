@@ -1,0 +1,20 @@
+"""The settings of TLS."""
+
+import attrs
+
+
+@attrs.frozen
+class TlsSettings:
+    """TLS, in processes of its own.
+
+    :ivar listeners: which of the listeners, counted from 0, are for TLS.
+    :ivar certfiles: absolute paths.
+    :ivar keyfiles: of the keys, in the same order; empty if they are in the same files.
+    :ivar password_file: absolute path of a file with the password of the keys, or "".
+    """
+
+    listeners: tuple[int, ...] = ()
+    certfiles: tuple[str, ...] = ()
+    keyfiles: tuple[str, ...] = ()
+    password_file: str = ""
+    processes: int = 1
