@@ -145,6 +145,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.soak
 	$(BIN)/python -m tests.slow.container
 	$(BIN)/python -m tests.slow.prometheus_scrapes
+	$(BIN)/python -m tests.slow.replay_counters
 	$(BIN)/python -m tests.slow.slow_clients
 	$(BIN)/python -m tests.slow.hostile_logs
 	$(BIN)/python -m tests.slow.websocket_cases

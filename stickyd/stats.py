@@ -1,5 +1,6 @@
 """The counters, named as in the report of ``--control``; docs/counters.md explains each."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -78,7 +79,23 @@ SOURCES = 32
 _SLOTS = 513
 _STATUSES = 600
 DURATION_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the histogram of request durations, in seconds; one more cell has the rest."""
+"""Upper bounds of the histograms of requests, in seconds; one more cell has the rest."""
+QUEUE_BOUNDS = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.1,
+    0.25,
+    1.0,
+    2.5,
+    10.0,
+)
+"""The same of the time in an inbox."""
 
 _SCALARS = (
     "adopted",
@@ -104,9 +121,11 @@ REQUESTS = 32
 PLACED = REQUESTS + SOURCES
 MOVED = PLACED + SOURCES
 REFUSED = MOVED + _SLOTS
-DURATIONS = REFUSED + _STATUSES
-DURATION_SUM = DURATIONS + len(DURATION_BOUNDS) + 1
-COUNTER_CELLS = DURATION_SUM + 1
+# Of each histogram one cell for each bound, one for the rest, one for the sum in microseconds.
+QUEUED = REFUSED + _STATUSES
+FIRST_BYTES = QUEUED + len(QUEUE_BOUNDS) + 2
+DURATIONS = FIRST_BYTES + len(DURATION_BOUNDS) + 2
+COUNTER_CELLS = DURATIONS + len(DURATION_BOUNDS) + 2
 """Cells of 64 bits that the counters of a worker take."""
 
 
@@ -148,6 +167,36 @@ class CellRange:
         self._cells.release()
 
 
+class Histogram:
+    """Numbers of durations, each cell those up to one of ``bounds``, and their sum.
+
+    :ivar cells: one for each bound, one for the rest, one for the sum in microseconds.
+    :ivar bounds: in seconds.
+    """
+
+    def __init__(self, cells: "memoryview[int]", first: int, bounds: Sequence[float]) -> None:
+        self.cells = cells[first : first + len(bounds) + 2]
+        self.bounds = bounds
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self.cells[bisect_left(self.bounds, seconds)] += 1
+        self.cells[-1] += int(seconds * 1e6)
+
+    def values(self) -> list[int]:
+        """The numbers; the last one is of those above all bounds."""
+        return self.cells.tolist()[:-1]
+
+    @property
+    def seconds(self) -> float:
+        """The sum."""
+        return self.cells[-1] / 1e6
+
+    def release(self) -> None:
+        """Release the memory."""
+        self.cells.release()
+
+
 class WorkerCounters:
     """A worker's counters since its start, in cells of 64 bits.
 
@@ -159,7 +208,9 @@ class WorkerCounters:
     :ivar placed: requests that the worker has placed, by number of the source.
     :ivar moved: connections sent to another slot, by slot.
     :ivar refused: by status.
-    :ivar durations: requests by duration, each cell those up to one of `DURATION_BOUNDS`.
+    :ivar queued: connections by their time in the inbox.
+    :ivar first_bytes: requests by the time from their end to the first byte of the answer.
+    :ivar durations: the same to the end of the answer.
     """
 
     adopted = _Cell()
@@ -188,22 +239,21 @@ class WorkerCounters:
         self.placed = CellRange(cells, PLACED, SOURCES)
         self.moved = CellRange(cells, MOVED, _SLOTS)
         self.refused = CellRange(cells, REFUSED, _STATUSES)
-        self.durations = CellRange(cells, DURATIONS, len(DURATION_BOUNDS) + 1)
+        self.queued = Histogram(cells, QUEUED, QUEUE_BOUNDS)
+        self.first_bytes = Histogram(cells, FIRST_BYTES, DURATION_BOUNDS)
+        self.durations = Histogram(cells, DURATIONS, DURATION_BOUNDS)
 
     @property
     def requests(self) -> int:
         """Requests given to the app."""
         return sum(self.requests_by.values())
 
-    @property
-    def duration_sum(self) -> float:
-        """Seconds of all requests in ``durations``."""
-        return self.cells[DURATION_SUM] / 1e6
-
     def release(self) -> None:
         """Release the memory; the counters cannot be used after this."""
-        for each in (self.requests_by, self.placed, self.moved, self.refused, self.durations):
+        for each in (self.requests_by, self.placed, self.moved, self.refused):
             each.release()
+        for times in (self.queued, self.first_bytes, self.durations):
+            times.release()
         self.cells.release()
 
     def add(self, others: "WorkerCounters") -> None:

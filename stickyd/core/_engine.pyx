@@ -58,18 +58,17 @@ cdef class Engine:
     cdef public bint enabled
     cdef object poller, members, own, log, seconds, parts, lost_error, probe
     cdef set channels, timed
-    cdef object sweeper, states, policy
+    cdef object sweeper, states, policy, load
     cdef HeadReader reader
     cdef Placer placer
     cdef ChainIds chain_ids
-    cdef object load
-    cdef bint by_python
     cdef WebSite web
     cdef AsgiSite asgi
-    cdef uint32_t version, slot
-    cdef bint moves, identifies
+    cdef uint32_t version, slot, entries
+    cdef bint moves, identifies, by_python
     cdef object senders, counters, stats, access
     cdef Counts counts
+    cdef Times times
     cdef type frame_type
     cdef tuple kinds
     cdef double keep_alive, head_timeout, send_timeout
@@ -84,7 +83,6 @@ cdef class Engine:
     cdef uint64_t *ids
     cdef uint8_t *ended
     cdef uint64_t owner
-    cdef uint32_t entries
     # For one call each; nothing points into them across a call to an app.
     cdef epoll_event *events
     cdef uint8_t *scratch
@@ -128,6 +126,7 @@ cdef class Engine:
         self.accounting = context.accounting
         self.counters = context.accounting.counters
         self.counts = Counts(self.accounting, parts.cells_at)
+        self.times = Times(self.counters) if self.accounting.timed else None
         self.stats = context.accounting.stats
         self.access, self.identifies = context.access, bool(config.request_id)
         self.frame_type = parts.frame
@@ -168,6 +167,7 @@ cdef class Engine:
         self.enabled = False
         self.epfd = -1
         self.counts.close()
+        self.times = None
         if self.words != NULL:
             self.words = self.ids = NULL
             self.ended = NULL

@@ -73,4 +73,5 @@ def write_frame(
     hops: int,
     entry: int,
     source: int,
+    put_at: int,
 ) -> bytes: ...

@@ -242,6 +242,7 @@ cdef class MasterLane:
         frame.table = route._version
         frame.head_left = 0  # the clock has not started
         frame.entry = entry
+        frame.put_at = sd_queue_clock()
         frame.hops = 0
         frame.source = sd_source_number(&placement)
         frame.listener = <uint8_t>self._index
@@ -256,7 +257,7 @@ cdef class MasterLane:
         self._held = 0
         self._count(slot, placement.source + 1 if placement.where == SD_PLACED else 0)
         if entry:
-            frame.kind = SD_RETURNED_KIND
+            frame.kind, frame.put_at = SD_RETURNED_KIND, 0
             self._unused.pop()
             self.copies[entry] = copy_of(descriptor, &frame)
         else:

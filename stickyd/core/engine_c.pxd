@@ -18,6 +18,7 @@ cdef extern from "frame.h" nogil:
         uint32_t table
         uint32_t head_left
         uint32_t entry
+        uint32_t put_at
         uint16_t hops
         uint8_t source
         uint8_t listener
@@ -29,6 +30,12 @@ cdef extern from "frame.h" nogil:
     uint64_t sd_get_be(const uint8_t *at, int size)
     size_t sd_read_frame(const uint8_t *message, size_t size, sd_frame_head *frame)
     size_t sd_write_frame(uint8_t *message, const sd_frame_head *frame)
+
+
+cdef extern from "clock.h" nogil:
+    double sd_seconds()
+    uint32_t sd_queue_clock()
+    void sd_observe(uint64_t *cells, const double *bounds, size_t count, double seconds)
 
 
 cdef extern from "sockets.h" nogil:

@@ -19,6 +19,7 @@ cdef enum:
     ROUNDS = 8
     LINGER_READS = 16  # as stickyd.worker.connection.lingering
     INBOX_BATCH = 32
+    BOUNDS_MOST = 16
     TAKEN_BITS = 24
     TLS_LISTENER = 0x80  # as stickyd.ipc.over_tls
     STATE_FLYING = 1

@@ -97,6 +97,7 @@ cdef int send_frame(Engine engine, Lane lane, uint32_t slot, const uint8_t *data
     frame.source = lane.source
     frame.table = engine.version
     frame.head_left = 0
+    frame.put_at = sd_queue_clock()
     frame.hops += frame.hops < 0xFFFF
     if engine.load is not None:
         # Before sendmsg: the receiver counts it as taken at once.

@@ -25,7 +25,7 @@ cdef class Lane:
     cdef readonly int fd
     cdef uint32_t interest, entry
     cdef State at
-    cdef bint came_with, ending, advancing, guarded, settled, parting, ending_now
+    cdef bint came_with, ending, advancing, guarded, settled, parting, ending_now, awaited
     cdef double part_until
     cdef uint8_t source
 
@@ -49,8 +49,7 @@ cdef class Lane:
         if self.engine.load is not None:
             self.engine.load.ended()
         if self.began:
-            self.engine.accounting.answered(self.began)
-            self.began = 0
+            lane_answer_ends(self)
         if last or self.engine.connections.closing:
             self.ending = True
         self.at = HEAD
@@ -92,6 +91,8 @@ cdef class Lane:
             lane_transport_of(self).send(data)
             return
         if self.parts is None and type(data) is bytes and PyBytes_GET_SIZE(data):
+            if self.awaited:
+                lane_answer_begins(self)
             self.parts = [data]
             self.parts_size = PyBytes_GET_SIZE(data)
             lane_flush(self)
@@ -152,6 +153,7 @@ cdef class Lane:
             self.head_until if self.head_until >= 0 else None,
             self.source,
             self.began,
+            self.awaited,
         )
         channel = engine.parts.channel(self.context, engine.app, given)
         engine.lanes[self.fd] = None
@@ -264,6 +266,7 @@ cdef class Lane:
         lane_transport_of(self).abortConnection()
 
 
+include "engine_times.pxi"
 include "engine_lane_table.pxi"
 include "engine_lane_events.pxi"
 include "engine_lane_steps.pxi"

@@ -40,6 +40,7 @@ cdef int lane_after_flush(Lane lane) except -1:
 
 cdef int lane_begin(Lane lane, const uint8_t *data, size_t size) except -1:
     """Take up where the sender left off."""
+    lane_came_out(lane)
     if lane.frame_head.head_left:
         lane.head_until = <double>lane.engine.seconds() + lane.frame_head.head_left / 1000.0
     if size:

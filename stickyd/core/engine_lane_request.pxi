@@ -46,8 +46,11 @@ cdef int lane_deliver(
     lane.deadline_at = NEVER
     if engine.counts.only:
         engine.counts.add(engine.counts.requests + lane.source)
+        if engine.times is not None:
+            lane.began = sd_seconds()
     else:
         lane.began = engine.accounting.request(lane.source)
+    lane.awaited = engine.times is not None
     try:
         exchange.requestReceived()
     except Exception:

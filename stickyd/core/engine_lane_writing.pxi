@@ -3,6 +3,8 @@
 
 cdef int lane_put(Lane lane, bytes data) except -1:
     """Write what is not empty, on a lane that no channel has replaced."""
+    if lane.awaited:
+        lane_answer_begins(lane)
     if lane.parts is None:
         lane.parts = [data]
     else:

@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SD_FRAME_VERSION 2
-#define SD_FRAME_FIXED 28        /* bytes in front of the addresses */
+#define SD_FRAME_VERSION 3
+#define SD_FRAME_FIXED 32        /* bytes in front of the addresses; the last two tell their size */
 #define SD_ADDRESSES_MOST 36     /* bytes of the addresses: two of IPv6, a port each */
 #define SD_FRAME_HEAD_MOST (SD_FRAME_FIXED + SD_ADDRESSES_MOST)
 
@@ -26,6 +26,7 @@ typedef struct {
     uint32_t table;
     uint32_t head_left; /* ms */
     uint32_t entry;
+    uint32_t put_at; /* sd_queue_clock; 0 if no request waits */
     uint16_t hops;
     uint8_t source;
     uint8_t listener;
@@ -68,10 +69,11 @@ static inline size_t sd_read_frame(const uint8_t *message, size_t size, sd_frame
     frame->table = (uint32_t)sd_get_be(message + 12, 4);
     frame->head_left = (uint32_t)sd_get_be(message + 16, 4);
     frame->entry = (uint32_t)sd_get_be(message + 20, 4);
-    frame->source = message[24];
-    frame->listener = message[25];
-    frame->family = message[26];
-    frame->address_size = message[27];
+    frame->put_at = (uint32_t)sd_get_be(message + 24, 4);
+    frame->source = message[28];
+    frame->listener = message[29];
+    frame->family = message[30];
+    frame->address_size = message[31];
     if (sd_addresses_of(frame->family) != frame->address_size) return 0;
     if (size < (size_t)SD_FRAME_FIXED + frame->address_size) return 0;
     memcpy(frame->addresses, message + SD_FRAME_FIXED, frame->address_size);
@@ -88,10 +90,11 @@ static inline size_t sd_write_frame(uint8_t *message, const sd_frame_head *frame
     sd_put_be(message + 12, frame->table, 4);
     sd_put_be(message + 16, frame->head_left, 4);
     sd_put_be(message + 20, frame->entry, 4);
-    message[24] = frame->source;
-    message[25] = frame->listener;
-    message[26] = frame->family;
-    message[27] = frame->address_size;
+    sd_put_be(message + 24, frame->put_at, 4);
+    message[28] = frame->source;
+    message[29] = frame->listener;
+    message[30] = frame->family;
+    message[31] = frame->address_size;
     memcpy(message + SD_FRAME_FIXED, frame->addresses, frame->address_size);
     return (size_t)SD_FRAME_FIXED + frame->address_size;
 }

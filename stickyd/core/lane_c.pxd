@@ -16,6 +16,7 @@ cdef extern from "frame.h" nogil:
         uint32_t table
         uint32_t head_left
         uint32_t entry
+        uint32_t put_at
         uint16_t hops
         uint8_t source
         uint8_t listener
@@ -26,6 +27,9 @@ cdef extern from "frame.h" nogil:
     uint64_t sd_get_be(const uint8_t *at, int size)
     size_t sd_read_frame(const uint8_t *message, size_t size, sd_frame_head *frame)
     size_t sd_write_frame(uint8_t *message, const sd_frame_head *frame)
+
+cdef extern from "clock.h" nogil:
+    uint32_t sd_queue_clock()
 
 cdef extern from "lane.h" nogil:
     ctypedef struct sd_end:

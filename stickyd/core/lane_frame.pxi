@@ -10,8 +10,8 @@ cdef object _end_at(const uint8_t *packed, uint32_t size):
 
 
 def read_frame(bytes message not None):
-    """Kind, connection, peer, local end, listener, head_left, table, hops, unread bytes, entry and
-    source.
+    """Kind, connection, peer, local end, listener, head_left, table, hops, unread bytes, entry,
+    source and put_at.
 
     :return: in the order of `stickyd.ipc.frame.Frame`; None if the message is no frame.
     """
@@ -28,7 +28,7 @@ def read_frame(bytes message not None):
         peer, local = _end_at(frame.addresses, size), _end_at(frame.addresses + size + 2, size)
     return (
         frame.kind, frame.connection, peer, local, frame.listener, frame.head_left, frame.table,
-        frame.hops, message[begin:], frame.entry, frame.source,
+        frame.hops, message[begin:], frame.entry, frame.source, frame.put_at,
     )
 
 
@@ -45,7 +45,7 @@ cdef int _take_end(sd_end *end, tuple named) except -1:
 def write_frame(
     uint8_t kind, uint64_t connection, tuple peer, tuple local, uint8_t listener,
     uint32_t head_left, uint32_t table, uint16_t hops, uint32_t entry,
-    uint8_t source,
+    uint8_t source, uint32_t put_at,
 ):
     """A frame without unread bytes.
 
@@ -60,5 +60,6 @@ def write_frame(
         kind, connection, listener, head_left
     )
     frame.table, frame.hops, frame.entry, frame.source = table, hops, entry, source
+    frame.put_at = put_at
     sd_set_ends(&frame, &ends[0], &ends[1])
     return PyBytes_FromStringAndSize(<char *>message, sd_write_frame(message, &frame))

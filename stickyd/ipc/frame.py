@@ -6,7 +6,7 @@ layout (network byte order)::
 
     u8  version        u8  kind           u16 hops
     u64 connection id  u32 table version  u32 head deadline, ms left
-    u32 table entry    u8  source         u8  listener id
+    u32 table entry    u32 time put in    u8  source         u8  listener id
     u8  family         u8  length of the addresses
     addresses          peer and local, host and port each: `_V4`, `_V6`, or nothing
                        (family 0), which is a Unix socket's
@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 from stickyd.net.address import Address
 
-VERSION = 2
-_FIXED = struct.Struct("!BBHQIIIBBBB")
+VERSION = 3
+_FIXED = struct.Struct("!BBHQIIIIBBBB")
 _ID = struct.Struct("!Q")
 _ENTRY = struct.Struct("!I")
-_ID_AT, _LEFT_AT, _ENTRY_AT = 4, 16, 20
+_ID_AT, _LEFT_AT, _ENTRY_AT, _PUT_AT, _SOURCE_AT = 4, 16, 20, 24, 28
 _V4 = struct.Struct("!4sH4sH")
 _V6 = struct.Struct("!16sH16sH")
 _NO_ADDRESS = 0
@@ -46,7 +46,7 @@ class Kind(enum.IntEnum):
 
 _KINDS = {int(kind): kind for kind in Kind}
 _RETURNED = bytes([Kind.RETURNED])
-_NOTHING_LEFT = bytes(4)
+_NOTHING = bytes(4)
 
 
 class FrameError(ValueError):
@@ -69,6 +69,8 @@ class Frame(NamedTuple):
     :ivar entry: number in the connection table (`stickyd.shm.connection_table`), 0 for none.
     :ivar source: of the key by which the sender placed the request that comes with it
         (`stickyd.routing.source_numbers`).
+    :ivar put_at: when it was put into an inbox because of the request, or of the WebSocket, that
+        comes with it (`stickyd.ipc.queue_clock`); 0 for a connection that waits for a request.
     """
 
     kind: Kind
@@ -82,6 +84,7 @@ class Frame(NamedTuple):
     unread: bytes = b""
     entry: int = 0
     source: int = 0
+    put_at: int = 0
 
     @property
     def peer_host(self) -> str | None:
@@ -99,6 +102,7 @@ class Frame(NamedTuple):
             self.table,
             self.head_left,
             self.entry,
+            self.put_at,
             self.source,
             self.listener & 0xFF,
             family,
@@ -125,10 +129,10 @@ def carries(message: bytes) -> bool:
 
 
 def as_returned(message: bytes) -> bytes:
-    """The frame of the same connection when idle: `Kind.RETURNED`, without unread bytes."""
+    """The frame of the same connection when idle: `Kind.RETURNED`, no unread bytes, no times."""
     end = _FIXED.size + message[_FIXED.size - 1]
-    head = message[:1] + _RETURNED + message[2:_LEFT_AT] + _NOTHING_LEFT
-    return head + message[_ENTRY_AT:end]
+    head = message[:1] + _RETURNED + message[2:_LEFT_AT] + _NOTHING
+    return head + message[_ENTRY_AT:_PUT_AT] + _NOTHING + message[_SOURCE_AT:end]
 
 
 def decode(message: bytes, known: Frame | None = None) -> Frame:
@@ -146,6 +150,7 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
             table,
             head_left,
             entry,
+            put_at,
             source,
             listener,
             family,
@@ -177,6 +182,7 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
             unread,
             entry,
             source,
+            put_at,
         )
     except KeyError:
         raise FrameError(f"malformed frame: no kind {kind}") from None

@@ -1,13 +1,13 @@
 """What a worker counts, and the reports to the master that follow from it."""
 
-from bisect import bisect_left
 from time import monotonic
 from typing import Protocol
 
+from stickyd.ipc.queue_clock import since
 from stickyd.routing.policy import Placement
 from stickyd.shm.connection_table import Entry
 from stickyd.shm.worker_stats import WorkerStats
-from stickyd.stats import DURATION_BOUNDS, DURATION_SUM, DURATIONS, REQUESTS, WorkerCounters
+from stickyd.stats import REQUESTS, WorkerCounters
 
 
 class WorkerEvents(Protocol):
@@ -42,8 +42,9 @@ class Accounting:
     :param stats: connections that the master does not guard, in memory that it shares.
     :param counters: the worker's public counters.
     :param replace_at: requests after which a replacement is requested, 0 for never.
-    :param timed: whether the durations of requests are measured.
+    :param timed: whether the times of requests, and of connections in the inbox, are measured.
     :ivar cells: of ``counters``.
+    :ivar timed: as given.
     :ivar events: the reports to the master.
     """
 
@@ -62,31 +63,41 @@ class Accounting:
         self.stats = stats
         self.counters = counters
         self.cells = counters.cells
-        self._timed = timed
+        self.timed = timed
         self._requests = 0
 
     @property
     def only_counts(self) -> bool:
-        """Whether `request` does nothing but count in ``counters.requests_by``, and returns 0."""
-        return not self._timed and not self._replace_at
+        """Whether `request` only counts in ``counters.requests_by`` and tells the time."""
+        return not self._replace_at
 
     def request(self, source: int) -> float:
         """A request is given to the app.
 
         :param source: number of the source of its key (`stickyd.routing.source_numbers`).
-        :return: when, for `answered`; 0 if durations are not measured.
+        :return: when, for `begins_to_answer` and `answered`; 0 if times are not measured.
         """
         self.cells[REQUESTS + source] += 1
         self._requests += 1
         if self._requests == self._replace_at:
             self.events.request_replacement("max-requests")
-        return monotonic() if self._timed else 0.0
+        return monotonic() if self.timed else 0.0
+
+    def begins_to_answer(self, began: float) -> None:
+        """The first byte of the answer to a request that was given to the app then is written."""
+        self.counters.first_bytes.observe(monotonic() - began)
 
     def answered(self, began: float) -> None:
         """A request that was given to the app then is answered, refused or lost."""
-        duration = monotonic() - began
-        self.cells[DURATIONS + bisect_left(DURATION_BOUNDS, duration)] += 1
-        self.cells[DURATION_SUM] += int(duration * 1e6)
+        self.counters.durations.observe(monotonic() - began)
+
+    def came_out(self, put_at: int) -> None:
+        """A connection is taken out of an inbox.
+
+        :param put_at: of its frame.
+        """
+        if self.timed and put_at:
+            self.counters.queued.observe(since(put_at))
 
     def upgraded(self, *, again: bool = False) -> None:
         """An app has taken a connection over.

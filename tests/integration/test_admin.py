@@ -162,6 +162,8 @@ class Counters(unittest.TestCase):
                     os.kill(pid, signal.SIGKILL)
                 wait_for(lambda pids=pids: len(set(daemon.pids().values()) - {*pids.values()}) == 2)
                 self.assertEqual(daemon.total("requests_total"), total)
+                for times in ("queue", "first_byte", "request"):
+                    self.assertEqual(daemon.total(f"{times}_duration_seconds_count"), total)
             self.assertEqual(daemon.report()["workers"]["requests"], total)
             self.assertEqual(daemon.report()["master"]["restarts"], {"crash": 6})
 

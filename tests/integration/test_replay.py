@@ -10,6 +10,7 @@ import tempfile
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from stickyd.cli.replay.command import replay
@@ -35,32 +36,39 @@ class Agrees(unittest.TestCase):
                     sock.sendall(request(f"10.0.0.{chosen.randrange(60)}"))
                     reader.response()
 
-    def test_with_the_requests_of_each_slot(self) -> None:
+    def replayed(self, name: str, scope: str) -> tuple[str, dict[str, Any]]:
+        """What replay says of a log in this format, and what the daemon that wrote it does."""
         with tempfile.TemporaryDirectory() as directory:
             log = f"{directory}/log"
-            with Daemon(
-                "--affinity-scope", "request", "--access-logfile", log, workers=3
-            ) as daemon:
+            options = ("--access-logfile", log, "--access-logformat", name)
+            with Daemon("--affinity-scope", scope, *options, workers=3) as daemon:
                 self.mix(daemon)
-                slots = daemon.report()["slots"]
+                report = daemon.report()
             status, out, error = run(log, "-w", "3")
-            self.assertEqual((status, error), (0, ""))
-            self.assertIn("320 requests of 60 clients (combined format)", out)
-            for slot in slots:
-                requests = slot["counters"]["requests"]
-                self.assertRegex(out, rf"(?m)^ +{slot['slot']}  +{requests}  ")
+        self.assertEqual((status, error), (0, ""))
+        return out, report
+
+    def check_slots(self, out: str, report: dict[str, Any]) -> None:
+        for slot in report["slots"]:
+            requests = slot["counters"]["requests"]
+            self.assertRegex(out, rf"(?m)^ +{slot['slot']}  +{requests}  ")
+
+    def test_with_the_requests_of_each_slot(self) -> None:
+        out, report = self.replayed("routed", "request")
+        self.assertIn("320 requests of 60 clients (combined format)", out)
+        self.check_slots(out, report)
 
     def test_with_the_misroutes_of_connection_scope(self) -> None:
-        with tempfile.TemporaryDirectory() as directory:
-            log = f"{directory}/log"
-            options = ("--access-logfile", log, "--access-logformat", JSON)
-            with Daemon(*options) as daemon:
-                self.mix(daemon)
-                misrouted = daemon.report()["workers"]["misrouted"]
-            self.assertGreater(misrouted, 50)
-            out = run(log, "-w", "2")[1]
-            self.assertIn(f"connection scope: {misrouted} of 320 requests", out)
-            self.assertIn(f"served elsewhere, as the log says: {misrouted} of 320 requests", out)
+        out, report = self.replayed(JSON, "connection")
+        misrouted = report["workers"]["misrouted"]
+        self.assertGreater(misrouted, 50)
+        self.assertIn(f"connection scope: {misrouted} of 320 requests", out)
+        self.assertIn(f"served elsewhere, as the log says: {misrouted} of 320 requests", out)
+        # The same requests in request scope: what connection scope would misroute.
+        out, report = self.replayed("json", "request")
+        self.assertIn(f"connection scope: {misrouted} of 320 requests", out)
+        self.assertIn("served elsewhere, as the log says: 0 of 320 requests", out)
+        self.check_slots(out, report)
 
 
 class Command(unittest.TestCase):

@@ -57,7 +57,7 @@ static void read_frames(void) {
         switch (below(5)) {
         case 0: size = at; break;
         case 1: fill(input + at, below(8)); break;
-        case 2: input[26 + below(2)] = values[below(COUNT_OF(values))]; break;
+        case 2: input[SD_FRAME_FIXED - 2 + below(2)] = values[below(COUNT_OF(values))]; break;
         case 3: input[below(2)] = values[below(COUNT_OF(values))]; break;
         default: input[at] ^= (uint8_t)(1 << below(8));
         }

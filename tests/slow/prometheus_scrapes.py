@@ -4,6 +4,9 @@
 minutes. Requests are sent all the time but while a worker is killed: what is in progress then is
 lost with the worker, counted or not. Kills under load follow, where the count lies between the
 answered and the sent requests.
+
+The histograms of requests count as many as there are requests, that of the time in the inbox as
+many as there are connections that were handed off, moved or passed on with a request.
 """
 
 import json
@@ -14,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,19 @@ from tests.support.daemon import Reader, connected, free_port, request, wait_for
 RELOADS = 10
 KILLS = 20
 CLIENTS = 8
+REQUESTS = (
+    "stickyd_requests_total",
+    "stickyd_request_duration_seconds_count",
+    "stickyd_first_byte_duration_seconds_count",
+)
+"""What counts each request once."""
+HAND_OFFS = (
+    "stickyd_handed_off_connections_total",
+    "stickyd_moved_connections_total",
+    "stickyd_passed_connections_total",
+)
+"""What counts each put into an inbox that a request is the reason of."""
+QUEUED = "stickyd_queue_duration_seconds_count"
 CONFIGURATION = """
 global:
   scrape_interval: 1s
@@ -80,7 +98,7 @@ class Load:
         self._lock = threading.Condition()
         self._paused = self._over = False
         self._busy = 0
-        self.answered = self.sent = 0
+        self.answered = self.sent = self.connections = 0
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(CLIENTS)]
         for thread in self._threads:
             thread.start()
@@ -100,6 +118,8 @@ class Load:
                 if sock is None or reader is None:
                     sock = connected(self._port)
                     reader = Reader(sock)
+                    with self._lock:
+                        self.connections += 1
                 sock.sendall(request(f"10.{number}.{count >> 8 & 255}.{count & 255}"))
                 answered = reader.response().status == 200
             except (OSError, EOFError):
@@ -142,16 +162,31 @@ def kill_one(daemon: AdminDaemon, number: int) -> None:
     wait_for(lambda: replaced(daemon, pid), what="a replacement")
 
 
-def scraped(prometheus: Prometheus, daemon: AdminDaemon) -> float:
-    """The requests that Prometheus knows, once it has scraped what the daemon counts now."""
-    now = daemon.total("requests_total")
-    wait_for(lambda: prometheus.number("sum(stickyd_requests_total)") >= now, what="a scrape")
-    return prometheus.number("sum(stickyd_requests_total)")
+def scraped(prometheus: Prometheus, names: Sequence[str]) -> dict[str, float]:
+    """The sums that Prometheus knows, once it has scraped after this call."""
+    now = time.time()
+    last = "min(timestamp(stickyd_requests_total))"
+    wait_for(lambda: prometheus.number(last) > now, what="a scrape")
+    # A sum of no series has no sample.
+    return {name: max(0.0, prometheus.number(f"sum({name})")) for name in names}
+
+
+def judged(daemon: AdminDaemon) -> list[str]:
+    """What ``promtool check metrics`` finds in the metrics of this daemon."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.admin}/metrics", timeout=10) as answer:
+        text = answer.read()
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+    return (done.stdout + done.stderr).decode().splitlines() if done.returncode else []
+
+
+def told(sums: dict[str, float]) -> str:
+    """For the terminal."""
+    return "\n".join(f"  {number:9.0f} {name}" for name, number in sums.items())
 
 
 def main() -> int:
     program = shutil.which("prometheus")
-    if program is None:
+    if program is None or shutil.which("promtool") is None:
         print("prometheus is not installed (Debian: apt-get install prometheus)")
         return 1
     with (
@@ -170,25 +205,37 @@ def main() -> int:
                 kill_one(daemon, number)
                 load.go_on()
             load.pause()
-            known = scraped(prometheus, daemon)
+            known = scraped(prometheus, [*REQUESTS, *HAND_OFFS, QUEUED])
             print(f"{RELOADS} reloads, {KILLS // 2} kills: {load.answered} of {load.sent} answered")
-            print(f"Prometheus: {known:.0f} requests")
-            failures = [] if known == load.answered == load.sent else ["the sums differ"]
+            print(f"on {load.connections} connections; Prometheus knows\n{told(known)}")
+            failures = [
+                f"{name} is {known[name]:.0f}"
+                for name in REQUESTS
+                if not known[name] == load.answered == load.sent
+            ]
+            if known[HAND_OFFS[0]] != load.connections:
+                failures.append("other connections were handed off than were opened")
+            if known[QUEUED] != sum(known[name] for name in HAND_OFFS):
+                failures.append(f"{QUEUED} is {known[QUEUED]:.0f}")
             load.go_on()
             for number in range(KILLS // 2):
                 kill_one(daemon, number)
             load.pause()
-            known = scraped(prometheus, daemon)
+            known = scraped(prometheus, REQUESTS)
             print(f"{KILLS // 2} kills under load: {load.answered} of {load.sent} answered")
-            print(f"Prometheus: {known:.0f} requests")
-            if not load.answered <= known <= load.sent:
-                failures.append("the sum is not between answered and sent requests")
+            print(f"Prometheus knows\n{told(known)}")
+            failures += [
+                f"{name} is not between answered and sent requests"
+                for name in REQUESTS
+                if not load.answered <= known[name] <= load.sent
+            ]
             names = '{__name__=~"stickyd_.*(_total|_bucket|_count|_sum)"}'
             reset = prometheus.query(f"resets({names}[1h]) > 0")
             failures += [f"went back: {each['metric']}" for each in reset]
             restarts = prometheus.number('stickyd_worker_restarts_total{reason="crash"}')
             if restarts != KILLS:
                 failures.append(f"{restarts} restarts instead of {KILLS}")
+            failures += judged(daemon)
             series = prometheus.number(f"count({names})")
             print(f"{series:.0f} counters, {len(reset)} of them went back")
         finally:

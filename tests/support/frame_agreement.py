@@ -26,7 +26,8 @@ _V6 = [
     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 ]
 _VALUES = [0, 1, 2, 3, 4, 10, 12, 35, 36, 37, 127, 128, 255]
-_LAYOUT = (0, 1, 26, 27)
+_FIXED = len(Frame(Kind.PLACED, 0, None, None).encode())
+_LAYOUT = (0, 1, _FIXED - 2, _FIXED - 1)
 """Where version, kind, family and length of the addresses stand."""
 
 
@@ -50,6 +51,7 @@ def any_frame(chance: random.Random) -> Frame:
         chance.randbytes(chance.choice((0, 0, 1, 40))),
         chance.getrandbits(32),
         chance.getrandbits(8),
+        chance.getrandbits(32),
     )
 
 
@@ -100,6 +102,7 @@ def write_difference(frame: Frame) -> str | None:
         frame.hops,
         frame.entry,
         frame.source,
+        frame.put_at,
     )
     if got + frame.unread == expected:
         return None

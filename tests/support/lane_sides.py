@@ -14,6 +14,7 @@ from typing import Any
 from stickyd.core.native import Core
 from stickyd.ipc.fd_queue import take_one
 from stickyd.ipc.frame import Frame, decode
+from stickyd.ipc.queue_clock import since
 from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.frontend.listener import Listener
 from stickyd.master.frontend.pending import PendingHead
@@ -178,7 +179,9 @@ class Side:
         if local is not None:
             assert local[1] == self.socket.getsockname()[1]
             local = (local[0], 0)
-        return frame._replace(peer=peer, local=local)
+        # Each side has put it in at a time of its own.
+        recent = 0 < since(frame.put_at) < 300 and frame.put_at > 0
+        return frame._replace(peer=peer, local=local, put_at=int(recent))
 
 
 @unittest.skipIf(BUILT.native is None, "the compiled core is not built")

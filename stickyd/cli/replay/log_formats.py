@@ -39,11 +39,18 @@ class LogFormat:
     count: Count
 
 
-_COMBINED = re.compile(rb'^(\S+) \S+ .*?\[[^\]\n]+\] "', re.MULTILINE)
-_MAIN = re.compile(rb'^(\S+) \S+ .*?\[[^\]\n]+\] "[^\n]*" "([^"\n]*)"(?: \S+)*\r?$', re.MULTILINE)
-_QUOTED = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
-_HAPROXY = re.compile(rb"(?:^|[ \t])(\S+):\d+ \[\d\d/\w{3}/\d{4}:[^\]\n]+\] \S+ \S+ ", re.MULTILINE)
-_ALB = re.compile(rb"^(?:https?|h2|grpcs|wss?) \S+T\S+ \S+ (\S+):\d+ ", re.MULTILINE)
+# Lines without a request, and of requests that a proxy has passed on to no server, do not fit.
+_REQUEST = rb'^(\S+) \S+ .*?\[[^\]\n]+\] (?!"-?")"'
+_COMBINED = re.compile(_REQUEST, re.MULTILINE)
+# The end of a quoted field, with whatever is escaped in it.
+_END = rb'[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+_MAIN = re.compile(
+    _REQUEST + _END + rb'(?: [^" \n]+)+ "' + _END + rb' "' + _END + rb' "([^"\n]*)"', re.MULTILINE
+)
+_HAPROXY = re.compile(
+    rb"(?:^|[ \t])(\S+):\d+ \[\d\d/\w{3}/\d{4}:[^\]\n]+\] \S+ [^/\s]+/(?!<)\S+ ", re.MULTILINE
+)
+_ALB = re.compile(rb"^(?:https?|h2|grpcs|wss?) \S+T\S+ \S+ (\S+):\d+ (?!- )", re.MULTILINE)
 
 CLIENT_FIELDS = ("key", "client", "client_ip", "clientip", "remote_addr", "remote_ip", "ClientHost")
 CONNECTION_FIELDS = ("connection", "connection_id")
@@ -119,18 +126,15 @@ NAMES = ("auto", *FORMATS, "json")
 def recognised(sample: bytes) -> str:
     """The name of the format that most lines of a sample have; "" if it is none.
 
-    ``nginx`` (its ``main``) is ``combined`` with X-Forwarded-For as a third quoted field behind
-    the request.
+    ``nginx`` (its ``main``) is ``combined`` with X-Forwarded-For in quotes behind the User-Agent.
     """
     lines = [line for line in sample.splitlines() if line.strip()]
     if not lines:
         return ""
     if sum(line.lstrip().startswith(b"{") for line in lines) * 2 > len(lines):
         return "json"
-    for name in ("alb", "haproxy", "combined"):
+    # Lines of nginx are lines of combined, too.
+    for name in ("alb", "haproxy", "nginx", "combined"):
         if sum(FORMATS[name].count(sample).values()) * 2 > len(lines):
-            if name != "combined":
-                return name
-            fields = sum(len(_QUOTED.findall(line)) >= 4 for line in lines)
-            return "nginx" if fields * 2 > len(lines) else "combined"
+            return name
     return ""

@@ -12,7 +12,7 @@ from prometheus_client.core import (
 
 from stickyd.master.admin.processes import Usage
 from stickyd.master.facts import Facts
-from stickyd.stats import DURATION_BOUNDS, WorkerCounters
+from stickyd.stats import Histogram, WorkerCounters
 
 _BY_SLOT = (
     ("adopted_connections", "adopted", "Connections taken out of the inbox"),
@@ -38,6 +38,15 @@ _OF_BOTH = (
     ("displaced_keys", "displaced", "Keys placed away from their first choice"),
     ("forgotten_keys", "forgotten", "Known keys evicted by newer ones"),
 )
+_TIMES = (
+    ("queue_duration", "queued", "From the hand-off until a worker takes the connection up"),
+    (
+        "first_byte_duration",
+        "first_bytes",
+        "From the complete request to the response's first byte",
+    ),
+    ("request_duration", "durations", "From the complete request to the complete response"),
+)
 TERM_BY_HAND = "told to end by hand"
 
 
@@ -61,11 +70,6 @@ def _requests(facts: Facts) -> Iterator[Metric]:
         "Requests given to the app, by slot and source of the key",
         labels=("slot", "source"),
     )
-    durations = HistogramMetricFamily(
-        "stickyd_request_duration_seconds",
-        "From the complete request to the complete response",
-        labels=("slot",),
-    )
     for slot, counters in sorted(facts.totals.items()):
         by_source: dict[str, int] = {}
         numbers = zip(facts.sources, counters.requests_by.values(), strict=True)
@@ -75,16 +79,20 @@ def _requests(facts: Facts) -> Iterator[Metric]:
                 by_source[source] = by_source.get(source, 0) + count
         for source, count in by_source.items():
             requests.add_metric((str(slot), source), count)
-        durations.add_metric((str(slot),), _buckets(counters), counters.duration_sum)
     yield requests
-    yield durations
+    for name, field, text in _TIMES:
+        times = HistogramMetricFamily(f"stickyd_{name}_seconds", text, labels=("slot",))
+        for slot, counters in sorted(facts.totals.items()):
+            histogram: Histogram = getattr(counters, field)
+            times.add_metric((str(slot),), _buckets(histogram), histogram.seconds)
+        yield times
 
 
-def _buckets(counters: WorkerCounters) -> list[tuple[str, float]]:
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     buckets: list[tuple[str, float]] = []
     total = 0
-    bounds = [str(bound) for bound in DURATION_BOUNDS]
-    for bound, count in zip([*bounds, "+Inf"], counters.durations.values(), strict=True):
+    bounds = [str(bound) for bound in histogram.bounds]
+    for bound, count in zip([*bounds, "+Inf"], histogram.values(), strict=True):
         total += count
         buckets.append((bound, total))
     return buckets

@@ -4,6 +4,7 @@ import attrs
 
 from stickyd.http1.error_response import BUSY
 from stickyd.http1.head_parser import Head
+from stickyd.ipc import queue_clock
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.master.frontend.hand_off import HandOff
 from stickyd.master.frontend.pending import PendingHead
@@ -68,6 +69,7 @@ class Dispatcher:
             unread=pending.unread,
             entry=entry,
             source=self.sources.get(placement.reason, OTHER),
+            put_at=queue_clock.now(),
         ).encode()
         self.hand_off.put(
             self.slots[slot],

@@ -137,6 +137,7 @@ class Adoption:
         cells[ADOPTED] += 1
         if frame.kind is Kind.MOVED:
             cells[ARRIVED] += 1
+        context.accounting.came_out(frame.put_at)
         channel: Connection
         if moved is None or handed:
             channel = Channel(context, self._app, frame, descriptor)

@@ -179,7 +179,7 @@ class Channel(HandoverState):
     def deliver(self, exchange: Exchange) -> None:
         """The request is complete: give it to the app."""
         self.state = State.ANSWER
-        self.began = self.context.accounting.request(self.source)
+        steps.count_request(self)
         try:
             exchange.requestReceived()
         except Exception:

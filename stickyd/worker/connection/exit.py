@@ -191,4 +191,5 @@ def end_exchange(connection: Connection, status: int = 0, size: int = 0) -> Exch
     if connection.began:
         connection.context.accounting.answered(connection.began)
         connection.began = 0.0
+        connection.transport.on_first_byte = None
     return exchange

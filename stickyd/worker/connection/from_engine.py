@@ -1,5 +1,7 @@
 """How a channel continues with a connection of the compiled engine (`stickyd.worker.lanes`)."""
 
+from functools import partial
+
 from stickyd.worker.connection import steps
 from stickyd.worker.connection.channel import FAILED, Channel
 from stickyd.worker.connection.context import WorkerContext
@@ -24,6 +26,9 @@ def taken_over(context: WorkerContext, app: App, given: Given) -> Channel:
     channel.came_with = given.came_with
     channel.source = given.source
     channel.began = given.began
+    if given.awaited:
+        begins = context.accounting.begins_to_answer
+        transport.on_first_byte = partial(begins, given.began)
     channel.timer.head_until = given.head_until
     channel.advancing = transport.corked = given.advancing
     context.connections.add(channel)

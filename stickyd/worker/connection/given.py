@@ -20,6 +20,7 @@ class Given(NamedTuple):
     :ivar ending: no request may follow.
     :ivar source: of the key of the request (`stickyd.routing.source_numbers`).
     :ivar began: when it was given to the app; 0 if that is not measured.
+    :ivar awaited: the first byte of the answer is not written yet.
     :ivar advancing: the engine is in the middle of a step, and will say `Channel.go_on_here`.
     """
 
@@ -42,3 +43,4 @@ class Given(NamedTuple):
     head_until: float | None
     source: int
     began: float
+    awaited: bool

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from stickyd.http1.error_response import BUSY
+from stickyd.ipc import queue_clock
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.ipc.frame import Frame, Kind
 from stickyd.shm.connection_table import Entry
@@ -101,6 +102,7 @@ def _frame(connection: Connection, kind: Kind, version: int, source: int = 0) ->
         buffer,
         frame.entry,
         source,
+        0 if kind is Kind.RETURNED else queue_clock.now(),
     ).encode()
 
 

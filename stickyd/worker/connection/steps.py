@@ -1,5 +1,6 @@
 """Takes the steps that `stickyd.worker.connection.next_step` decides between two requests."""
 
+from functools import partial
 from typing import Protocol
 
 from stickyd.core.head_reader import read_head
@@ -164,6 +165,14 @@ def undecided(connection: Advancing) -> bool:
         or connection.client_done
         or connection.context.connections.leaving
     )
+
+
+def count_request(connection: Advancing) -> None:
+    """A request is given to the app; its times are measured if somebody reads them."""
+    accounting = connection.context.accounting
+    connection.began = began = accounting.request(connection.source)
+    if began:
+        connection.transport.on_first_byte = partial(accounting.begins_to_answer, began)
 
 
 def _take(

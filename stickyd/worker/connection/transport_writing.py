@@ -1,6 +1,6 @@
 """The writing side of a client's transport: it buffers what is written, and sends it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet import main
@@ -47,6 +47,7 @@ class WritingTransport(FileDescriptor):
 
     :ivar corked: writes are collected until `flush`; otherwise they are sent when the poller finds
         the socket writable.
+    :ivar on_first_byte: called once, by the next write.
     :ivar channel: the connection.
     :ivar protocol: receives what the client sends: the channel, or what an app has upgraded to.
     """
@@ -56,6 +57,7 @@ class WritingTransport(FileDescriptor):
     connected: int
     reactor: Any
     corked = False
+    on_first_byte: Callable[[], None] | None = None
     _fd = -1
     _interest = 0
     _sent = 0
@@ -84,6 +86,8 @@ class WritingTransport(FileDescriptor):
         if data and self.connected and not self._writeDisconnected:
             if type(data) is not bytes:
                 raise TypeError(f"data must be bytes, not {type(data).__name__}")
+            if self.on_first_byte is not None:
+                self._begins()
             begins = not self._tempDataLen
             self._tempDataBuffer.append(data)
             self._tempDataLen += len(data)
@@ -96,9 +100,16 @@ class WritingTransport(FileDescriptor):
                     # The socket may never become writable.
                     self.channel.bytesSent(False)
 
+    def _begins(self) -> None:
+        begins, self.on_first_byte = self.on_first_byte, None
+        if begins is not None:
+            begins()
+
     def send(self, data: bytes) -> None:
         """Write, and send it now as far as the kernel takes it."""
         if self.connected and not self.disconnecting and self.flushed():
+            if self.on_first_byte is not None and data:
+                self._begins()
             sent = self.writeSomeData(data)
             if sent == len(data):
                 return

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from stickyd.http1.head_parser import Head
+from stickyd.ipc import queue_clock
 from stickyd.ipc.fd_queue import MESSAGE_MOST
 from stickyd.ipc.frame import Kind
 from stickyd.ipc.handover import STATE_MOST, Handed
@@ -209,7 +210,11 @@ class Handing:
         ).encode()
         frame = connection.frame
         message = frame._replace(
-            kind=Kind.HANDED, head_left=0, hops=frame.hops + 1, unread=payload
+            kind=Kind.HANDED,
+            head_left=0,
+            hops=frame.hops + 1,
+            unread=payload,
+            put_at=queue_clock.now(),
         ).encode()
         if len(message) > MESSAGE_MOST or not put(connection, message, self._put):
             self._put(False)

@@ -11,6 +11,7 @@ from stickyd.ipc.frame import (
     Frame,
     FrameError,
     Kind,
+    as_returned,
     carries,
     connection_of,
     decode,
@@ -33,15 +34,17 @@ V4 = Frame(
     unread=b"GET /",
     entry=0x0A0B0C0D,
     source=3,
+    put_at=0x0E0F1011,
 )
 V4_BYTES = bytes.fromhex(
-    "02"  # version
+    "03"  # version
     "02"  # kind
     "0002"  # hops
     "0102030405060708"  # connection id
     "00000003"  # table version
     "0000270f"  # head deadline in ms
     "0a0b0c0d"  # ledger entry
+    "0e0f1011"  # time put in
     "03"  # source
     "01"  # listener
     "02"  # family: IPv4
@@ -52,17 +55,17 @@ V4_BYTES = bytes.fromhex(
 )
 V6 = Frame(Kind.PLACED, 1, ("2001:db8::7", 1), ("2001:db8::1", 65535))
 V6_BYTES = bytes.fromhex(
-    "0201000000000000000000010000000100000000000000000000"
+    "030100000000000000000001000000010000000000000000000000000000"
     "0a24"  # family: IPv6, 36 bytes
     "20010db80000000000000000000000070001"
     "20010db8000000000000000000000001ffff"
 )
 UNIX = Frame(Kind.RETURNED, 2, None, None, listener=255, source=31)
-UNIX_BYTES = bytes.fromhex("0203000000000000000000020000000100000000000000001fff0000")
+UNIX_BYTES = bytes.fromhex("030300000000000000000002000000010000000000000000000000001fff0000")
 
-FIXED = 28
+FIXED = 32
 """Bytes before the addresses."""
-VERSION_AT, KIND_AT, FAMILY_AT, LENGTH_AT = 0, 1, 26, 27
+VERSION_AT, KIND_AT, FAMILY_AT, LENGTH_AT = 0, 1, 30, 31
 
 ports = st.integers(0, 65535)
 v4_ends = st.tuples(st.ip_addresses(v=4).map(str), ports)
@@ -91,6 +94,7 @@ def frames(draw: st.DrawFn) -> Frame:
         draw(st.binary(max_size=200)),
         draw(st.integers(0, 2**32 - 1)),
         draw(st.integers(0, 2**8 - 1)),
+        draw(st.integers(0, 2**32 - 1)),
     )
 
 
@@ -125,7 +129,7 @@ class Golden(unittest.TestCase):
         self.assertEqual(entry_of(changed(V4_BYTES, VERSION_AT, 1)), 0)
 
     def test_numbers(self) -> None:
-        self.assertEqual(VERSION, 2)
+        self.assertEqual(VERSION, 3)
         self.assertEqual({kind.name: int(kind) for kind in Kind}, KINDS)
 
 
@@ -146,6 +150,12 @@ class RoundTrip(unittest.TestCase):
     def check_ends(self, peer: Address, local: Address) -> None:
         decoded = decode(Frame(Kind.PLACED, 1, peer, local).encode())
         self.assertEqual((decoded.peer, decoded.local), (peer, local))
+
+    @settings(OFTEN, max_examples=examples(400))
+    @given(frames())
+    def test_the_frame_of_the_same_connection_when_idle(self, frame: Frame) -> None:
+        idle = frame._replace(kind=Kind.RETURNED, head_left=0, unread=b"", put_at=0)
+        self.assertEqual(as_returned(frame.encode()), idle.encode())
 
     def test_addresses(self) -> None:
         self.check_ends(("0.0.0.0", 0), ("255.255.255.255", 65535))
@@ -193,7 +203,7 @@ class Malformed(unittest.TestCase):
             self.refused(UNIX_BYTES[:size])
 
     def test_another_version(self) -> None:
-        for version in (0, 1, 3, 255):
+        for version in (0, 1, 2, 4, 255):
             self.refused(changed(V4_BYTES, VERSION_AT, version))
 
     def test_unknown_kind(self) -> None:

@@ -23,6 +23,7 @@ from stickyd.shm.connection_table import ConnectionTable
 
 NEW, RESCUED, ANEW, LOST = range(1, 5)
 PATIENCE = 20.0
+PUT_AT = 7
 
 
 class Reactor(Clock):
@@ -85,7 +86,7 @@ class Replaced(unittest.TestCase):
             ends.append(ours)
             self.assertTrue(places.take())
             entry = guardian.allot(number, ours.fileno(), 0)
-            frame = Frame(Kind.PLACED, number, None, None, entry=entry)
+            frame = Frame(Kind.PLACED, number, None, None, entry=entry, put_at=PUT_AT)
             if number == NEW:
                 message = frame.encode()
                 slots[1].outbox.put(message, ours.fileno(), PATIENCE, lambda sent: None)
@@ -151,10 +152,15 @@ class Replaced(unittest.TestCase):
             message, descriptor = taken_one
             if message != b"filler":
                 frame = decode(message)
-                came.append((frame.connection, frame.kind))
+                came.append((frame.connection, frame.kind, frame.put_at))
                 worker.take(frame.entry, connection_of(message), True).end()
             os.close(descriptor)
-        expected = {(NEW, Kind.PLACED), (RESCUED, Kind.RETURNED), (ANEW, Kind.RETURNED)}
+        # One that idled waits for nothing; the others do since they were placed.
+        expected = {
+            (NEW, Kind.PLACED, PUT_AT),
+            (RESCUED, Kind.RETURNED, 0),
+            (ANEW, Kind.RETURNED, PUT_AT),
+        }
         self.assertEqual((set(came), len(came)), (expected, 3))
         self.pass_time(1)
         # Each had its end; the one that nobody had was let go.

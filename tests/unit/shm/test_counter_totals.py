@@ -53,8 +53,13 @@ class Cells(unittest.TestCase):
             if name != "requests":
                 setattr(counters, name, number)
         counters.upgraded = 99
-        for each in (counters.requests_by, counters.moved, counters.refused, counters.durations):
+        for each in (counters.requests_by, counters.moved, counters.refused):
             self.assertEqual(set(each.values()), {0})
+        times = (counters.queued, counters.first_bytes, counters.durations)
+        for number, histogram in enumerate(times, 1):
+            self.assertEqual(set(histogram.values()), {0})
+            for _ in range(number):
+                histogram.observe(0.002)
         cells = counters.cells
         cells[REQUESTS], cells[MOVED + 512], cells[REFUSED + 503], cells[COUNTER_CELLS - 1] = (
             1,
@@ -64,8 +69,9 @@ class Cells(unittest.TestCase):
         )
         self.assertEqual(counters.moved.as_json(), {"512": 2})
         self.assertEqual(counters.refused.as_json(), {"503": 3})
-        self.assertEqual((counters.requests, counters.duration_sum), (1, 4.0))
-        self.assertEqual(set(counters.durations.values()), {0})
+        self.assertEqual((counters.requests, counters.durations.seconds), (1, 4.0))
+        self.assertEqual([sum(histogram.values()) for histogram in times], [1, 2, 3])
+        self.assertEqual((times[0].seconds, times[1].seconds), (0.002, 0.004))
         for number, name in enumerate(names, 1):
             if name != "requests":
                 self.assertEqual(getattr(counters, name), number)

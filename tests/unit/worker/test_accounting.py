@@ -3,6 +3,7 @@
 import unittest
 from typing import Any
 
+from stickyd.ipc.queue_clock import now
 from stickyd.routing.policy import Placement
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.stats import WorkerCounters
@@ -84,5 +85,18 @@ class Counting(unittest.TestCase):
         counters = accounting.counters
         self.assertEqual(sum(counters.durations.values()), 3)
         self.assertEqual(counters.durations.values()[-1], 1)
-        self.assertGreater(counters.duration_sum, 3600)
-        self.assertLess(counters.duration_sum, 3610)
+        self.assertGreater(counters.durations.seconds, 3600)
+        self.assertLess(counters.durations.seconds, 3610)
+
+    def test_times_in_the_inbox_are_measured_if_somebody_reads_them(self) -> None:
+        for timed, expected in ((False, 0), (True, 2)):
+            accounting = self.accounting(timed=timed)
+            then = now()
+            accounting.came_out(then)
+            accounting.came_out((then - 20_000_000) % 2**32)
+            # A sender that did not tell.
+            accounting.came_out(0)
+            queued = accounting.counters.queued
+            self.assertEqual(sum(queued.values()), expected)
+            self.assertEqual(queued.values()[-1], expected // 2)
+            self.assertEqual(20 <= queued.seconds < 80, timed)

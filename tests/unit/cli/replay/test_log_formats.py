@@ -6,7 +6,8 @@ import unittest
 from stickyd.cli.replay.log_formats import FORMATS, Entry, json_entries, recognised
 
 COMBINED = b'192.0.2.1 - ann [25/Nov/2026:07:00:00 +0000] "GET /\\x22 HTTP/1.1" 200 5 "-" "curl"\n'
-ROUTED = COMBINED.rstrip() + b" 2 xff 0.001\n"
+ROUTED = COMBINED.rstrip() + b' 2 xff 0.001 "cookie(sid): no cookie sid"\n'
+QUOTES = COMBINED.replace(b"curl", b'a \\"b\\" c')
 MAIN = COMBINED.rstrip() + b' "198.51.100.7, 192.0.2.9"\n'
 HAPROXY = (
     b"Feb  6 12:14:14 localhost haproxy[14389]: 10.0.1.2:33317 [06/Feb/2009:12:14:14.655]"
@@ -24,6 +25,8 @@ class Lines(unittest.TestCase):
         for name, line, client in (
             ("combined", COMBINED, ("192.0.2.1", "")),
             ("combined", ROUTED, ("192.0.2.1", "")),
+            ("combined", QUOTES, ("192.0.2.1", "")),
+            ("nginx", QUOTES.rstrip() + b' "192.0.2.9" 0.1 "b"\n', ("192.0.2.1", "192.0.2.9")),
             ("nginx", MAIN, ("192.0.2.1", "198.51.100.7, 192.0.2.9")),
             ("nginx", MAIN.replace(b"198.51.100.7, 192.0.2.9", b"-"), ("192.0.2.1", "")),
             ("haproxy", HAPROXY, ("10.0.1.2", "")),
@@ -35,10 +38,30 @@ class Lines(unittest.TestCase):
                 self.assertEqual(FORMATS[name].count(line.replace(b"\n", b"\r\n")), {client: 1})
                 self.assertEqual(FORMATS[name].count(b"\n\xff\0 x\n" + line.rstrip()), {client: 1})
 
+    def test_what_no_server_has_got(self) -> None:
+        """Connections without a request, and requests that the proxy has answered itself."""
+        for name, line, ours in (
+            ("combined", COMBINED, b'"GET /\\x22 HTTP/1.1" 200'),
+            ("nginx", MAIN, b'"GET /\\x22 HTTP/1.1" 200'),
+            ("haproxy", HAPROXY, b"static/srv1"),
+            ("alb", ALB, b"10.0.0.1:80"),
+        ):
+            for theirs in {
+                "combined": (b'"-" 408', b'"" 400'),
+                "nginx": (b'"-" 408', b'"" 400'),
+                "haproxy": (b"http-in/<NOSRV>", b"http-in/<STATS>"),
+                "alb": (b"-",),
+            }[name]:
+                with self.subTest(name=name, theirs=theirs):
+                    self.assertIn(ours, line)
+                    got = FORMATS[name].count(line.replace(ours, theirs) + line)
+                    self.assertEqual(list(got.values()), [1])
+
     def test_recognised(self) -> None:
         for name, line in (
             ("combined", COMBINED),
             ("combined", ROUTED),
+            ("combined", QUOTES),
             ("nginx", MAIN),
             ("haproxy", HAPROXY),
             ("alb", ALB),

@@ -29,6 +29,8 @@ def facts() -> Facts:
     counters.cells[REQUESTS + 31] = 2
     counters.cells[DURATIONS] = 3
     counters.cells[DURATIONS + 2] = 4
+    counters.queued.observe(0.0003)
+    counters.first_bytes.observe(0.2)
     counters.moved[2] += 6
     counters.refused[413] += 1
     counters.open = 9
@@ -81,6 +83,16 @@ class Values(unittest.TestCase):
         self.assertEqual(self.value(name, slot="1", le="0.001"), 3)
         self.assertEqual(self.value(name, slot="1", le="0.005"), 7)
         self.assertEqual(self.value(name, slot="1", le="+Inf"), 7)
+
+    def test_times_by_their_own_bounds(self) -> None:
+        name = "queue_duration_seconds_bucket"
+        self.assertEqual(self.value(name, slot="1", le="0.00025"), 0)
+        self.assertEqual(self.value(name, slot="1", le="0.0005"), 1)
+        self.assertEqual(self.value("queue_duration_seconds_sum", slot="1"), 0.0003)
+        name = "first_byte_duration_seconds_bucket"
+        self.assertEqual(self.value(name, slot="1", le="0.1"), 0)
+        self.assertEqual(self.value(name, slot="1", le="0.25"), 1)
+        self.assertEqual(self.value("first_byte_duration_seconds_count", slot="7"), 0)
 
     def test_refusals(self) -> None:
         self.assertEqual(self.value("refused_requests_total", process="master", status="proxy"), 1)

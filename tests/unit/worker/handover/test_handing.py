@@ -18,6 +18,7 @@ from stickyd.http1.limits import Limits
 from stickyd.ipc.fd_queue import make_inbox, take_one, try_put, waits_in
 from stickyd.ipc.frame import Frame, Kind, decode
 from stickyd.ipc.handover import STATE_MOST, Handed
+from stickyd.ipc.queue_clock import now
 from stickyd.settings import Settings
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.apps.loader import WebApp
@@ -151,6 +152,7 @@ class Handover(SynchronousTestCase):
         os.close(taken[1])
         got = decode(taken[0])
         self.assertIs(got.kind, Kind.HANDED)
+        self.put_at = got.put_at
         return Handed.decode(got.unread)
 
     def go_on(self, speaker: Speaker | None = None) -> Any:
@@ -175,6 +177,12 @@ class Leaving(Handover):
         counters = self.old.context.accounting.counters
         self.assertEqual((counters.handed, counters.upgraded, counters.lost), (1, 0, 0))
         self.assertEqual(len(self.old.context.connections), 0)
+
+    def test_its_time_in_the_inbox_begins_now(self) -> None:
+        before = now()
+        self.retire()
+        self.taken()
+        self.assertLessEqual((self.put_at - before) % 2**32, (now() - before) % 2**32)
 
     def test_what_is_sent_before_comes_before(self) -> None:
         self.speaker.transport.sendTextMessage("before")
