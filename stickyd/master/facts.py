@@ -32,6 +32,7 @@ class Facts(NamedTuple):
     :ivar sources: the name of each number of a key source.
     :ivar heads: connections in the master whose first head is not complete.
     :ivar idle: connections without a request; None if the master does not guard them.
+    :ivar certificates: when each expires, in seconds since 1970, by its file.
     """
 
     version: str
@@ -47,6 +48,7 @@ class Facts(NamedTuple):
     open: int
     most: int
     idle: int | None
+    certificates: dict[str, float]
 
 
 class Watched(Protocol):

@@ -173,6 +173,7 @@ class Master:
             open=context.connection_limit.open(),
             most=context.connection_limit.most,
             idle=guardian.table.idle() if guardian is not None else None,
+            certificates=self.tls.expiries() if self.tls is not None else {},
         )
 
     async def report(self) -> dict[str, Any]:

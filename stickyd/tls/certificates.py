@@ -1,7 +1,8 @@
 """Certificates and keys: read from PEM files, checked, and packed for other processes."""
 
 import json
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import attrs
@@ -148,15 +149,31 @@ def _names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*names, *(str(each) for each in found.get_values_for_type(x509.IPAddress)))
 
 
-def packed(pairs: list[Pair]) -> bytes:
-    """Chains and keys as JSON, for `unpacked`."""
+def packed(pairs: Sequence[Pair]) -> bytes:
+    """Pairs as JSON, for `unpacked`."""
     return json.dumps(
-        [{"chain": pair.chain.decode("ascii"), "key": pair.key.decode("ascii")} for pair in pairs]
+        [
+            {
+                "source": pair.source,
+                "chain": pair.chain.decode("ascii"),
+                "key": pair.key.decode("ascii"),
+                "names": pair.names,
+                "expires": pair.expires.timestamp(),
+            }
+            for pair in pairs
+        ]
     ).encode("ascii")
 
 
-def unpacked(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Chain and key of each pair, in PEM."""
+def unpacked(data: bytes) -> list[Pair]:
+    """The pairs that were packed."""
     return [
-        (each["chain"].encode("ascii"), each["key"].encode("ascii")) for each in json.loads(data)
+        Pair(
+            each["source"],
+            each["chain"].encode("ascii"),
+            each["key"].encode("ascii"),
+            tuple(each["names"]),
+            datetime.fromtimestamp(each["expires"], UTC),
+        )
+        for each in json.loads(data)
     ]

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
+from stickyd.tls.certificates import Pair
+
 CIPHERS_12 = b":".join(
     [
         b"ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -33,10 +35,57 @@ class NoCommonProtocol(Exception):
     """A client offers protocols by ALPN, and HTTP/1.1 is not among them."""
 
 
-def make_context(pairs: Sequence[tuple[bytes, bytes]]) -> SSL.Context:
+class Contexts:
+    """The contexts of all certificates; which one holds is chosen by the name a client asks for.
+
+    Of several certificates for a name all are offered, of which OpenSSL takes the one that the
+    client can verify: ECDSA and RSA side by side. Without a name, or with one of no certificate,
+    the first certificate holds, and others for just the same names.
+
+    :ivar default: for a new connection.
+    """
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._pairs = pairs
+        self._of: dict[str, list[int]] = {}
+        for number, pair in enumerate(pairs):
+            for name in pair.names:
+                self._of.setdefault(name, []).append(number)
+        alike = [n for n, pair in enumerate(pairs) if set(pair.names) == set(pairs[0].names)]
+        self._made: dict[tuple[int, ...], SSL.Context] = {}
+        self.default = self._context(tuple(alike))
+        if len(alike) < len(pairs):
+            self.default.set_tlsext_servername_callback(self._choose)
+            # All of them now: what cannot be used is found before a client asks for it.
+            for name in self._of:
+                self.of(name)
+
+    def of(self, name: str) -> SSL.Context:
+        """The context for a name."""
+        name = name.lower()
+        wildcard = "*." + name.partition(".")[2]
+        numbers = [*self._of.get(name, ()), *self._of.get(wildcard, ())]
+        return self._context(tuple(sorted(set(numbers)))) if numbers else self.default
+
+    def _context(self, numbers: tuple[int, ...]) -> SSL.Context:
+        context = self._made.get(numbers)
+        if context is None:
+            pairs = [self._pairs[number] for number in numbers]
+            context = self._made[numbers] = make_context(pairs)
+        return context
+
+    def _choose(self, connection: SSL.Connection) -> None:
+        name = connection.get_servername()
+        if name:
+            context = self.of(name.decode("ascii", "replace"))
+            if context is not self.default:
+                connection.set_context(context)
+
+
+def make_context(pairs: Sequence[Pair]) -> SSL.Context:
     """A server's context.
 
-    :param pairs: chain and key in PEM; of two with keys of one kind the later one is used.
+    :param pairs: of two with keys of one kind the first one is used.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -52,8 +101,8 @@ def make_context(pairs: Sequence[tuple[bytes, bytes]]) -> SSL.Context:
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"stickyd")
     context.set_alpn_select_callback(_select_protocol)
-    for chain, key in pairs:
-        _use(context, chain, key)
+    for pair in reversed(pairs):
+        _use(context, pair.chain, pair.key)
     return context
 
 

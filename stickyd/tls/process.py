@@ -22,7 +22,7 @@ from stickyd.process import freeze_gc
 from stickyd.tls import commands
 from stickyd.tls.acceptor import Acceptor
 from stickyd.tls.certificates import unpacked
-from stickyd.tls.contexts import make_context
+from stickyd.tls.contexts import Contexts
 from stickyd.tls.shared import Bounds, Shared
 
 RESERVE = 64
@@ -42,6 +42,7 @@ class TlsProcess:
         self._shared: Shared | None = None
         self._acceptors: list[Acceptor] = []
         self._grace = 0.0
+        self._current: tuple[bytes, Contexts] | None = None
         self._finishing = False
         self._no_handshake: defer.Deferred[None] | None = None
         self.link: ControlLink | None = None
@@ -59,7 +60,7 @@ class TlsProcess:
             poller,
             Sweeper(reactor),
             InboxSender(reactor, adopt_inbox_end(gate)),
-            make_context(unpacked(_content(secrets))),
+            self._contexts(secrets).default,
             Bounds(told["head"], told["send"], max(1, min(limit, told["most"]))),
             told["debug"],
         )
@@ -81,7 +82,14 @@ class TlsProcess:
     def renew(self, secrets: int) -> None:
         """Use other certificates for new connections."""
         assert self._shared is not None
-        self._shared.context = make_context(unpacked(_content(secrets)))
+        self._shared.context = self._contexts(secrets).default
+
+    def _contexts(self, secrets: int) -> Contexts:
+        """Those of before, if the certificates are the same: so session tickets stay valid."""
+        data = _content(secrets)
+        if self._current is None or self._current[0] != data:
+            self._current = data, Contexts(unpacked(data))
+        return self._current[1]
 
     def stop_accepting(self, patience: float) -> "defer.Deferred[None]":
         """Close the listening sockets; fires when no handshake is under way."""

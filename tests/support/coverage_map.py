@@ -137,7 +137,6 @@ COVERED_BY: dict[str, Cover] = {
     "tls.__main__": Cover("integration/test_tls.py", "TlsDaemon("),
     "tls.acceptor": Cover("integration/test_tls.py", "TlsDaemon("),
     "tls.commands": Cover("integration/test_tls.py", "TlsDaemon("),
-    "tls.contexts": Cover("unit/tls/test_relay.py"),
     "tls.ends": Cover("unit/tls/test_relay.py", "in_order"),
     "tls.handshake": Cover("unit/tls/test_relay.py"),
     "tls.process": Cover("integration/test_tls.py", "TlsDaemon("),

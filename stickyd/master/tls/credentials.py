@@ -2,8 +2,17 @@
 
 import os
 
+from twisted.logger import Logger
+
 from stickyd.settings import TlsSettings
-from stickyd.tls.certificates import CertificateError, Pair, packed, read_pairs
+from stickyd.tls.certificates import CertificateError, Pair, packed, read_pairs, unpacked
+
+DAY = 86400.0
+WARN_DAYS = 14
+"""Days before the expiry of a certificate from which it is warned of once a day, and at each read.
+Certificates of 90 days are renewed 30 days before their expiry by default (certbot)."""
+
+_log = Logger("stickyd")
 
 
 class Credentials:
@@ -35,6 +44,27 @@ class Credentials:
         except CertificateError as error:
             return str(error)
         return ""
+
+    def pairs(self) -> list[Pair]:
+        """What has been read."""
+        return unpacked(self.data) if self.data else []
+
+    def expiries(self) -> dict[str, float]:
+        """When each certificate expires, in seconds since 1970, by its file."""
+        return {pair.source: pair.expires.timestamp() for pair in self.pairs()}
+
+    def warn_of_expiry(self, now: float) -> None:
+        """Log which certificates have expired, or will soon.
+
+        :param now: seconds since 1970.
+        """
+        for source, expires in self.expiries().items():
+            days = int((expires - now) / DAY)
+            if expires <= now:
+                _log.error("the certificate in {source} has expired", source=source)
+            elif days < WARN_DAYS:
+                text = "the certificate in {source} expires in {days} days"
+                _log.warn(text, source=source, days=days)
 
     def file(self) -> int:
         """An anonymous file with the pairs, for other processes; the caller closes it."""

@@ -1,6 +1,7 @@
 """The TLS processes of a daemon: started, replaced when they end, stopped."""
 
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from twisted.python.failure import Failure
 from stickyd.errors import StartFailed
 from stickyd.ipc.exec_state import Packed, as_bytes, as_text
 from stickyd.master.supervisor.respawn import BACKOFF_FIRST, BACKOFF_MOST
-from stickyd.master.tls.credentials import Credentials
+from stickyd.master.tls.credentials import DAY, Credentials
 from stickyd.master.tls.process import TlsChild
 from stickyd.settings import Settings
 from stickyd.tls.certificates import CertificateError
@@ -47,6 +48,7 @@ class TlsProcesses:
         self._stopping = False
         self._early = 0
         self._respawns: set[Any] = set()
+        self._warning: Any = None
 
     def pids(self) -> list[int]:
         """Their process ids."""
@@ -66,8 +68,19 @@ class TlsProcesses:
             why = first.subFailure.getErrorMessage()
             raise StartFailed(f"a TLS process does not start: {why}") from None
 
+    def expiries(self) -> dict[str, float]:
+        """When each certificate expires, in seconds since 1970, by its file."""
+        return self._credentials.expiries()
+
+    def _warn_of_expiry(self) -> None:
+        self._credentials.warn_of_expiry(time.time())
+        if not self._stopping:
+            self._warning = self._reactor.callLater(DAY, self._warn_of_expiry)
+
     def accept(self) -> None:
         """Let them accept connections."""
+        if self._warning is None:
+            self._warn_of_expiry()
         self._accepting = True
         for child in self._children:
             child.accept()
@@ -123,6 +136,7 @@ class TlsProcesses:
         for child in self._children:
             child.renew(self._credentials)
         _log.info("certificates are read anew")
+        self._credentials.warn_of_expiry(time.time())
 
     # ---- the end
 
@@ -132,6 +146,9 @@ class TlsProcesses:
         for call in self._respawns:
             call.cancel()
         self._respawns.clear()
+        if self._warning is not None:
+            self._warning.cancel()
+            self._warning = None
         await defer.DeferredList([child.stop_accepting(patience) for child in self._children])
 
     async def stop(self) -> None:

@@ -49,8 +49,7 @@ class Certificates(unittest.TestCase):
             pair = read_pair(*paths)
             self.assertEqual(pair.names, ("a.example", "*.b.example"))
             self.assertEqual(pair.chain, Path(paths[0]).read_bytes())
-            ((chain, key),) = unpacked(packed([pair]))
-            self.assertEqual((chain, key), (pair.chain, pair.key))
+            self.assertEqual(unpacked(packed([pair])), [pair])
             self.assertNotIn("PRIVATE", repr(pair))
 
     def test_one_file_for_both(self) -> None:

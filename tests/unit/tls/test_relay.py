@@ -6,7 +6,6 @@ import struct
 import tempfile
 import unittest
 from collections.abc import Callable
-from pathlib import Path
 
 from OpenSSL import SSL
 
@@ -16,6 +15,7 @@ from stickyd.ipc.frame import decode
 from stickyd.net.epoll import Poller
 from stickyd.net.own_descriptors import OwnDescriptors
 from stickyd.net.timeouts import Sweeper
+from stickyd.tls.certificates import read_pair
 from stickyd.tls.contexts import make_context
 from stickyd.tls.handshake import Handshake
 from stickyd.tls.relay import READ_MOST, RECORD
@@ -39,7 +39,7 @@ class Side(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         authority = Authority(directory.name)
         self.cafile = authority.cafile
-        pair = tuple(Path(path).read_bytes() for path in authority.files("a", "localhost"))
+        pair = read_pair(*authority.files("a", "localhost"))
         self.reactor = SteppingReactor()
         sender, self.gate = make_inbox()
         self.addCleanup(self.gate.close)
@@ -52,7 +52,7 @@ class Side(unittest.TestCase):
             poller,
             self.sweeper,
             InboxSender(self.reactor, sender),
-            make_context([(pair[0], pair[1])]),
+            make_context([pair]),
             Bounds(HEAD_TIMEOUT, SEND_TIMEOUT, 100),
         )
 
