@@ -2,7 +2,7 @@
 
 from stickyd.cli import parsers
 from stickyd.cli.option import Argument, Default, Group, Option
-from stickyd.cli.parsers import Whole
+from stickyd.cli.parsers import OneOf, Whole
 
 TLS = (
     Option(
@@ -29,6 +29,21 @@ TLS = (
         Argument("FILE", parsers.password_file),
         "tls.password_file",
         details="Only as a file: every user of the machine can read a command line.",
+    ),
+    Option(
+        "ssl-ca-certs",
+        Group.TLS,
+        "certificates in PEM by which those of clients are verified",
+        Argument("FILE", parsers.file),
+        "tls.ca_certs",
+    ),
+    Option(
+        "ssl-client-cert",
+        Group.TLS,
+        "ask clients for certificates: off, optional or required",
+        Argument("WHEN", OneOf(("off", "optional", "required"))),
+        "tls.client_cert",
+        details="Needs `--ssl-ca-certs`. See [Client certificates](tls.md#client-certificates).",
     ),
     Option(
         "tls-processes",

@@ -35,6 +35,7 @@ _TEXTS = (
     "lifecycle.end.child_exit",
     "log.admin",
     "log.request_id",
+    "tls.ca_certs",
     "tls.password_file",
 )
 """Settings that are "" if they are not given."""
@@ -155,10 +156,19 @@ def check_certificates(settings: Settings) -> None:
     if not tls.certfiles:
         if tls.listeners:
             raise usage.UsageError("--bind: tls: needs --ssl-certfile")
-        if tls.keyfiles or tls.password_file:
-            option = "--ssl-keyfile" if tls.keyfiles else "--ssl-keyfile-password"
-            raise usage.UsageError(f"{option} goes with --ssl-certfile only")
+        for option, given in (
+            ("keyfile", tls.keyfiles),
+            ("keyfile-password", tls.password_file),
+            ("ca-certs", tls.ca_certs),
+            ("client-cert", tls.client_cert != "off"),
+        ):
+            if given:
+                raise usage.UsageError(f"--ssl-{option} goes with --ssl-certfile only")
         return
+    if (tls.client_cert != "off") != bool(tls.ca_certs):
+        raise usage.UsageError(
+            "--ssl-client-cert optional or required goes with --ssl-ca-certs, and this with it"
+        )
     if not tls.listeners:
         raise usage.UsageError("--ssl-certfile: no --bind speaks TLS; --listen does not")
     if tls.keyfiles and len(tls.keyfiles) != len(tls.certfiles):
@@ -168,12 +178,12 @@ def check_certificates(settings: Settings) -> None:
     if settings.routing.proxy.protocol != "off":
         raise usage.UsageError("--proxy-protocol does not go with TLS")
     # Here: without TLS its libraries are not loaded.
-    from stickyd.tls.certificates import CertificateError, read_pairs
+    from stickyd.tls.certificates import CertificateError, read_bundle
 
     try:
-        read_pairs(tls)
+        read_bundle(tls)
     except CertificateError as error:
-        raise usage.UsageError(f"--ssl-certfile: {error}") from None
+        raise usage.UsageError(f"TLS: {error}") from None
 
 
 def check_endpoint(description: str, option: str = "--listen") -> None:

@@ -96,14 +96,18 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _chain_in(path: str) -> list[x509.Certificate]:
+def _certificates_in(path: str) -> list[x509.Certificate]:
     data = _read(path)
     if b"-----BEGIN CERTIFICATE-----" not in data:
         raise CertificateError(f"{path}: no certificate in PEM")
     try:
-        chain = x509.load_pem_x509_certificates(data)
+        return x509.load_pem_x509_certificates(data)
     except ValueError:
         raise CertificateError(f"{path}: malformed certificate") from None
+
+
+def _chain_in(path: str) -> list[x509.Certificate]:
+    chain = _certificates_in(path)
     for number, (each, issuer) in enumerate(pairwise(chain), 1):
         try:
             each.verify_directly_issued_by(issuer)
@@ -149,10 +153,21 @@ def _names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*names, *(str(each) for each in found.get_values_for_type(x509.IPAddress)))
 
 
-def packed(pairs: Sequence[Pair]) -> bytes:
-    """Pairs as JSON, for `unpacked`."""
-    return json.dumps(
-        [
+@attrs.frozen
+class Bundle:
+    """All that a TLS process needs of files.
+
+    :ivar authorities: certificates in PEM by which those of clients are verified, or b"".
+    :ivar client_cert: ``off``, ``optional`` or ``required``.
+    """
+
+    pairs: Sequence[Pair]
+    authorities: bytes = b""
+    client_cert: str = "off"
+
+    def packed(self) -> bytes:
+        """As JSON, for `unpacked`."""
+        pairs = [
             {
                 "source": pair.source,
                 "chain": pair.chain.decode("ascii"),
@@ -160,14 +175,16 @@ def packed(pairs: Sequence[Pair]) -> bytes:
                 "names": pair.names,
                 "expires": pair.expires.timestamp(),
             }
-            for pair in pairs
+            for pair in self.pairs
         ]
-    ).encode("ascii")
+        authorities = self.authorities.decode("ascii")
+        return json.dumps([pairs, authorities, self.client_cert]).encode("ascii")
 
 
-def unpacked(data: bytes) -> list[Pair]:
-    """The pairs that were packed."""
-    return [
+def unpacked(data: bytes) -> Bundle:
+    """What was packed."""
+    pairs, authorities, client_cert = json.loads(data)
+    made = [
         Pair(
             each["source"],
             each["chain"].encode("ascii"),
@@ -175,5 +192,18 @@ def unpacked(data: bytes) -> list[Pair]:
             tuple(each["names"]),
             datetime.fromtimestamp(each["expires"], UTC),
         )
-        for each in json.loads(data)
+        for each in pairs
     ]
+    return Bundle(made, authorities.encode("ascii"), client_cert)
+
+
+def read_bundle(settings: TlsSettings) -> Bundle:
+    """Read and check all files.
+
+    :raise CertificateError: for the first file that cannot be used.
+    """
+    authorities = b""
+    if settings.ca_certs:
+        found = _certificates_in(settings.ca_certs)
+        authorities = b"".join(each.public_bytes(Encoding.PEM) for each in found)
+    return Bundle(read_pairs(settings), authorities, settings.client_cert)

@@ -7,11 +7,12 @@ which need parameters of their own and serve no client that lacks ECDHE.
 import os
 from collections.abc import Sequence
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
-from stickyd.tls.certificates import Pair
+from stickyd.tls.certificates import Bundle, Pair
 
 CIPHERS_12 = b":".join(
     [
@@ -45,8 +46,9 @@ class Contexts:
     :ivar default: for a new connection.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self._pairs = pairs
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._pairs = pairs = bundle.pairs
         self._of: dict[str, list[int]] = {}
         for number, pair in enumerate(pairs):
             for name in pair.names:
@@ -72,6 +74,7 @@ class Contexts:
         if context is None:
             pairs = [self._pairs[number] for number in numbers]
             context = self._made[numbers] = make_context(pairs)
+            _verify_clients(context, self._bundle)
         return context
 
     def _choose(self, connection: SSL.Connection) -> None:
@@ -104,6 +107,27 @@ def make_context(pairs: Sequence[Pair]) -> SSL.Context:
     for pair in reversed(pairs):
         _use(context, pair.chain, pair.key)
     return context
+
+
+def _verify_clients(context: SSL.Context, bundle: Bundle) -> None:
+    if bundle.client_cert == "off":
+        return
+    store = context.get_cert_store()
+    assert store is not None
+    authorities = x509.load_pem_x509_certificates(bundle.authorities)
+    for authority in authorities:
+        store.add_cert(crypto.X509.from_cryptography(authority))
+    # By these names a client chooses its certificate.
+    context.set_client_ca_list(
+        [crypto.X509.from_cryptography(a).get_subject() for a in authorities]
+    )
+    required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if bundle.client_cert == "required" else 0
+    context.set_verify(SSL.VERIFY_PEER | required, _verified)
+
+
+def _verified(_connection: object, _certificate: object, _error: int, _depth: int, ok: int) -> bool:
+    """What OpenSSL has found."""
+    return bool(ok)
 
 
 def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:

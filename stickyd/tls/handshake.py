@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from stickyd.http1.error_response import Refusal
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.ipc.over_tls import TlsClient
 from stickyd.net.address import Address
 from stickyd.net.epoll import READ, WRITE
 from stickyd.net.lingering_close import LingeringClose
@@ -103,6 +104,14 @@ class Handshake(Connection):
 
     def _complete(self) -> None:
         shared = self._shared
+        record = b""
+        if shared.asks_clients:
+            try:
+                record = self._record()
+            except ValueError as error:
+                _log.warn("a client certificate is refused: {error}", error=error)
+                self.drop()
+                return
         self._watch(READ)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -117,8 +126,19 @@ class Handshake(Connection):
                 _log.error("the master does not take connections: one is closed")
                 relay.drop()
 
-        message = Frame(Kind.PLACED, 0, self._peer, self._local, self._listener).encode()
+        message = Frame(
+            *(Kind.PLACED, 0, self._peer, self._local, self._listener), tls=record
+        ).encode()
         shared.gate.put(message, theirs.fileno(), GATE_PATIENCE, done)
+
+    def _record(self) -> bytes:
+        """What is known of a client with a certificate."""
+        certificate = self._tls.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            return b""
+        subject = certificate.subject.rfc4514_string()
+        cipher = self._tls.get_cipher_name() or ""
+        return TlsClient(subject, self._tls.get_protocol_version(), cipher).encode()
 
     def expired(self) -> None:
         """For the sweeper: the handshake was not complete in time."""

@@ -63,6 +63,7 @@ class TlsProcess:
             self._contexts(secrets).default,
             Bounds(told["head"], told["send"], max(1, min(limit, told["most"]))),
             told["debug"],
+            told["asks_clients"],
         )
         shared.on_over = self._look
         self._grace = told["grace"]

@@ -52,6 +52,7 @@ class Shared:
     :ivar gate: puts plain sides into the master's inbox.
     :ivar context: for new connections.
     :ivar debug: failed handshakes are logged.
+    :ivar asks_clients: for certificates.
     :ivar handshakes: connections whose handshake is under way.
     :ivar relays: connections that are open.
     :ivar on_over: called when a handshake or a connection is over.
@@ -64,6 +65,7 @@ class Shared:
     context: SSL.Context
     bounds: Bounds
     debug: bool = False
+    asks_clients: bool = False
     handshakes: set[Connection] = attrs.field(init=False, factory=set)
     relays: set[Connection] = attrs.field(init=False, factory=set)
     on_over: Callable[[], None] = attrs.field(init=False, default=lambda: None)

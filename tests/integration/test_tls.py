@@ -8,13 +8,16 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 
 from OpenSSL import SSL
 
 from tests.integration.test_upgrade import upgrade
 from tests.integration.test_verification import AFTER, BEFORE, CRLF1, CRLF2, MSG1, MSG2, rows, seen
+from tests.support.authority import Authority
 from tests.support.daemon import (
     Reader,
     at_rest,
@@ -199,6 +202,62 @@ class Kinds(unittest.TestCase):
     def test_wsgi(self) -> None:
         told = self.told("--wsgi", "stickyd_wsgi_apps:app", path="/told")
         self.assertEqual(told["wsgi.url_scheme"], "https")
+
+
+class ClientCertificates(unittest.TestCase):
+    def daemon(self, when: str, *options: str) -> TlsDaemon:
+        daemon = TlsDaemon(*options)
+        daemon.command += ["--ssl-ca-certs", daemon.authority.cafile, "--ssl-client-cert", when]
+        return daemon
+
+    def test_required_and_its_key(self) -> None:
+        """The subject is the affinity key, in each scope, and what apps see, on moves too."""
+        options = ("--affinity", "tls_client,src", "--wsgi", "stickyd_wsgi_apps:app")
+        with self.daemon("required", *options) as daemon:
+            # TLS 1.3 tells after the client's handshake.
+            with self.assertRaises(SSL.Error), daemon.secure(version=VERSIONS[0]):
+                pass
+            with self.assertRaises(SSL.Error), daemon.secure() as client:
+                asked(client)
+            other = Authority(tempfile.mkdtemp(dir=daemon.directory.name))
+            stranger = other.files("stranger", "stranger")
+            with self.assertRaises(SSL.Error), daemon.secure(own=stranger) as client:
+                client.sendall(request("10.10.10.10"))
+                client.tls.recv(1)
+            whose: dict[int, str] = {}
+            for number in range(8):
+                name = f"client{number}"
+                paths = daemon.authority.files(name, name)
+                slots = set()
+                for version in VERSIONS:
+                    with daemon.secure(version=version, own=paths) as client:
+                        client.sendall(request(f"10.10.10.{number}", "/told"))
+                        told = json.loads(Reader(client).response().body)
+                        self.assertEqual(told["SSL_CLIENT_S_DN"], f"CN={name}")
+                        slots.add(told["slot"])
+                (slot,) = slots
+                whose[slot] = name
+            self.assertEqual(len(whose), 2)
+
+    def test_optional(self) -> None:
+        options = ("--asgi", "stickyd_asgi_apps:app", "--affinity-scope", "request")
+        with self.daemon("optional", *options) as daemon:
+            paths = daemon.authority.files("one", "one")
+            with daemon.secure(own=paths) as known, daemon.secure() as unknown:
+                upgrade(daemon)
+                for number in range(8):
+                    told = self.told(known, f"10.10.10.{number}")
+                    self.assertEqual(told["extensions"]["tls"]["client_cert_name"], "CN=one")
+                    self.assertEqual(told["extensions"]["tls"]["tls_version"], 0x0304)
+                    told = self.told(unknown, f"10.10.10.{number}")
+                    self.assertNotIn("tls", told.get("extensions", {}))
+            with daemon.secure(own=paths) as client:
+                self.assertEqual(self.told(client, "10.10.10.10")["scheme"], "https")
+
+    def told(self, client: TlsClient, who: str) -> dict[str, Any]:
+        client.sendall(request(who, "/scope_"))
+        told: dict[str, Any] = json.loads(Reader(client).response().body)
+        return told
 
 
 class Life(unittest.TestCase):

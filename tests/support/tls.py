@@ -84,6 +84,7 @@ def client_context(cafile: str, version: int = 0) -> SSL.Context:
 class TlsClient:
     """A client whose ends of the two directions are its own; `ssl` has no half-close.
 
+    :param own: paths of a certificate and its key, with which the client proves who it is.
     :ivar closed_in_order: the server has sent close_notify.
     """
 
@@ -95,9 +96,13 @@ class TlsClient:
         version: int = 0,
         name: bytes = b"localhost",
         alpn: tuple[bytes, ...] = (),
+        own: tuple[str, str] | None = None,
     ) -> None:
         self.socket = sock
         context = client_context(cafile, version)
+        if own is not None:
+            context.use_certificate_file(own[0])
+            context.use_privatekey_file(own[1])
         # A timeout of Python's makes the socket non-blocking, which pyOpenSSL shows.
         sock.settimeout(None)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)

@@ -4,7 +4,6 @@ import re
 
 _NOT_RECOGNIZED = re.compile(r"option (-\S+) not recognized")
 
-_TLS = "TLS is terminated by a proxy in front"
 _ALWAYS = "it is always so"
 _KIND = "--asgi, --wsgi or --class chooses the kind of worker"
 _LOGGING = "the log is that of twistd: twistd --logfile, --logger"
@@ -33,7 +32,6 @@ MEANT: dict[str, str] = {
     "--h11-max-incomplete-event-size": "use --limit-request-head",
     "--reload-delay": "changes are seen at once",
     "--reload-engine": "files are compared by stat(2)",
-    "--ssl-ca-certs": _TLS,
     # gunicorn
     "-k": _KIND,
     "--worker-class": _KIND,

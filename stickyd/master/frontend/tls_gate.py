@@ -48,7 +48,7 @@ class TlsListener(Listener):
         """Start with the plain side of a connection."""
         self.reception.counters.accepted += 1
         if self.reception.admission.admit(sock):
-            PendingHead(self, sock, frame.peer, None, frame.local).on_readable()
+            PendingHead(self, sock, frame.peer, None, frame.local, tls=frame.tls).on_readable()
 
 
 class _OfReactor(Watching):

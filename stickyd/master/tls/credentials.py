@@ -1,11 +1,12 @@
 """Certificates and keys in the master: read with root's rights at the start, read anew on HUP."""
 
 import os
+from collections.abc import Sequence
 
 from twisted.logger import Logger
 
 from stickyd.settings import TlsSettings
-from stickyd.tls.certificates import CertificateError, Pair, packed, read_pairs, unpacked
+from stickyd.tls.certificates import CertificateError, Pair, read_bundle, unpacked
 
 DAY = 86400.0
 WARN_DAYS = 14
@@ -26,14 +27,12 @@ class Credentials:
         self._settings = settings
         self.data = data
 
-    def read(self) -> list[Pair]:
+    def read(self) -> None:
         """Read the files; on an error what was read before stays.
 
         :raise CertificateError: with one line that names the file.
         """
-        pairs = read_pairs(self._settings)
-        self.data = packed(pairs)
-        return pairs
+        self.data = read_bundle(self._settings).packed()
 
     def read_once(self) -> str:
         """Read the files, unless that has been done; why that is impossible, or ""."""
@@ -45,9 +44,9 @@ class Credentials:
             return str(error)
         return ""
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> Sequence[Pair]:
         """What has been read."""
-        return unpacked(self.data) if self.data else []
+        return unpacked(self.data).pairs if self.data else ()
 
     def expiries(self) -> dict[str, float]:
         """When each certificate expires, in seconds since 1970, by its file."""

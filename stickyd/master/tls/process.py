@@ -80,6 +80,7 @@ class TlsChild:
             "grace": settings.lifecycle.graceful_timeout,
             "most": settings.limits.connections,
             "debug": settings.log.level == "debug",
+            "asks_clients": settings.tls.client_cert != "off",
         }
         secrets = credentials.file()
         asked = self._ask(

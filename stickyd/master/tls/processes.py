@@ -133,10 +133,9 @@ class TlsProcesses:
         except CertificateError as error:
             _log.error("certificates stay as they are: {why}", why=error)
             return
-        for child in self._children:
-            child.renew(self._credentials)
-        _log.info("certificates are read anew")
         self._credentials.warn_of_expiry(time.time())
+        used = [child.renew(self._credentials) for child in self._children]
+        defer.DeferredList(used).addCallback(lambda _: _log.info("certificates are read anew"))
 
     # ---- the end
 

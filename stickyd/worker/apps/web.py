@@ -263,6 +263,11 @@ class WebExchange(WithIds):
         trusted = self._channel.context.routing.policy.trusted
         return uses_tls(self._head, self._channel.frame, trusted)
 
+    @property
+    def client_subject(self) -> str | None:
+        """The subject of the client's certificate (RFC 4514), None without one."""
+        return self._channel.frame.subject
+
     def _respondToBadRequestAndDisconnect(self) -> None:
         """For `Request.requestReceived`: a multipart body that cannot be read."""
         self._channel.refuse(Refusal(400, "malformed multipart body"))

@@ -50,6 +50,15 @@ class TlsOptions(unittest.TestCase):
                 "--ssl-keyfile-password goes with --ssl-certfile only",
             ),
             (
+                (*self.pair, "--ssl-client-cert", "required"),
+                "--ssl-client-cert optional or required goes with --ssl-ca-certs, and this with it",
+            ),
+            (("--ssl-ca-certs", self.key), "--ssl-ca-certs goes with --ssl-certfile only"),
+            (
+                (*self.pair, "--ssl-client-cert", "required", "--ssl-ca-certs", self.key),
+                f"TLS: {self.key}: no certificate in PEM",
+            ),
+            (
                 (*self.pair, "--listen", "tcp:0"),
                 "--ssl-certfile: no --bind speaks TLS; --listen does not",
             ),
@@ -72,15 +81,15 @@ class TlsOptions(unittest.TestCase):
             ),
             (
                 ("--ssl-certfile", self.key),
-                f"--ssl-certfile: {self.key}: no certificate in PEM",
+                f"TLS: {self.key}: no certificate in PEM",
             ),
             (
                 ("--ssl-certfile", "/none"),
-                "--ssl-certfile: /none: No such file or directory",
+                "TLS: /none: No such file or directory",
             ),
             (
                 (*self.pair, "--ssl-keyfile-password", "@/none"),
-                "--ssl-certfile: /none: No such file or directory",
+                "TLS: /none: No such file or directory",
             ),
             (
                 ("--listen", "ssl:443"),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from stickyd.settings import TlsSettings
 from stickyd.tls.certificates import (
     SIZE_MOST,
+    Bundle,
     CertificateError,
     Pair,
-    packed,
     read_pair,
     read_pairs,
     unpacked,
@@ -49,7 +49,8 @@ class Certificates(unittest.TestCase):
             pair = read_pair(*paths)
             self.assertEqual(pair.names, ("a.example", "*.b.example"))
             self.assertEqual(pair.chain, Path(paths[0]).read_bytes())
-            self.assertEqual(unpacked(packed([pair])), [pair])
+            bundle = Bundle([pair], self.authority.pem, "optional")
+            self.assertEqual(unpacked(bundle.packed()), bundle)
             self.assertNotIn("PRIVATE", repr(pair))
 
     def test_one_file_for_both(self) -> None:

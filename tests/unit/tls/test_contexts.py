@@ -5,10 +5,14 @@ import unittest
 
 from OpenSSL import SSL
 
-from stickyd.tls.certificates import Pair, read_pair
+from stickyd.tls.certificates import Bundle, Pair, read_pair
 from stickyd.tls.contexts import Contexts
 from tests.support.authority import Authority
 from tests.support.tls import client_context
+
+
+def made(pairs: list[Pair]) -> Contexts:
+    return Contexts(Bundle(pairs))
 
 
 def shake(client: SSL.Connection, server: SSL.Connection) -> None:
@@ -34,9 +38,9 @@ def shake(client: SSL.Connection, server: SSL.Connection) -> None:
 
 class Chosen(unittest.TestCase):
     def setUp(self) -> None:
-        made = tempfile.TemporaryDirectory(prefix="stickyd-test-")
-        self.addCleanup(made.cleanup)
-        self.authority = Authority(made.name)
+        directory = tempfile.TemporaryDirectory(prefix="stickyd-test-")
+        self.addCleanup(directory.cleanup)
+        self.authority = Authority(directory.name)
 
     def pair(self, *names: str, kind: str = "ec") -> Pair:
         return read_pair(*self.authority.files(f"{names[0]}-{kind}", *names, kind=kind))
@@ -59,7 +63,7 @@ class Chosen(unittest.TestCase):
         return (certificate.subject.rfc4514_string(),)
 
     def test_by_name(self) -> None:
-        contexts = Contexts(
+        contexts = made(
             [
                 self.pair("first.example"),
                 self.pair("*.b.example", "c.example"),
@@ -82,7 +86,7 @@ class Chosen(unittest.TestCase):
         self.assertEqual(self.got(contexts, "x.b.example"), ("CN=*.b.example",))
 
     def test_ecdsa_and_rsa(self) -> None:
-        contexts = Contexts([self.pair("a", kind="rsa"), self.pair("a"), self.pair("b")])
+        contexts = made([self.pair("a", kind="rsa"), self.pair("a"), self.pair("b")])
         for ciphers in (b"ECDHE-RSA-AES128-GCM-SHA256", b"ECDHE-ECDSA-AES128-GCM-SHA256"):
             self.got(contexts, "a", ciphers)
             self.assertEqual(self.kind, ciphers.decode())
@@ -92,7 +96,7 @@ class Chosen(unittest.TestCase):
             self.got(contexts, "b", b"ECDHE-RSA-AES128-GCM-SHA256")
 
     def test_weak_clients_get_nothing(self) -> None:
-        contexts = Contexts([self.pair("a", kind="rsa")])
+        contexts = made([self.pair("a", kind="rsa")])
         for ciphers in (b"AES128-SHA", b"ECDHE-RSA-AES128-SHA", b"DHE-RSA-AES128-GCM-SHA256"):
             with self.assertRaises(SSL.Error):
                 self.got(contexts, "a", ciphers)
