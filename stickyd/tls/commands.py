@@ -2,6 +2,8 @@
 
 from twisted.protocols import amp
 
+from stickyd.tls.certificates import CertificateError
+
 
 class Open(amp.Command):
     """Master to TLS process: get ready. Answered when it could accept.
@@ -18,6 +20,7 @@ class Open(amp.Command):
         (b"gate", amp.Descriptor()),
         (b"listeners", amp.AmpList([(b"id", amp.Integer()), (b"socket", amp.Descriptor())])),
     ]
+    errors = {CertificateError: b"CERTIFICATE"}
 
 
 class Accept(amp.Command):
@@ -25,9 +28,13 @@ class Accept(amp.Command):
 
 
 class Renew(amp.Command):
-    """Master to TLS process: use other certificates for new connections."""
+    """Master to TLS process: use other certificates for new connections.
+
+    On an error those of before stay.
+    """
 
     arguments = [(b"secrets", amp.Descriptor())]
+    errors = {CertificateError: b"CERTIFICATE"}
 
 
 class StopAccepting(amp.Command):

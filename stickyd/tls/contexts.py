@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
-from stickyd.tls.certificates import Bundle, Pair
+from stickyd.tls.certificates import Bundle, CertificateError, Pair
 
 CIPHERS_12 = b":".join(
     [
@@ -89,6 +89,7 @@ def make_context(pairs: Sequence[Pair]) -> SSL.Context:
     """A server's context.
 
     :param pairs: of two with keys of one kind the first one is used.
+    :raise CertificateError: if OpenSSL refuses one, as of a key that it holds too weak.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -105,7 +106,11 @@ def make_context(pairs: Sequence[Pair]) -> SSL.Context:
     context.set_session_id(b"stickyd")
     context.set_alpn_select_callback(_select_protocol)
     for pair in reversed(pairs):
-        _use(context, pair.chain, pair.key)
+        try:
+            _use(context, pair.chain, pair.key)
+        except SSL.Error as error:
+            why = reason_of(error)
+            raise CertificateError(f"{pair.source}: OpenSSL refuses it: {why}") from None
     return context
 
 
@@ -135,6 +140,12 @@ def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
         return ALPN
     # An alert, as RFC 7301 (3.2) demands.
     raise NoCommonProtocol
+
+
+def reason_of(error: SSL.Error) -> str:
+    """The last of OpenSSL's reasons."""
+    reports = error.args[0] if error.args else ()
+    return str(reports[-1][-1]) if isinstance(reports, list) and reports else str(error)
 
 
 def _use(context: SSL.Context, chain: bytes, key: bytes) -> None:

@@ -13,7 +13,7 @@ from stickyd.ipc.over_tls import TlsClient
 from stickyd.net.address import Address
 from stickyd.net.epoll import READ, WRITE
 from stickyd.net.lingering_close import LingeringClose
-from stickyd.tls.contexts import NoCommonProtocol
+from stickyd.tls.contexts import NoCommonProtocol, reason_of
 from stickyd.tls.relay import Relay
 from stickyd.tls.shared import Connection, Shared
 
@@ -165,9 +165,4 @@ class Handshake(Connection):
 
 def _reason(error: Exception) -> str:
     """Why a handshake failed, in OpenSSL's words."""
-    if isinstance(error, NoCommonProtocol):
-        return "no common protocol"
-    reports = error.args[0] if error.args else ()
-    if isinstance(reports, list) and reports:
-        return str(reports[-1][-1])
-    return str(error)
+    return reason_of(error) if isinstance(error, SSL.Error) else "no common protocol"

@@ -94,7 +94,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tls": (*BELOW, *LEAVES, "tls.certificates", "tls.commands", "worker.runtime"),
     # What the master, too, needs of it, without OpenSSL.
     "tls.certificates": ("settings",),
-    "tls.commands": (),
+    "tls.commands": ("tls.certificates",),
     "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
     "cli.start": ("cli", "errors", "settings"),

@@ -21,6 +21,7 @@ from stickyd.master.tls.credentials import Credentials
 from stickyd.process import HELD_BACK
 from stickyd.settings import Settings
 from stickyd.tls import commands
+from stickyd.tls.certificates import CertificateError
 
 
 class TlsChild:
@@ -129,11 +130,16 @@ class TlsChild:
         self._ask(commands.Accept).addErrback(lambda _: None)
 
     def renew(self, credentials: Credentials) -> "defer.Deferred[None]":
-        """Let it use other certificates; fires when it does, or has ended."""
+        """Let it use other certificates; fires when it does, or has ended.
+
+        Fails with `CertificateError` if it cannot.
+        """
         secrets = credentials.file()
 
-        def told(result: object) -> None:
+        def told(result: object) -> Failure | None:
             os.close(secrets)
+            refused = isinstance(result, Failure) and result.check(CertificateError)
+            return result if isinstance(result, Failure) and refused else None
 
         return self._ask(commands.Renew, secrets=secrets).addBoth(told)
 

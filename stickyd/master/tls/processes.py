@@ -66,7 +66,9 @@ class TlsProcesses:
             await defer.gatherResults(waits, consumeErrors=True)
         except defer.FirstError as first:
             why = first.subFailure.getErrorMessage()
-            raise StartFailed(f"a TLS process does not start: {why}") from None
+            if not first.subFailure.check(CertificateError):
+                why = f"a TLS process does not start: {why}"
+            raise StartFailed(why) from None
 
     def expiries(self) -> dict[str, float]:
         """When each certificate expires, in seconds since 1970, by its file."""
@@ -128,14 +130,23 @@ class TlsProcesses:
 
     def renew(self) -> None:
         """Read the certificates anew; if one cannot be used, all stay as they are."""
+        before = self._credentials.data
+
+        def stay(why: object) -> None:
+            self._credentials.data = before
+            _log.error("certificates stay as they are: {why}", why=why)
+
         try:
             self._credentials.read()
         except CertificateError as error:
-            _log.error("certificates stay as they are: {why}", why=error)
+            stay(error)
             return
         self._credentials.warn_of_expiry(time.time())
         used = [child.renew(self._credentials) for child in self._children]
-        defer.DeferredList(used).addCallback(lambda _: _log.info("certificates are read anew"))
+        defer.gatherResults(used, consumeErrors=True).addCallbacks(
+            lambda _: _log.info("certificates are read anew"),
+            lambda failure: stay(failure.value.subFailure.getErrorMessage()),
+        )
 
     # ---- the end
 

@@ -266,6 +266,10 @@ class Malformed(unittest.TestCase):
             return
         self.assertIsInstance(frame, Frame)
         start = FIXED + message[LENGTH_AT]
+        size = len(frame.tls)
+        if size:
+            self.assertEqual(message[start : start + 2 + size], struct.pack("!H", size) + frame.tls)
+            start += 2 + size
         self.assertEqual(frame.unread, message[start:])
 
     def test_what_cannot_be_encoded_is_an_error_of_the_sender(self) -> None:

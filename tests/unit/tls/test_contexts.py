@@ -2,12 +2,14 @@
 
 import tempfile
 import unittest
+from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from stickyd.tls.certificates import Bundle, Pair, read_pair
+from stickyd.tls.certificates import Bundle, CertificateError, Pair, read_pair
 from stickyd.tls.contexts import Contexts
-from tests.support.authority import Authority
+from tests.support.authority import Authority, key_pem
 from tests.support.tls import client_context
 
 
@@ -94,6 +96,12 @@ class Chosen(unittest.TestCase):
             self.assertEqual(self.kind, ciphers.decode())
         with self.assertRaises(SSL.Error):
             self.got(contexts, "b", b"ECDHE-RSA-AES128-GCM-SHA256")
+
+    def test_what_openssl_refuses(self) -> None:
+        chain, key = self.authority.certify("a", key=ec.generate_private_key(ec.SECP192R1()))
+        weak = Pair("a.pem", chain, key_pem(key), ("a",), datetime.now(UTC))
+        with self.assertRaisesRegex(CertificateError, r"\Aa\.pem: OpenSSL refuses it: .*small"):
+            made([self.pair("b"), weak])
 
     def test_weak_clients_get_nothing(self) -> None:
         contexts = made([self.pair("a", kind="rsa")])
