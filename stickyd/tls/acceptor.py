@@ -86,11 +86,12 @@ class Acceptor:
     def _begin(self, client: socket.socket, address: Any) -> None:
         try:
             local = None if not isinstance(address, tuple) else _end(client.getsockname())
-            peer = None if not isinstance(address, tuple) else _end(address)
-            Handshake(self._shared, client, peer, local, self._listener).begin()
         except OSError:
             # It has ended already.
             client.close()
+            return
+        peer = None if not isinstance(address, tuple) else _end(address)
+        Handshake(self._shared, client, peer, local, self._listener).begin()
 
     def _pause(self) -> None:
         self._stop()

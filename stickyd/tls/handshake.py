@@ -112,8 +112,14 @@ class Handshake(Connection):
                 _log.warn("a client certificate is refused: {error}", error=error)
                 self.drop()
                 return
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            # Few descriptors are left; the acceptor says so, too.
+            _log.debug("no plain side for {peer}: {error}", peer=self._peer, error=error)
+            self.drop()
+            return
         self._watch(READ)
-        ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
         relay = Relay(shared, self._tls, self._client, ours)

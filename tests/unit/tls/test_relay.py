@@ -1,13 +1,16 @@
 """A relay over real sockets, event by event: bounded in both directions, and ends in order."""
 
 import contextlib
+import errno
 import socket
 import struct
 import tempfile
 import unittest
 from collections.abc import Callable
+from unittest import mock
 
 from OpenSSL import SSL
+from twisted.logger import capturedLogs
 
 from stickyd.ipc.fd_queue import make_inbox, take_one
 from stickyd.ipc.fd_sender import InboxSender
@@ -214,6 +217,24 @@ class Handshakes(Side):
         client.close()
         self.settle()
         self.check_nothing_left()
+
+    def test_no_descriptor_is_left_for_the_plain_side(self) -> None:
+        """One connection ends; nothing of it stays behind."""
+        client = self.accept()
+        short = OSError(errno.EMFILE, "too many open files")
+        pair = mock.patch("stickyd.tls.handshake.socket.socketpair", side_effect=short)
+        with capturedLogs() as events, pair:
+
+            def over() -> bool:
+                with contextlib.suppress(SSL.Error):
+                    client.do_handshake()
+                return not self.shared.handshakes
+
+            self.until(over)
+        self.check_nothing_left()
+        self.assertEqual([event for event in events if "log_failure" in event], [])
+        self.assertIsNone(take_one(self.gate))
+        self.connect()
 
     def test_nothing_comes_through_before_the_end_of_the_handshake(self) -> None:
         self.accept()
