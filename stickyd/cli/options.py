@@ -23,7 +23,7 @@ RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
 
 # Read together with others: see `Options._settings`.
 _PAIRS = ("ssl-certfile", "ssl-keyfile")
-_APART = frozenset({"class", "wsgi", "asgi", "path", *_PAIRS}) | RELOAD
+_APART = frozenset({"class", "wsgi", "asgi", "path", "redirect-http", *_PAIRS}) | RELOAD
 _REPEATED = ("listen", "bind", *_PAIRS)
 _IMPLYING = {f"--{o.name}": o.argument.implied for o in DAEMON if o.argument.implied}
 
@@ -122,6 +122,10 @@ class Options(TableOptions):
         addresses = list(self._addresses())
         if not addresses:
             addresses.append((BY_NAME["listen"].default.text, bool(self["ssl-certfile"])))
+        redirect = self.value(BY_NAME["redirect-http"])
+        self._redirects = (len(addresses),) if redirect else ()
+        if redirect:
+            addresses.append((str(redirect), False))
         self["listen"] = [description for description, _ in addresses]
         self._over_tls = tuple(at for at, (_, tls) in enumerate(addresses) if tls)
         for description in self["listen"]:
@@ -188,6 +192,7 @@ class Options(TableOptions):
     def _settings(self) -> Settings:
         values: dict[str, Json] = app_options.chosen_app(self)
         values["tls.listeners"] = self._over_tls
+        values["tls.redirects"] = self._redirects
         for name in _PAIRS:
             option, label = BY_NAME[name], self.labels.get(name, f"--{name}")
             values[option.field] = [parsed(label, option, each) for each in self[name]]

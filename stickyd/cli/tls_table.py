@@ -46,6 +46,14 @@ TLS = (
         details="Needs `--ssl-ca-certs`. See [Client certificates](tls.md#client-certificates).",
     ),
     Option(
+        "redirect-http",
+        Group.TLS,
+        "address whose requests over http are redirected to https",
+        Argument("ADDR", parsers.bind_address),
+        "tls.redirects",
+        details="As for `--bind`. See [From http to https](tls.md#from-http-to-https).",
+    ),
+    Option(
         "tls-processes",
         Group.TLS,
         "processes that do nothing but TLS",

@@ -154,6 +154,8 @@ def check_certificates(settings: Settings) -> None:
     """Refuse certificates that cannot be used, and options of TLS without use."""
     tls = settings.tls
     if not tls.certfiles:
+        if tls.redirects:
+            raise usage.UsageError("--redirect-http goes with --ssl-certfile only")
         if tls.listeners:
             raise usage.UsageError("--bind: tls: needs --ssl-certfile")
         for option, given in (

@@ -305,9 +305,27 @@ class Life(unittest.TestCase):
         self.assertEqual(asked(kept), 1)
 
     def test_workers_that_end(self) -> None:
-        with TlsDaemon("--class", "stickyd_test_apps.Page") as daemon:
+        options = ("--class", "stickyd_test_apps.Page", "--redirect-http", "127.0.0.1:0")
+        with TlsDaemon(*options) as daemon:
+            self.check_redirect(daemon)
             self.check_killed_worker(daemon)
             self.check_stop(daemon)
+
+    def check_redirect(self, daemon: TlsDaemon) -> None:
+        (where,) = (line for line in daemon.log if " is ready: " in line)
+        port = int(where.rpartition(":")[2])
+        for host, status in ((b"a.example", 308), (b"a.example:80", 308), (b"a%b", 400)):
+            with connected(port) as sock:
+                sock.sendall(b"POST /x?y=%20z HTTP/1.1\r\nHost: " + host + b"\r\n")
+                sock.sendall(b"Content-Length: 3\r\n\r\nabc")
+                reader = Reader(sock)
+                answer = reader.response()
+                self.assertEqual(answer.status, status)
+                if status == 308:
+                    expected = f"https://a.example:{daemon.port}/x?y=%20z"
+                    self.assertEqual(answer.headers["location"], expected)
+                self.assertTrue(reader.at_end())
+        wait_for(lambda: daemon.report()["connections"]["open"] == 0, what="no connection")
 
     def check_killed_worker(self, daemon: TlsDaemon) -> None:
         """An idle connection goes on (the guardian); one that waits for an answer is cut."""

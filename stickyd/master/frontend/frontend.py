@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
+import attrs
 from twisted.internet import defer
 
 from stickyd.http1.error_response import BUSY
@@ -17,8 +18,10 @@ from stickyd.master.frontend.hand_off import HandOff
 from stickyd.master.frontend.lane import LaneFactory
 from stickyd.master.frontend.listen_sockets import ends_with_us
 from stickyd.master.frontend.listener import Listener
+from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import ProxyRule
 from stickyd.master.frontend.reception import Reception
+from stickyd.master.frontend.redirect import STANDARD_PORT, Redirect
 from stickyd.master.frontend.tls_gate import TlsGate, TlsListener, unpack_ends
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Slot, unpack_message
@@ -89,6 +92,9 @@ class Frontend:
             if index in tls:
                 listener = TlsListener(self._reception, port, index, ends_with_us(port))
                 over_tls[listener.index] = listener
+            elif index in settings.tls.redirects:
+                reception = self._redirecting(ports[tls[0]])
+                listener = Listener(reception, port, index, None, ends_with_us(port))
             else:
                 listener = Listener(self._reception, port, index, proxy, ends_with_us(port))
                 self._lanes.equip(listener)
@@ -96,6 +102,15 @@ class Frontend:
         if over_tls:
             ends = unpack_ends(gate) if gate is not None else None
             self.gate = TlsGate(self._context.reactor, over_tls, ends)
+
+    def _redirecting(self, https: Any) -> Reception[PendingHead]:
+        """A reception whose requests are redirected.
+
+        :param https: the port to which they are.
+        """
+        name = https.socket.getsockname()
+        redirect = Redirect(name[1] if isinstance(name, tuple) else STANDARD_PORT)
+        return attrs.evolve(self._reception, dispatch=redirect.dispatch)
 
     def start(self) -> None:
         """Start accepting."""

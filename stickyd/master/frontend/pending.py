@@ -215,11 +215,15 @@ class PendingHead(PendingConnection):
 
     def refuse(self, refusal: Refusal) -> None:
         """Send an error response and close."""
+        self._reception.counters.refused[refusal.status] += 1
+        self.finish(refusal.response())
+
+    def finish(self, last: bytes) -> None:
+        """Send a response and close."""
         self._unregister()
         reception = self._reception
-        reception.counters.refused[refusal.status] += 1
         self.socket.setblocking(False)
-        last, over = refusal.response(), reception.admission.leave
+        over = reception.admission.leave
         LingeringClose(reception.reactor, reception.sweeper, self.socket, last, over)
 
     def head_left(self) -> int:

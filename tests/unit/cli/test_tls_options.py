@@ -39,6 +39,11 @@ class TlsOptions(unittest.TestCase):
                 made = parsed(*options)
                 self.assertEqual(made["listen"], listen)
                 self.assertEqual(made.settings.tls.listeners, over_tls)
+        made = parsed(*self.pair, "--redirect-http", ":80")
+        self.assertEqual(
+            (made["listen"], made.settings.tls.redirects), (["tcp:3000", "tcp:80"], (1,))
+        )
+        self.assertEqual(made.settings.tls.listeners, (0,))
         self.assertEqual(parsed(*self.pair).settings.tls.certfiles, (self.certificate,))
 
     def test_one_line(self) -> None:
@@ -53,6 +58,7 @@ class TlsOptions(unittest.TestCase):
                 (*self.pair, "--ssl-client-cert", "required"),
                 "--ssl-client-cert optional or required goes with --ssl-ca-certs, and this with it",
             ),
+            (("--redirect-http", ":80"), "--redirect-http goes with --ssl-certfile only"),
             (("--ssl-ca-certs", self.key), "--ssl-ca-certs goes with --ssl-certfile only"),
             (
                 (*self.pair, "--ssl-client-cert", "required", "--ssl-ca-certs", self.key),
