@@ -97,7 +97,9 @@ LISTENING = (
         "address to listen on: HOST:PORT, :PORT, [V6]:PORT or unix:PATH",
         Argument("ADDR", parsers.bind_address, repeatable=True),
         short="b",
-        details="A Twisted endpoint description is accepted, too, as for --listen.",
+        details="A Twisted endpoint description is accepted, too, as for --listen. With `tls:` or"
+        " `plain:` in front it does or does not speak TLS; without, it does if there is an"
+        " `--ssl-certfile`.",
     ),
     Option(
         "host",

@@ -16,6 +16,7 @@ class Group(enum.Enum):
 
     APP = "App"
     LISTENING = "Listening"
+    TLS = "TLS"
     AFFINITY = "Affinity"
     LIMITS = "Limits"
     LIFECYCLE = "Life of workers"
@@ -99,6 +100,8 @@ class Option:
         ):
             return self.default.text
         value: object = attrgetter(self.field)(_DEFAULTS)
+        if isinstance(value, tuple):
+            return ""
         if isinstance(value, bool):
             return "on" if value else "off"
         return f"{value:g}" if isinstance(value, float) else str(value)

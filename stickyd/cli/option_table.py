@@ -5,6 +5,7 @@ from stickyd.cli.app_table import APP, LISTENING
 from stickyd.cli.limit_table import LIFECYCLE, LIMITS
 from stickyd.cli.option import Argument, Default, Group, Option
 from stickyd.cli.parsers import OneOf, Seconds, Whole
+from stickyd.cli.tls_table import TLS
 from stickyd.routing.bounded_loads import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
 
@@ -85,7 +86,7 @@ _AFFINITY = (
         Group.AFFINITY,
         "add a response header with the number of the worker",
         Argument("NAME", parsers.header_name, implied="X-Stickyd-Worker"),
-        "worker_header",
+        "log.worker_header",
         details="The name is X-Stickyd-Worker if the option has no value.",
     ),
 )
@@ -183,7 +184,7 @@ _DEVELOPMENT = (
 )
 
 DAEMON = (
-    *(*APP, *LISTENING, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING),
+    *(*APP, *LISTENING, *TLS, *_AFFINITY, *LIMITS, *LIFECYCLE, *_LOGGING),
     *(*_CONFIGURATION, *_DEVELOPMENT),
 )
 """The options of ``twistd stickyd``, ``twist stickyd`` and ``stickyd run``."""

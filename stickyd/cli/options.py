@@ -11,6 +11,7 @@ from stickyd import __version__
 from stickyd.cli import app_options, validators
 from stickyd.cli.option import Option
 from stickyd.cli.option_table import BY_NAME, DAEMON
+from stickyd.cli.parsers import bind_scheme
 from stickyd.cli.pidfile import accepts_connections, remove_stale_once
 from stickyd.cli.start.config_file import layer_of_file
 from stickyd.cli.start.layers import beside, of_environment
@@ -21,7 +22,9 @@ from stickyd.settings import Json, Settings
 RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
 
 # Read together with others: see `Options._settings`.
-_APART = frozenset({"class", "wsgi", "asgi", "path"}) | RELOAD
+_PAIRS = ("ssl-certfile", "ssl-keyfile")
+_APART = frozenset({"class", "wsgi", "asgi", "path", "redirect-http", *_PAIRS}) | RELOAD
+_REPEATED = ("listen", "bind", *_PAIRS)
 _IMPLYING = {f"--{o.name}": o.argument.implied for o in DAEMON if o.argument.implied}
 
 
@@ -42,9 +45,7 @@ class Options(TableOptions):
 
     def __init__(self) -> None:
         super().__init__()
-        self["listen"] = []
-        self["bind"] = []
-        for name in RELOAD - {"reload"}:
+        for name in (*_REPEATED, *(RELOAD - {"reload"})):
             self[name] = []
         self["worker-header"] = self["request-id"] = None
         self.arguments: list[str] = []
@@ -66,6 +67,14 @@ class Options(TableOptions):
         self["bind"].append(address)
 
     opt_b = opt_bind
+
+    def opt_ssl_certfile(self, path: str) -> None:
+        """See the option table."""
+        self["ssl-certfile"].append(path)
+
+    def opt_ssl_keyfile(self, path: str) -> None:
+        """See the option table."""
+        self["ssl-keyfile"].append(path)
 
     def opt_reload_dir(self, directory: str) -> None:
         """See the option table."""
@@ -107,10 +116,19 @@ class Options(TableOptions):
         """Check everything before a port is bound or a process spawned."""
         self._fill_in()
         validators.check_twistd_log(self.parent, self["log-format"])
-        self["listen"] = list(self._addresses()) or [BY_NAME["listen"].default.text]
+        addresses = list(self._addresses())
+        if not addresses:
+            addresses.append((BY_NAME["listen"].default.text, bool(self["ssl-certfile"])))
+        redirect = self.value(BY_NAME["redirect-http"])
+        self._redirects = (len(addresses),) if redirect else ()
+        if redirect:
+            addresses.append((str(redirect), False))
+        self["listen"] = [description for description, _ in addresses]
+        self._over_tls = tuple(at for at, (_, tls) in enumerate(addresses) if tls)
         for description in self["listen"]:
             validators.check_endpoint(description)
         self.settings = self._settings()
+        validators.check_certificates(self.settings)
         if self.settings.log.admin:
             validators.check_endpoint(self.settings.log.admin, "--admin")
         # twistd reads the file of --pidfile after this; twist and `stickyd run` have none.
@@ -137,11 +155,15 @@ class Options(TableOptions):
             elif value.texts:
                 self[name] = value.texts[0] or option.argument.implied
 
-    def _addresses(self) -> Iterator[str]:
-        """The endpoint descriptions to listen on."""
-        yield from self["listen"]
+    def _addresses(self) -> Iterator[tuple[str, bool]]:
+        """The endpoint descriptions to listen on, and whether TLS is spoken there."""
+        for description in self["listen"]:
+            yield description, False
         for address in self["bind"]:
-            yield str(parsed(self.labels.get("bind", "--bind"), BY_NAME["bind"], address))
+            scheme, _ = bind_scheme(address)
+            label = self.labels.get("bind", "--bind")
+            description = str(parsed(label, BY_NAME["bind"], address))
+            yield description, scheme == "tls" or (not scheme and bool(self["ssl-certfile"]))
         alone = [name for name in ("host", "port") if self[name] is not None]
         if not alone:
             return
@@ -150,10 +172,16 @@ class Options(TableOptions):
         port, host = self["port"] or BY_NAME["port"].default.text, self["host"] or ""
         parsed(self.labels.get("port", "--port"), BY_NAME["port"], port)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        yield str(parsed(self.labels.get("host", "--host"), BY_NAME["bind"], address))
+        description = str(parsed(self.labels.get("host", "--host"), BY_NAME["bind"], address))
+        yield description, bool(self["ssl-certfile"])
 
     def _settings(self) -> Settings:
         values: dict[str, Json] = app_options.chosen_app(self)
+        values["tls.listeners"] = self._over_tls
+        values["tls.redirects"] = self._redirects
+        for name in _PAIRS:
+            option, label = BY_NAME[name], self.labels.get(name, f"--{name}")
+            values[option.field] = [parsed(label, option, each) for each in self[name]]
         for option in DAEMON:
             if option.field and option.name not in _APART:
                 values[option.field] = (

@@ -150,8 +150,33 @@ def event_loop(text: str) -> str:
 
 
 def bind_address(text: str) -> str:
-    """The endpoint description of an address."""
-    return endpoint_of(text, loopback=False)
+    """The endpoint description of an address, without ``tls:`` or ``plain:`` in front of it."""
+    return endpoint_of(bind_scheme(text)[1], loopback=False)
+
+
+SCHEMES = ("tls:", "plain:")
+"""What a ``--bind`` may have in front of its address."""
+
+
+def bind_scheme(text: str) -> tuple[str, str]:
+    """``tls``, ``plain`` or "", and the address of a ``--bind``."""
+    for scheme in SCHEMES:
+        if text.startswith(scheme):
+            return scheme[:-1], text.removeprefix(scheme)
+    return "", text
+
+
+def file(path: str) -> str:
+    """The absolute path of a file."""
+    return os.path.abspath(path)
+
+
+def password_file(text: str) -> str:
+    """The absolute path of the file that ``@FILE`` names."""
+    # The text may be a password: the message does not quote it.
+    if not text.startswith("@") or len(text) < 2:
+        raise ValueError("not @FILE; a password itself would be visible to every user")
+    return os.path.abspath(text[1:])
 
 
 def env_file(path: str) -> str:

@@ -22,10 +22,10 @@ from stickyd.routing.affinity import parse_chain
 from stickyd.routing.issued_ids import INSERT, LEARN_HEADER
 from stickyd.routing.policy import HASHES
 from stickyd.routing.rendezvous import SlotTable
-from stickyd.settings import Json
+from stickyd.settings import Json, Settings
 
 _TEXTS = (
-    "worker_header",
+    "log.worker_header",
     "app.on_retire",
     "app.origin.directory",
     "app.origin.env_file",
@@ -35,6 +35,8 @@ _TEXTS = (
     "lifecycle.end.child_exit",
     "log.admin",
     "log.request_id",
+    "tls.ca_certs",
+    "tls.password_file",
 )
 """Settings that are "" if they are not given."""
 
@@ -148,6 +150,44 @@ def _mode(path: str) -> int:
         return 0
 
 
+def check_certificates(settings: Settings) -> None:
+    """Refuse certificates that cannot be used, and options of TLS without use."""
+    tls = settings.tls
+    if not tls.certfiles:
+        if tls.redirects:
+            raise usage.UsageError("--redirect-http goes with --ssl-certfile only")
+        if tls.listeners:
+            raise usage.UsageError("--bind: tls: needs --ssl-certfile")
+        for option, given in (
+            ("keyfile", tls.keyfiles),
+            ("keyfile-password", tls.password_file),
+            ("ca-certs", tls.ca_certs),
+            ("client-cert", tls.client_cert != "off"),
+        ):
+            if given:
+                raise usage.UsageError(f"--ssl-{option} goes with --ssl-certfile only")
+        return
+    if (tls.client_cert != "off") != bool(tls.ca_certs):
+        raise usage.UsageError(
+            "--ssl-client-cert optional or required goes with --ssl-ca-certs, and this with it"
+        )
+    if not tls.listeners:
+        raise usage.UsageError("--ssl-certfile: no --bind speaks TLS; --listen does not")
+    if tls.keyfiles and len(tls.keyfiles) != len(tls.certfiles):
+        raise usage.UsageError(
+            f"--ssl-keyfile: {len(tls.keyfiles)} for {len(tls.certfiles)} of --ssl-certfile"
+        )
+    if settings.routing.proxy.protocol != "off":
+        raise usage.UsageError("--proxy-protocol does not go with TLS")
+    # Here: without TLS its libraries are not loaded.
+    from stickyd.tls.certificates import CertificateError, read_bundle
+
+    try:
+        read_bundle(tls)
+    except CertificateError as error:
+        raise usage.UsageError(f"TLS: {error}") from None
+
+
 def check_endpoint(description: str, option: str = "--listen") -> None:
     """Refuse a description that is not an endpoint description.
 
@@ -155,7 +195,9 @@ def check_endpoint(description: str, option: str = "--listen") -> None:
     """
     kind = description.partition(":")[0]
     if kind in ("ssl", "tls"):
-        raise usage.UsageError(f"{option}: {kind}: is not supported; terminate TLS in a proxy")
+        raise usage.UsageError(
+            f"{option}: {kind}: is not supported; use --bind with --ssl-certfile"
+        )
     from twisted.internet import reactor
 
     try:

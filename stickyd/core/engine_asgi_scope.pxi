@@ -32,7 +32,7 @@ cdef object asgi_client(Engine engine, Lane lane, const sd_head *head, const uin
     cdef uint32_t at
     cdef bint forwarded = False
     cdef char text[64]
-    secure[0] = False
+    secure[0] = lane_over_tls(lane)
     for at in range(head.count):
         field = &head.fields[at]
         if field.id == SD_FORWARDED:

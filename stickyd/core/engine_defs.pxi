@@ -21,6 +21,7 @@ cdef enum:
     INBOX_BATCH = 32
     BOUNDS_MOST = 16
     TAKEN_BITS = 24
+    TLS_LISTENER = 0x80  # as stickyd.ipc.over_tls
     STATE_FLYING = 1
     STATE_IDLE = 2
     STATE_BUSY = 3

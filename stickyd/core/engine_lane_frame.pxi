@@ -16,6 +16,10 @@ cdef object lane_transport_of(Lane lane):
     return lane.give_up().transport
 
 
+cdef inline bint lane_over_tls(Lane lane):
+    return lane.frame_head.listener & TLS_LISTENER != 0
+
+
 cdef object lane_as_entry(Lane lane):
     if not lane.guarded or lane.engine.words == NULL:
         return None
@@ -46,7 +50,7 @@ cdef object lane_as_frame(Lane lane):
     if frame.family == SD_FAMILY_V4:
         # As `tuple.__new__` makes one of a subclass, without a tuple in between.
         made = (<TupleType *>lane.engine.frame_type).tp_alloc(
-            <TupleType *>lane.engine.frame_type, 12
+            <TupleType *>lane.engine.frame_type, 13
         )
         put(made, 0, lane.engine.kinds[frame.kind])
         put(made, 1, frame.connection)
@@ -60,6 +64,8 @@ cdef object lane_as_frame(Lane lane):
         put(made, 9, frame.entry)
         put(made, 10, frame.source)
         put(made, 11, frame.put_at)
+        # One with a record is left to Python.
+        put(made, 12, b"")
     else:
         made = lane.engine.parts.decode(
             PyBytes_FromStringAndSize(<char *>data, sd_write_frame(data, frame))

@@ -11,9 +11,10 @@ cdef object _end_at(const uint8_t *packed, uint32_t size):
 
 def read_frame(bytes message not None):
     """Kind, connection, peer, local end, listener, head_left, table, hops, unread bytes, entry,
-    source and put_at.
+    source, put_at and b"".
 
-    :return: in the order of `stickyd.ipc.frame.Frame`; None if the message is no frame.
+    :return: in the order of `stickyd.ipc.frame.Frame`; None if the message is no frame, or has a
+        record.
     """
     cdef sd_frame_head frame
     cdef uint32_t size
@@ -29,6 +30,7 @@ def read_frame(bytes message not None):
     return (
         frame.kind, frame.connection, peer, local, frame.listener, frame.head_left, frame.table,
         frame.hops, message[begin:], frame.entry, frame.source, frame.put_at,
+        b"",
     )
 
 

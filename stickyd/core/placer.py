@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from stickyd.core.native import CORE, Native
 from stickyd.net.address import canonical
+from stickyd.routing.affinity import TLS_CLIENT
 from stickyd.routing.issued_ids import LEARN_HEADER, LEARNS, learned_key
 from stickyd.routing.policy import Policy
 from stickyd.routing.rendezvous import PERSON, SlotTable, hash_key
@@ -37,6 +38,9 @@ def placer(policy: Policy, native: Native | None = CORE.native) -> "Placer | Non
     """
     table = policy.table
     if native is None or not isinstance(table, SlotTable):
+        return None
+    if any(source.kind == TLS_CLIENT for source in policy.chain):
+        # The core does not read what is known of a client's certificate.
         return None
     learned = policy.learned if policy.learns else None
     if learned is not None and not isinstance(learned, InMemory):

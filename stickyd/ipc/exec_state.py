@@ -10,7 +10,7 @@ import os
 from base64 import b64decode, b64encode
 from typing import Any
 
-FORMAT = 8
+FORMAT = 9
 """Version of the layout; a change of any packed key or meaning needs a new one."""
 
 Packed = dict[str, Any]

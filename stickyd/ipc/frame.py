@@ -10,6 +10,8 @@ layout (network byte order)::
     u8  family         u8  length of the addresses
     addresses          peer and local, host and port each: `_V4`, `_V6`, or nothing
                        (family 0), which is a Unix socket's
+    record             only if the highest bit of the family is set: u16 length, and that of
+                       `stickyd.ipc.over_tls` for a client with a certificate
     rest               unread bytes of the connection
 """
 
@@ -18,6 +20,7 @@ import struct
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
+from stickyd.ipc.over_tls import subject_of
 from stickyd.net.address import Address
 
 VERSION = 3
@@ -28,6 +31,8 @@ _ID_AT, _LEFT_AT, _ENTRY_AT, _PUT_AT, _SOURCE_AT = 4, 16, 20, 24, 28
 _V4 = struct.Struct("!4sH4sH")
 _V6 = struct.Struct("!16sH16sH")
 _NO_ADDRESS = 0
+_WITH_RECORD = 0x80
+_SIZE = struct.Struct("!H")
 
 
 class Kind(enum.IntEnum):
@@ -71,6 +76,7 @@ class Frame(NamedTuple):
         (`stickyd.routing.source_numbers`).
     :ivar put_at: when it was put into an inbox because of the request, or of the WebSocket, that
         comes with it (`stickyd.ipc.queue_clock`); 0 for a connection that waits for a request.
+    :ivar tls: record of a client with a certificate (`stickyd.ipc.over_tls`), or b"".
     """
 
     kind: Kind
@@ -85,11 +91,17 @@ class Frame(NamedTuple):
     entry: int = 0
     source: int = 0
     put_at: int = 0
+    tls: bytes = b""
 
     @property
     def peer_host(self) -> str | None:
         """The client's address without its port, None on a Unix socket."""
         return self.peer[0] if self.peer else None
+
+    @property
+    def subject(self) -> str | None:
+        """The subject of the client's certificate (RFC 4514), None without one."""
+        return subject_of(self.tls)
 
     def encode(self) -> bytes:
         """The frame as one message."""
@@ -105,9 +117,11 @@ class Frame(NamedTuple):
             self.put_at,
             self.source,
             self.listener & 0xFF,
-            family,
+            family | (_WITH_RECORD if self.tls else 0),
             len(addresses),
         )
+        if self.tls:
+            addresses += _SIZE.pack(len(self.tls)) + self.tls
         return fixed + addresses + self.unread
 
 
@@ -125,12 +139,30 @@ def entry_of(message: bytes) -> int:
 
 def carries(message: bytes) -> bool:
     """Whether a message that has an entry has unread bytes."""
-    return len(message) > _FIXED.size + message[_FIXED.size - 1]
+    try:
+        return len(message) > _end_of_head(message)
+    except FrameError:
+        return False
+
+
+def _end_of_head(message: bytes) -> int:
+    """Where the unread bytes begin.
+
+    :raise FrameError: if the message ends before.
+    """
+    end = _FIXED.size + message[_FIXED.size - 1]
+    if message[_FIXED.size - 2] & _WITH_RECORD:
+        if len(message) < end + _SIZE.size:
+            raise FrameError("message shorter than its record")
+        end += _SIZE.size + int(_SIZE.unpack_from(message, end)[0])
+    if len(message) < end:
+        raise FrameError("message shorter than its addresses")
+    return end
 
 
 def as_returned(message: bytes) -> bytes:
     """The frame of the same connection when idle: `Kind.RETURNED`, no unread bytes, no times."""
-    end = _FIXED.size + message[_FIXED.size - 1]
+    end = _end_of_head(message)
     head = message[:1] + _RETURNED + message[2:_LEFT_AT] + _NOTHING
     return head + message[_ENTRY_AT:_PUT_AT] + _NOTHING + message[_SOURCE_AT:end]
 
@@ -160,15 +192,18 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
         raise FrameError("message shorter than a frame") from None
     if version != VERSION:
         raise FrameError(f"frame version {version}, expected {VERSION}")
-    start = _FIXED.size
-    end = start + length
-    if len(message) < end:
-        raise FrameError("message shorter than its addresses")
+    start, record = _FIXED.size, b""
+    end = _end_of_head(message)
+    if family & _WITH_RECORD:
+        family &= ~_WITH_RECORD
+        record = message[start + length + _SIZE.size : end]
+        if not record:
+            raise FrameError("an empty record")
     try:
         if known is not None:
             peer, local = known.peer, known.local
         else:
-            peer, local = _unpack_addresses(family, message[start:end])
+            peer, local = _unpack_addresses(family, message[start : start + length])
         unread = message[end:]
         return Frame(
             _KINDS[kind],
@@ -183,6 +218,7 @@ def decode(message: bytes, known: Frame | None = None) -> Frame:
             entry,
             source,
             put_at,
+            record,
         )
     except KeyError:
         raise FrameError(f"malformed frame: no kind {kind}") from None

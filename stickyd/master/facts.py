@@ -52,6 +52,7 @@ class Facts(NamedTuple):
     :ivar heads: connections in the master whose first head is not complete.
     :ivar idle: connections without a request; None if the master does not guard them.
     :ivar scope: ``--affinity-scope``.
+    :ivar certificates: when each expires, in seconds since 1970, by its file.
     """
 
     version: str
@@ -67,6 +68,7 @@ class Facts(NamedTuple):
     open: int
     most: int
     idle: int | None
+    certificates: dict[str, float]
     scope: str = "connection"
 
 

@@ -1,10 +1,12 @@
 """The parts of a running master: slots, front end, supervisor."""
 
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
+from twisted.internet import defer
 
 from stickyd import __version__
 from stickyd.core.native import CORE
@@ -19,6 +21,8 @@ from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.stats_report import totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
+from stickyd.master.tls.credentials import Credentials
+from stickyd.master.tls.processes import TlsProcesses
 from stickyd.process import used_by
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
@@ -35,9 +39,11 @@ class Master:
     :param first_number: id of the next connection.
     :ivar spawner: makes the worker processes.
     :ivar accepts: the daemon accepts connections, and is not about to stop; None while it starts.
+    :ivar tls: None without a listener for TLS.
     """
 
     accepts: bool | None = None
+    tls: TlsProcesses | None = None
 
     def __init__(self, context: MasterContext, first_number: int = 1) -> None:
         self._context = context
@@ -77,13 +83,52 @@ class Master:
     def _close_idle(self, count: int) -> None:
         self.supervisor.close_idle(count)
 
+    def listen(
+        self, ports: list[Any], credentials: Credentials, gate: Packed | None = None
+    ) -> None:
+        """Take the listening sockets, in the order of their descriptions.
+
+        :param gate: of the previous program, as `pack` returned it.
+        """
+        context, front = self._context, self.frontend
+        front.listen(ports, gate)
+        if front.gate is not None:
+            self.tls = tls = TlsProcesses(
+                context.reactor, context.settings, credentials, front.gate.sender
+            )
+            front.stop_tls = tls.stop_accepting
+
     async def start(self) -> None:
-        """Start the helper and the workers.
+        """Start the helper, the workers and the TLS processes.
 
         :raise StartFailed: if the app, or a callable, cannot be loaded.
         """
         await self._child_exit.start()
-        await self.supervisor.start()
+        starts = [defer.ensureDeferred(self.supervisor.start())]
+        if self.tls is not None:
+            starts.append(defer.ensureDeferred(self.tls.start(self._sockets_over_tls())))
+        try:
+            await defer.gatherResults(starts, consumeErrors=True)
+        except defer.FirstError as first:
+            first.subFailure.raiseException()
+
+    def _sockets_over_tls(self) -> dict[int, socket.socket]:
+        gate = self.frontend.gate
+        listeners = gate.listeners if gate is not None else {}
+        return {number: listener.socket for number, listener in listeners.items()}
+
+    def accept(self) -> None:
+        """Start accepting connections."""
+        self.frontend.start()
+        if self.tls is not None:
+            self.tls.accept()
+        self.accepts = True
+
+    def reload(self) -> None:
+        """Read the certificates anew, and start a new generation of workers."""
+        if self.tls is not None:
+            self.tls.renew()
+        self.supervisor.reload()
 
     # ---- reports
 
@@ -137,6 +182,7 @@ class Master:
             open=context.connection_limit.open(),
             most=context.connection_limit.most,
             idle=sum(idle.values()) if idle is not None else None,
+            certificates=self.tls.expiries() if self.tls is not None else {},
             scope=context.settings.routing.scope,
         )
 
@@ -170,8 +216,10 @@ class Master:
     # ---- the master's program is replaced
 
     async def detach(self) -> Packed:
-        """Detach all workers; see `Supervisor.pack`."""
+        """Detach all processes; see `Supervisor.pack`."""
         await self._child_exit.stop()
+        if self.tls is not None:
+            await self.tls.detach()
         return await self.supervisor.pack()
 
     def pack(self, workers: Packed) -> Packed:
@@ -183,6 +231,7 @@ class Master:
             "tables": self._pack_tables(),
             "child_exits": self._child_exit.pack(),
             "slots": self.slots.pack(),
+            "tls": self.tls.pack() if self.tls is not None else None,
         }
 
     def _pack_tables(self) -> Packed:
@@ -214,6 +263,8 @@ class Master:
         self.supervisor.resume(packed["workers"], slots)
         self.frontend.resume(packed["front"], slots)
         self._child_exit.resume(packed.get("child_exits", []))
+        if self.tls is not None and packed["tls"] is not None:
+            self.tls.resume(packed["tls"], self._sockets_over_tls())
         self.counters.upgrades += 1
         # The template of the program before has that program's modules, and has ended with it.
         self.spawner.resume()
@@ -223,6 +274,8 @@ class Master:
     async def stop(self, grace: float) -> None:
         """Retire the workers within ``grace`` seconds, and tell of their ends."""
         await self.supervisor.stop(grace)
+        if self.tls is not None:
+            await self.tls.stop()
         await self._child_exit.stop()
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from stickyd.master.shutdown_delay import ShutdownDelay
 from stickyd.master.signals import also_on, only_on
 from stickyd.master.supervisor.replacement import KILL_AFTER
 from stickyd.master.supervisor.spawn import environment
+from stickyd.master.tls.credentials import Credentials
 from stickyd.master.upgrade import (
     check,
     own_pidfile,
@@ -76,6 +77,7 @@ class StickydService(Service):
         self._settings = settings
         self._resumed = resumed()
         self._listen_sockets = ListenSockets(reactor, listen)
+        self._credentials = Credentials(settings.tls)
         self._notifier = Notifier(reactor, os.environ)
         self._arguments = arguments
         self._master: Master | None = None
@@ -93,6 +95,7 @@ class StickydService(Service):
         """For twistd, before it drops root's rights (``--uid``)."""
         super().privilegedStartService()
         if self._resumed is None:
+            self._credentials.read_once()
             self._listen_sockets.bind_privileged()
             self._reporting.bind_privileged()
 
@@ -107,8 +110,10 @@ class StickydService(Service):
         return defer.ensureDeferred(begin).addErrback(self._cannot_start)
 
     async def _start(self) -> None:
+        if why := self._credentials.read_once():
+            raise StartFailed(why)
         master = self._use(Master.create(self._reactor, self._settings))
-        master.frontend.listen(await self._listen_sockets.listen())
+        master.listen(await self._listen_sockets.listen(), self._credentials)
         await self._reporting.listen(master)
         self._react()
         await master.start()
@@ -118,7 +123,8 @@ class StickydService(Service):
     async def _resume(self, packed: Packed) -> None:
         """Continue where the previous program stopped."""
         master = self._use(Master.unpack(self._reactor, self._settings, packed))
-        master.frontend.listen(self._listen_sockets.resume(packed["ports"]))
+        ports = self._listen_sockets.resume(packed["ports"])
+        master.listen(ports, self._credentials, packed["front"]["gate"])
         master.resume(packed)
         self._reporting.resume(master, packed["reporting"])
         self._react()
@@ -140,8 +146,7 @@ class StickydService(Service):
     def _open(self, master: Master) -> None:
         """Start accepting, and log it."""
         freeze_gc()
-        master.frontend.start()
-        master.accepts = True
+        master.accept()
         self._delay = self._settings.lifecycle.end.shutdown_delay
         _log.info(
             "stickyd {version} is ready: {workers} workers, scope {scope}, on {where}",
@@ -189,7 +194,7 @@ class StickydService(Service):
         if not self.running:
             return
         self._notifier.reloading()
-        self._running_master().supervisor.reload()
+        self._running_master().reload()
 
     def _running_master(self) -> Master:
         assert self._master is not None

@@ -59,6 +59,12 @@ def _by_value(
     return Source(text, look, kind, name)
 
 
+def _tls_client(asked: Asked) -> Key | Missing:
+    if asked.subject is None:
+        return Missing("no client certificate")
+    return Key(TLS_CLIENT, asked.subject)
+
+
 def _socketio(asked: Asked) -> Key | Missing:
     sid = url_param(asked.head, "sid")
     if isinstance(sid, Missing):
@@ -72,10 +78,12 @@ def _socketio(asked: Asked) -> Key | Missing:
 _MEMBER = re.compile(r"([^()]*)\(([^()]*)\)")
 _LEARNED = re.compile(r"learn\(\s*([^()]*)\(([^()]*)\)\s*\)")
 LEAST = "least"
+TLS_CLIENT = "tls_client"
 _PLAIN: dict[str, Source] = {
     "xff": Source("xff", _xff, "xff"),
     "forwarded": Source("forwarded", _forwarded, "forwarded"),
     "src": Source("src", _src, "src"),
+    TLS_CLIENT: Source(TLS_CLIENT, _tls_client, TLS_CLIENT),
     "socketio": Source("socketio", _socketio, "socketio"),
     "sockjs": _by_value("sockjs", sockjs_session, "sockjs"),
     LEAST: Source(LEAST, _least, LEAST),

@@ -113,23 +113,26 @@ class Policy:
         """The same policy when other slots take part."""
         return attrs.evolve(self, table=type(self.table)(self.table.seed, slots, version))
 
-    def place(self, head: Head, peer: str | None) -> Placement:
-        """The slot of a request that came from ``peer`` (canonical text, None for Unix)."""
+    def place(self, head: Head, peer: str | None, subject: str | None = None) -> Placement:
+        """The slot of a request that came from ``peer`` (canonical text, None for Unix).
+
+        :param subject: of the client's certificate, None without one.
+        """
         if not self._by_xff:
-            return self._place(head, peer)
+            return self._place(head, peer, subject)
         lines = head.values(b"x-forwarded-for")
         if len(lines) != 1 or len(lines[0]) > LINE_REMEMBERED or peer not in self.trusted:
-            return self._place(head, peer)
+            return self._place(head, peer, subject)
         found = self._remembered.get(lines[0])
         if found is None:
             client = client_of_xff(lines, self.trusted)
             if isinstance(client, Missing):
-                return self._place(head, peer)
+                return self._place(head, peer, subject)
             found = self._remembered.remember(lines[0], self._hashed(Key("xff", client)))
         return found
 
-    def _place(self, head: Head, peer: str | None) -> Placement:
-        asked = Asked(head, peer, self.trusted, self.table, self.learned)
+    def _place(self, head: Head, peer: str | None, subject: str | None) -> Placement:
+        asked = Asked(head, peer, self.trusted, self.table, self.learned, subject)
         key, by_load, missed = find_key(self.chain, asked)
         if key is None:
             return Placement(None, None, by_load, missed)

@@ -33,6 +33,7 @@ class Asked:
     trusted: TrustedPeers
     table: Table | None = None
     learned: LearnedIds | None = None
+    subject: str | None = None
 
 
 class Key(NamedTuple):

@@ -15,8 +15,9 @@ from stickyd.routing.source import LearnedIds
 from stickyd.routing.trusted_peers import LOCAL_PEERS
 from stickyd.settings.app import AppSettings, OriginSettings, ReloadSettings
 from stickyd.settings.structure import Json, nested, structure
+from stickyd.settings.tls import TlsSettings
 
-__all__ = ["AppSettings", "Json", "OriginSettings", "ReloadSettings"]
+__all__ = ["AppSettings", "Json", "OriginSettings", "ReloadSettings", "TlsSettings"]
 
 MOST_WORKERS = 512
 """Slots of one daemon: each worker holds the sending end of every inbox."""
@@ -180,6 +181,7 @@ class LogSettings:
     :ivar format: of the daemon's log, ``text`` or ``json``.
     :ivar level: the least one that is written; see `stickyd.logs.log_format`.
     :ivar request_id: name of the header that carries the id of a request, or "" for none.
+    :ivar worker_header: name of the response header that carries the slot, or "".
     """
 
     access_file: str = ""
@@ -188,6 +190,7 @@ class LogSettings:
     format: str = "text"
     level: str = "info"
     request_id: str = ""
+    worker_header: str = ""
 
     @property
     def id_name(self) -> bytes:
@@ -197,19 +200,16 @@ class LogSettings:
 
 @attrs.frozen
 class Settings:
-    """All settings of a daemon.
-
-    :ivar worker_header: name of the response header that carries the slot, or "".
-    """
+    """All settings of a daemon."""
 
     workers: int = 2
-    worker_header: str = ""
     routing: RoutingSettings = attrs.field(factory=RoutingSettings)
     app: AppSettings = attrs.field(factory=AppSettings)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     limits: Limits = attrs.field(factory=Limits)
     lifecycle: LifecycleSettings = attrs.field(factory=LifecycleSettings)
     log: LogSettings = attrs.field(factory=LogSettings)
+    tls: TlsSettings = attrs.field(factory=TlsSettings)
 
     def counts_loads(self) -> bool:
         """Whether the loads of the slots decide: `LoadBalancer` needs the scoreboard."""

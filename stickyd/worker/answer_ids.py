@@ -15,7 +15,6 @@ from stickyd.http1.head_parser import Head
 from stickyd.http1.response import Fields
 from stickyd.ipc.frame import Frame
 from stickyd.ipc.handover import Handed
-from stickyd.routing.client_address import forwarded_proto
 from stickyd.routing.issued_ids import (
     INSERT,
     LEARN_HEADER,
@@ -28,6 +27,7 @@ from stickyd.routing.signed_keys import RANDOM_BYTES, make, secret_of
 from stickyd.routing.source import Asked, Key, Source
 from stickyd.shm.shared_ids import SharedIds
 from stickyd.stats import WorkerCounters
+from stickyd.worker.connection.addresses import uses_tls
 from stickyd.worker.key_owner import KeyHolder, KeyOwner
 
 _ABOUT_CACHES = frozenset({b"cache-control", b"expires", b"pragma"})
@@ -157,7 +157,7 @@ class RequestIds:
                 policy, peer = routing.policy, connection.frame.peer_host
                 asked = Asked(head, peer, policy.trusted, policy.table)
                 self._wanted = not isinstance(source.look(asked), Key)
-                self._secure = forwarded_proto(head, peer, policy.trusted) == "https"
+                self._secure = uses_tls(head, connection.frame, policy.trusted)
             self.head = without_cookie(head, source.name.encode("ascii"))
 
     def resume(self, keys: Sequence[str]) -> None:

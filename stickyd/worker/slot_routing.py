@@ -37,14 +37,14 @@ class SlotRouting:
         self.ids = ids
         self._sources = numbers_of(source.text for source in policy.chain)
 
-    def place(self, head: Head, peer: str | None) -> Placement:
+    def place(self, head: Head, peer: str | None, subject: str | None = None) -> Placement:
         """The slot of a request on a connection that is here already.
 
         A request that ``least`` decides is placed by load only if it came from a trusted peer: a
         proxy's connection carries many clients, and which of them uses it says nothing. Any other
         connection has one client, who was placed with it and stays: slot None.
         """
-        placement = self.policy.place(head, peer)
+        placement = self.policy.place(head, peer, subject)
         if placement.by_load and peer not in self.policy.trusted:
             return placement
         return self.load.place(placement)

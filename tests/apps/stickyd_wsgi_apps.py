@@ -30,6 +30,7 @@ TOLD = (
     "wsgi.multithread",
     "wsgi.input_terminated",
     "wsgi.multiprocess",
+    "SSL_CLIENT_S_DN",
 )
 
 
@@ -62,7 +63,9 @@ class Pages:
         return self.ok(body, ("X-Echo", self.environ.get("HTTP_X_NUMBER", "-")))
 
     def told(self):
-        return self.ok(json.dumps({name: self.environ.get(name) for name in TOLD}).encode())
+        return self.ok(
+            json.dumps({**{n: self.environ.get(n) for n in TOLD}, "slot": SLOT}).encode()
+        )
 
     def digest(self):
         sha = hashlib.sha256()

@@ -78,7 +78,7 @@ def read_difference(message: bytes) -> str | None:
     """How the two read a message differently; None if they do not."""
     try:
         expected: Frame | None = decode(message)
-        if expected is not None and expected.kind is Kind.HANDED:
+        if expected is not None and (expected.kind is Kind.HANDED or expected.tls):
             expected = None
     except FrameError:
         expected = None

@@ -89,6 +89,7 @@ class Names(unittest.TestCase):
             "worker/runtime/event_loop.py",
             # In its docstring.
             "worker/runtime/later_reactor.py",
+            "tls/__main__.py",
         }
         self.assertEqual(found, named)
 

@@ -33,10 +33,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "core": ("net", "http1", "routing"),
     "ipc": ("net", "errors"),
     "shm": ("net", "routing", "stats"),
-    "master": (*BELOW, *LEAVES, "", "master.frontend", "master.supervisor", "master.admin"),
+    "master": (
+        *(*BELOW, *LEAVES, ""),
+        *("master.frontend", "master.supervisor", "master.admin", "master.tls"),
+    ),
     "master.template": (*BELOW, *LEAVES, "", "master.supervisor"),
     "master.admin": (*BELOW, *LEAVES, "", "master", "master.frontend"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
+    "master.tls": (*BELOW, *LEAVES, "", "master.supervisor", "tls.certificates", "tls.commands"),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
     "worker.interfaces": (*BELOW, *LEAVES, "worker.connection", "worker.connection_set"),
     "worker.connection": (
@@ -95,6 +99,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         # The cookie that an answer gets, and the ids that it hands out.
         "worker.answer_ids",
     ),
+    # Of a process of its own.
+    "tls": (*BELOW, *LEAVES, "tls.certificates", "tls.commands", "worker.runtime"),
+    # What the master, too, needs of it, without OpenSSL.
+    "tls.certificates": ("settings",),
+    "tls.commands": ("tls.certificates",),
     "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start"),
     "cli.status": ("cli", "cli.start", "net"),
@@ -108,7 +117,7 @@ prefix; "" is stickyd/__init__.py. The rule with the longest name that fits a mo
 MAY_IMPORT_LAZILY: dict[str, tuple[str, ...]] = {
     # What starts the daemon, and what `--version` asks: `explain` and `verify` do without them.
     "cli": (
-        *("master", "master.supervisor", "core", "ipc"),
+        *("master", "master.supervisor", "core", "ipc", "tls.certificates"),
         *("cli.verify", "cli.replay", "cli.status"),
     ),
     # Health checks run `status`: it does without the other commands, and without rich in pipes.

@@ -18,7 +18,6 @@ from stickyd.settings import (
 
 CHANGED = Settings(
     workers=7,
-    worker_header="X-Worker",
     routing=RoutingSettings(seed=2**128 - 1, scope="request", balance_factor=150),
     app=AppSettings(
         *("asgi", "a:b"),

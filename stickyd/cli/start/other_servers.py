@@ -4,7 +4,6 @@ import re
 
 _NOT_RECOGNIZED = re.compile(r"option (-\S+) not recognized")
 
-_TLS = "TLS is terminated by a proxy in front"
 _ALWAYS = "it is always so"
 _KIND = "--asgi, --wsgi or --class chooses the kind of worker"
 _LOGGING = "the log is that of twistd: twistd --logfile, --logger"
@@ -33,9 +32,6 @@ MEANT: dict[str, str] = {
     "--h11-max-incomplete-event-size": "use --limit-request-head",
     "--reload-delay": "changes are seen at once",
     "--reload-engine": "files are compared by stat(2)",
-    "--ssl-keyfile": _TLS,
-    "--ssl-certfile": _TLS,
-    "--ssl-ca-certs": _TLS,
     # gunicorn
     "-k": _KIND,
     "--worker-class": _KIND,
@@ -63,8 +59,8 @@ MEANT: dict[str, str] = {
     "--print-config": "use stickyd check",
     "--limit-request-field_size": "use --limit-request-field-size",
     "--reuse-port": "the master accepts for all workers",
-    "--keyfile": _TLS,
-    "--certfile": _TLS,
+    "--keyfile": "use --ssl-keyfile",
+    "--certfile": "use --ssl-certfile",
     "--statsd-host": "use --admin, which has /metrics",
     "--max-requests-jitter-seed": "use --max-requests-jitter",
     # granian

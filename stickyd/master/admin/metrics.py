@@ -127,6 +127,15 @@ def _connections(facts: Facts) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "stickyd_idle_connections", "Connections without a request", facts.idle
         )
+    if facts.certificates:
+        expiry = GaugeMetricFamily(
+            "stickyd_certificate_expiry_timestamp_seconds",
+            "When a certificate expires (--ssl-certfile)",
+            labels=("file",),
+        )
+        for source, expires in sorted(facts.certificates.items()):
+            expiry.add_metric((source,), expires)
+        yield expiry
     open_now = GaugeMetricFamily(
         "stickyd_slot_open_connections", "Connections of the slot's workers", labels=("slot",)
     )

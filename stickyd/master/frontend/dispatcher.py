@@ -6,6 +6,7 @@ from stickyd.http1.error_response import BUSY
 from stickyd.http1.head_parser import Head
 from stickyd.ipc import queue_clock
 from stickyd.ipc.frame import Frame, Kind
+from stickyd.ipc.over_tls import subject_of
 from stickyd.master.frontend.hand_off import HandOff
 from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.supervisor.slots import Slots
@@ -42,7 +43,8 @@ class Dispatcher:
 
     def dispatch(self, pending: PendingHead, head: Head) -> None:
         """Place a connection whose head is complete."""
-        placement = self.policy.place(head, pending.peer[0] if pending.peer else None)
+        host = pending.peer[0] if pending.peer else None
+        placement = self.policy.place(head, host, subject_of(pending.tls))
         if self.balance is not None:
             placement = self.balance.place(placement, pending.connection)
         # Without a key any slot will do; the connection id spreads them evenly.
@@ -69,6 +71,7 @@ class Dispatcher:
             unread=pending.unread,
             entry=entry,
             source=self.sources.get(placement.reason, OTHER),
+            tls=pending.tls,
             put_at=queue_clock.now(),
         ).encode()
         self.hand_off.put(

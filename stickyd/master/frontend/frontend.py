@@ -2,10 +2,11 @@
 
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
+import attrs
 from twisted.internet import defer
 
 from stickyd.http1.error_response import BUSY
@@ -17,8 +18,11 @@ from stickyd.master.frontend.hand_off import HandOff
 from stickyd.master.frontend.lane import LaneFactory
 from stickyd.master.frontend.listen_sockets import ends_with_us
 from stickyd.master.frontend.listener import Listener
+from stickyd.master.frontend.pending import PendingHead
 from stickyd.master.frontend.proxy_pending import ProxyRule
 from stickyd.master.frontend.reception import Reception
+from stickyd.master.frontend.redirect import STANDARD_PORT, Redirect
+from stickyd.master.frontend.tls_gate import TlsGate, TlsListener, unpack_ends
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Slot, unpack_message
 from stickyd.net.fd_budget import shed_under
@@ -32,7 +36,13 @@ class Frontend:
 
     :param close_idle: asks the workers to close so many idle connections.
     :param first_number: id of the next connection.
+    :ivar gate: where connections over TLS come in; None without a listener for them.
+    :ivar stop_tls: lets the TLS processes accept no more; returns when no handshake is under way,
+        after the given seconds at most.
     """
+
+    gate: TlsGate | None = None
+    stop_tls: Callable[[float], Awaitable[None]] | None = None
 
     def __init__(
         self, context: MasterContext, close_idle: Callable[[int], None], first_number: int = 1
@@ -68,21 +78,46 @@ class Frontend:
         """Use the slot table that is valid now."""
         self._dispatcher.update_slots()
 
-    def listen(self, ports: list[Any]) -> None:
-        """Make a listener for each port, which does not accept yet."""
-        routing = self._context.settings.routing
+    def listen(self, ports: list[Any], gate: Packed | None = None) -> None:
+        """Make a listener for each port, which does not accept yet.
+
+        :param gate: the one of the previous program.
+        """
+        settings = self._context.settings
+        routing, tls = settings.routing, settings.tls.listeners
         proxy = ProxyRule.build(routing.proxy.protocol, routing.proxy.allow_from)
-        self._listeners += [
-            Listener(self._reception, port, index, proxy, ends_with_us(port))
-            for index, port in enumerate(ports)
-        ]
-        for listener in self._listeners:
-            self._lanes.equip(listener)
+        over_tls: dict[int, TlsListener] = {}
+        for index, port in enumerate(ports):
+            listener: Listener
+            if index in tls:
+                listener = TlsListener(self._reception, port, index, ends_with_us(port))
+                over_tls[listener.index] = listener
+            elif index in settings.tls.redirects:
+                reception = self._redirecting(ports[tls[0]])
+                listener = Listener(reception, port, index, None, ends_with_us(port))
+            else:
+                listener = Listener(self._reception, port, index, proxy, ends_with_us(port))
+                self._lanes.equip(listener)
+            self._listeners.append(listener)
+        if over_tls:
+            ends = unpack_ends(gate) if gate is not None else None
+            self.gate = TlsGate(self._context.reactor, over_tls, ends)
+
+    def _redirecting(self, https: Any) -> Reception[PendingHead]:
+        """A reception whose requests are redirected.
+
+        :param https: the port to which they are.
+        """
+        name = https.socket.getsockname()
+        redirect = Redirect(name[1] if isinstance(name, tuple) else STANDARD_PORT)
+        return attrs.evolve(self._reception, dispatch=redirect.dispatch)
 
     def start(self) -> None:
         """Start accepting."""
         for listener in self._listeners:
             listener.start()
+        if self.gate is not None:
+            self.gate.start()
 
     def where(self) -> str:
         """The listening addresses, for the log."""
@@ -101,13 +136,27 @@ class Frontend:
 
         :param patience: seconds.
         """
-        stops = [defer.ensureDeferred(listener.stop(patience)) for listener in self._listeners]
+        over_tls = [each for each in self._listeners if isinstance(each, TlsListener)]
+        stops = [
+            defer.ensureDeferred(listener.stop(patience))
+            for listener in self._listeners
+            if listener not in over_tls
+        ]
+        until = self._context.reactor.seconds() + patience
+        if self.stop_tls is not None and self.gate is not None:
+            await self.stop_tls(patience)
+            # What has come through a handshake counts as accepted.
+            self.gate.empty()
+        left = until - self._context.reactor.seconds()
+        stops += [defer.ensureDeferred(listener.stop(left)) for listener in over_tls]
         await defer.gatherResults(stops)
 
     def close(self) -> None:
         """Close the reserve descriptor and stop the sweeps."""
         self._admission.close()
         self._sweeper.stop()
+        if self.gate is not None:
+            self.gate.close()
 
     # ---- the master's program is replaced
 
@@ -123,6 +172,7 @@ class Frontend:
             "waiting": [listener.pack(now) for listener in self._listeners],
             "lingering": [_pack_lingering(closing) for closing in lingering],
             "guarded": guardian.pack() if guardian is not None else None,
+            "gate": self.gate.pack() if self.gate is not None else None,
         }
 
     def resume(self, packed: Packed, slots: list[Packed]) -> None:

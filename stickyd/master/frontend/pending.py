@@ -157,6 +157,7 @@ class PendingHead(PendingConnection):
 
     :param announced: local address as a PROXY header names it; None to ask the socket.
     :param taken: bytes of the PROXY header that were consumed.
+    :param tls: record of a client with a certificate (`stickyd.ipc.over_tls`).
     """
 
     def __init__(
@@ -167,11 +168,13 @@ class PendingHead(PendingConnection):
         deadline: float | None = None,
         announced: Address | None = None,
         taken: int = 0,
+        tls: bytes = b"",
     ) -> None:
         super().__init__(listener, sock, peer, deadline)
         self.index = listener.index
         self.unread = b""
         self.taken = taken
+        self.tls = tls
         self.connection = next(self._reception.numbers)
         self.announced = announced
 
@@ -212,11 +215,15 @@ class PendingHead(PendingConnection):
 
     def refuse(self, refusal: Refusal) -> None:
         """Send an error response and close."""
+        self._reception.counters.refused[refusal.status] += 1
+        self.finish(refusal.response())
+
+    def finish(self, last: bytes) -> None:
+        """Send a response and close."""
         self._unregister()
         reception = self._reception
-        reception.counters.refused[refusal.status] += 1
         self.socket.setblocking(False)
-        last, over = refusal.response(), reception.admission.leave
+        over = reception.admission.leave
         LingeringClose(reception.reactor, reception.sweeper, self.socket, last, over)
 
     def head_left(self) -> int:
@@ -253,6 +260,7 @@ class PendingHead(PendingConnection):
             "number": self.connection,
             "taken": self.taken,
             "unread": as_text(self.unread),
+            "tls": as_text(self.tls),
         }
 
     @classmethod
@@ -263,6 +271,7 @@ class PendingHead(PendingConnection):
         connection.connection = packed["number"]
         connection.unread = as_bytes(packed["unread"])
         connection.taken = packed["taken"]
+        connection.tls = as_bytes(packed["tls"])
         return connection
 
 

@@ -15,7 +15,7 @@ from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import Head
 from stickyd.http1.response import BadResponse, fields_of
 from stickyd.worker.apps.asgi_response import CONTINUE, AsgiResponse
-from stickyd.worker.apps.asgi_runtime import AsgiRuntime, WriteFlow, who_asks
+from stickyd.worker.apps.asgi_runtime import AsgiRuntime, WriteFlow, tls_extension, who_asks
 from stickyd.worker.apps.asgi_websocket import upgraded
 from stickyd.worker.apps.httptools_adapter import HeadReader
 from stickyd.worker.apps.with_ids import WithIds
@@ -45,8 +45,11 @@ class AsgiExchange(WithIds, HeadReader, WriteFlow):
         super().__init__(head, keep_alive=head.keep_alive and not runtime.closing)
         self.begun = False
         self.status = 0
-        protocol = self._connect(*who_asks(head, channel.frame.peer, routing.policy))
+        protocol = self._connect(*who_asks(head, channel.frame, routing.policy))
         protocol.on_message_begin()
+        self.tls = tls_extension(channel.frame)
+        if self.tls is not None:
+            protocol.scope["extensions"] = {"tls": self.tls}
         self.tell_head(protocol)
         # Starts the app, or leaves `cycle` at None if the client offers WebSocket.
         protocol.on_headers_complete()

@@ -15,12 +15,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from stickyd.http1.head_parser import Head
+from stickyd.ipc.frame import Frame
 from stickyd.ipc.handover import Handed
+from stickyd.ipc.over_tls import client_of
 from stickyd.net.address import Address
-from stickyd.routing.client_address import forwarded_proto, true_client
+from stickyd.routing.client_address import true_client
 from stickyd.routing.policy import Policy
 from stickyd.settings import WebSocketSettings
 from stickyd.worker.apps.asgi_websocket import WebSocketProtocol
+from stickyd.worker.connection.addresses import uses_tls
 
 _log = Logger("stickyd")
 
@@ -43,11 +46,26 @@ class BufferedExchange(Protocol):
         """Reset the connection."""
 
 
-def who_asks(head: Head, peer: Address | None, policy: Policy) -> tuple[Address | None, bool]:
+def who_asks(head: Head, frame: Frame, policy: Policy) -> tuple[Address | None, bool]:
     """The client's address, as trusted peers name it, and whether it uses TLS."""
-    host = peer[0] if peer else None
+    peer, host = frame.peer, frame.peer_host
     client = true_client(head, host, policy.trusted, policy.forwarded_first) or peer
-    return client, forwarded_proto(head, host, policy.trusted) == "https"
+    return client, uses_tls(head, frame, policy.trusted)
+
+
+def tls_extension(frame: Frame) -> dict[str, object] | None:
+    """The extension ``tls`` of ASGI, for a client with a certificate; None for any other."""
+    client = client_of(frame.tls)
+    if client is None:
+        return None
+    return {
+        "server_cert": None,
+        "client_cert_chain": [],
+        "client_cert_name": client.subject,
+        "client_cert_error": None,
+        "tls_version": client.version,
+        "cipher_suite": None,
+    }
 
 
 class WriteFlow:

@@ -56,6 +56,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.offer = AsgiOffer(self, None if handed is None else handed.extensions)
             extensions: Any = self.scope["extensions"]
             state = None if handed is None else handed.state
+            tls: dict[str, object] | None = cast(Any, self.transport).tls
+            if tls is not None:
+                extensions["tls"] = tls
             extensions[EXTENSION] = {"state": state, "offer": self.offer.offer}
 
     async def receive(self) -> Any:

@@ -12,13 +12,13 @@ from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import CHUNKED, Head, origin_form
 from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, response_head
 from stickyd.ipc.handover import Handed
-from stickyd.routing.client_address import forwarded_proto, true_client
+from stickyd.routing.client_address import true_client
 from stickyd.worker.apps.handshake import complete_handshake
 from stickyd.worker.apps.lean_request import LeanRequest, request_of
 from stickyd.worker.apps.pulled import Pulled
 from stickyd.worker.apps.websocket_buffers import upgraded
 from stickyd.worker.apps.with_ids import WithIds
-from stickyd.worker.connection.addresses import address_of
+from stickyd.worker.connection.addresses import address_of, uses_tls
 from stickyd.worker.connection.transport_writing import WritingTransport
 from stickyd.worker.connection.upgraded import SERVICE_RESTART
 from stickyd.worker.interfaces import EVENT_STREAM, ClientChannel, UpgradedReceiver
@@ -259,9 +259,14 @@ class WebExchange(WithIds):
         return self.transport.getHost()
 
     def isSecure(self) -> bool:
-        """Whether the client uses TLS, as a trusted peer that terminates it reports."""
+        """Whether the client uses TLS: here, or as a trusted peer that terminates it reports."""
         trusted = self._channel.context.routing.policy.trusted
-        return forwarded_proto(self._head, self._peer, trusted) == "https"
+        return uses_tls(self._head, self._channel.frame, trusted)
+
+    @property
+    def client_subject(self) -> str | None:
+        """The subject of the client's certificate (RFC 4514), None without one."""
+        return self._channel.frame.subject
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """For `Request.requestReceived`: a multipart body that cannot be read."""

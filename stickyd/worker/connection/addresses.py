@@ -1,4 +1,4 @@
-"""The addresses and socket options of a client's connection, as apps read them."""
+"""Addresses, scheme and socket options of a client's connection, as apps read them."""
 
 import socket
 from functools import lru_cache
@@ -6,8 +6,12 @@ from typing import cast
 
 from twisted.internet import address
 
+from stickyd.http1.head_parser import Head
 from stickyd.ipc.frame import Frame
+from stickyd.ipc.over_tls import over_tls
 from stickyd.net.address import Address
+from stickyd.routing.client_address import forwarded_proto
+from stickyd.routing.trusted_peers import TrustedPeers
 
 TwistedAddress = address.IPv4Address | address.IPv6Address
 """As Twisted annotates it; of a Unix socket it is a `UNIXAddress`."""
@@ -28,6 +32,17 @@ def _made(host: str, port: int) -> TwistedAddress:
 def address_of(host: str, port: int) -> TwistedAddress:
     """The `IAddress` of a client that a trusted peer names; clients come again."""
     return _made(host, port)
+
+
+def uses_tls(head: Head, frame: Frame, trusted: TrustedPeers) -> bool:
+    """Whether the client uses TLS: as a trusted peer reports, or with this daemon.
+
+    A trusted peer may itself speak TLS with the daemon, for a client that does not.
+
+    :param frame: of the connection.
+    """
+    named = forwarded_proto(head, frame.peer_host, trusted)
+    return over_tls(frame.listener) if named is None else named == "https"
 
 
 class TransportAddresses:

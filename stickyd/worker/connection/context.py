@@ -37,7 +37,7 @@ class ConnectionConfig:
     @classmethod
     def of(cls, settings: Settings, slot: int) -> "ConnectionConfig":
         """The part of a daemon's settings that concerns connections."""
-        name = settings.worker_header
+        name = settings.log.worker_header
         return cls(
             slot,
             settings.routing.scope == "request",

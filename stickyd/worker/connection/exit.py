@@ -8,6 +8,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from stickyd.http1.error_response import Refusal
+from stickyd.ipc.over_tls import over_tls
 from stickyd.net.lingering_close import end_connection
 from stickyd.worker.connection.interfaces import Connection
 from stickyd.worker.connection.lingering import LingeringConnection
@@ -23,7 +24,9 @@ def close(connection: Connection, *, may_send: bool = False) -> None:
         plain close could destroy the answer (RFC 9112, 9.6).
     """
     transport = connection.transport
-    if may_send or connection.buffer or not transport.flushed() or transport.queued():
+    # To a TLS process a plain close is a cut (`stickyd.tls.relay`).
+    tls = over_tls(connection.frame.listener)
+    if may_send or tls or connection.buffer or not transport.flushed() or transport.queued():
         linger(connection, b"")
     else:
         entry = transport.entry

@@ -36,7 +36,7 @@ def keys_of(connection: Connection) -> tuple[str, ...]:
     if exchange is None:
         return ()
     policy = connection.context.routing.policy
-    key = policy.place(exchange.asked, connection.frame.peer_host).key
+    key = policy.place(exchange.asked, connection.frame.peer_host, connection.frame.subject).key
     return (*((key.text,) if key is not None else ()), *exchange.issued)
 
 
@@ -103,6 +103,7 @@ def _frame(connection: Connection, kind: Kind, version: int, source: int = 0) ->
         frame.entry,
         source,
         0 if kind is Kind.RETURNED else queue_clock.now(),
+        frame.tls,
     ).encode()
 
 

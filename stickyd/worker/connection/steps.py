@@ -83,7 +83,7 @@ def _step(connection: Advancing) -> bool:
     placement = ANYWHERE
     if not came_with or keys.active or access is not None:
         place = routing.policy.place if came_with else routing.place
-        placement = place(head, connection.frame.peer_host)
+        placement = place(head, connection.frame.peer_host, connection.frame.subject)
     key = placement.key.text if placement.key is not None else None
     other = None
     if keys.active:

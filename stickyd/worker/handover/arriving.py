@@ -45,7 +45,7 @@ def passed_on(context: WorkerContext, frame: Frame, descriptor: int, entry: Entr
     found = _read(frame)
     named = None
     if found is not None:
-        named = routing.policy.place(found[1], frame.peer_host).slot
+        named = routing.policy.place(found[1], frame.peer_host, frame.subject).slot
 
     sock = socket.socket(fileno=descriptor)
 
@@ -104,7 +104,7 @@ def resume(connection: Arriving, app: App) -> None:
         for key in found[0].keys:
             routing.keys.issued(key, connection, now)
     if access is not None:
-        placement = routing.policy.place(head, frame.peer_host)
+        placement = routing.policy.place(head, frame.peer_host, frame.subject)
         sent = connection.transport.written()
         connection.logged = LoggedRequest(
             *(access, connection.frame, head, routing.policy, placement),

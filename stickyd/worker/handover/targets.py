@@ -12,8 +12,8 @@ def put(connection: Connection, message: bytes, done: Callable[[bool], None]) ->
     exchange = connection.exchange
     named = None
     if exchange is not None:
-        policy = connection.context.routing.policy
-        named = policy.place(exchange.asked, connection.frame.peer_host).slot
+        policy, frame = connection.context.routing.policy, connection.frame
+        named = policy.place(exchange.asked, frame.peer_host, frame.subject).slot
     transport = connection.transport
     number = connection.frame.connection
     arguments = (message, transport.fileno(), done, transport.entry)

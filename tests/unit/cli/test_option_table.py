@@ -27,7 +27,7 @@ class Tables(unittest.TestCase):
     def test_every_setting_has_one_option(self) -> None:
         fields = [option.field for option in DAEMON if option.field]
         self.assertEqual(len(fields), len(set(fields)))
-        self.assertEqual(set(fields) | {"app.kind"}, set(paths(Settings())))
+        self.assertEqual(set(fields) | {"app.kind", "tls.listeners"}, set(paths(Settings())))
 
     def test_names_are_unique(self) -> None:
         for table in ((*DAEMON, *RUN, *CHECK), EXPLAIN, VERIFY):
@@ -62,7 +62,7 @@ class Tables(unittest.TestCase):
             "--guardian": ("off", "lifecycle.guardian", False),
             "--affinity-scope": ("request", "routing.scope", "request"),
             "--access-logfile": ("-", "log.access_file", "-"),
-            "--worker-header": ("X-W", "worker_header", "X-W"),
+            "--worker-header": ("X-W", "log.worker_header", "X-W"),
         }
         options = Options()
         options.parseOptions([word for name, (text, *_) in given.items() for word in (name, text)])

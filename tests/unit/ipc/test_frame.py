@@ -95,6 +95,7 @@ def frames(draw: st.DrawFn) -> Frame:
         draw(st.integers(0, 2**32 - 1)),
         draw(st.integers(0, 2**8 - 1)),
         draw(st.integers(0, 2**32 - 1)),
+        draw(st.one_of(st.just(b""), st.binary(max_size=50), st.just(b"r" * 8192))),
     )
 
 
@@ -112,6 +113,23 @@ class Golden(unittest.TestCase):
     def test_v6(self) -> None:
         self.assertEqual(V6.encode(), V6_BYTES)
         self.assertEqual(decode(V6_BYTES), V6)
+
+    def test_with_a_record(self) -> None:
+        """Of a client with a certificate: behind the addresses, in front of the unread bytes."""
+        frame, end = V4._replace(tls=b"client"), FIXED + V4_BYTES[LENGTH_AT]
+        message = changed(V4_BYTES, FAMILY_AT, 0x82)
+        message = message[:end] + b"\0\x06client" + message[end:]
+        self.assertEqual(frame.encode(), message)
+        self.assertEqual(decode(message), frame)
+        for unread in (b"", b"G"):
+            self.assertEqual(carries(frame._replace(unread=unread).encode()), bool(unread))
+        for size in range(end + 8):
+            with self.assertRaises(FrameError):
+                decode(message[:size])
+            if size >= FIXED:
+                self.assertFalse(carries(message[:size]))
+        with self.assertRaises(FrameError):
+            decode(message[:end] + b"\0\0")
 
     def test_unix(self) -> None:
         self.assertEqual(UNIX.encode(), UNIX_BYTES)
@@ -248,6 +266,10 @@ class Malformed(unittest.TestCase):
             return
         self.assertIsInstance(frame, Frame)
         start = FIXED + message[LENGTH_AT]
+        size = len(frame.tls)
+        if size:
+            self.assertEqual(message[start : start + 2 + size], struct.pack("!H", size) + frame.tls)
+            start += 2 + size
         self.assertEqual(frame.unread, message[start:])
 
     def test_what_cannot_be_encoded_is_an_error_of_the_sender(self) -> None:

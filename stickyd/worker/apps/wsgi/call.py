@@ -88,6 +88,8 @@ class Call:
     def __init__(self, resource: Running, request: Any) -> None:
         self._resource = resource
         self._request = request
+        # Of the client's certificate.
+        self._subject: str | None = request.channel.client_subject
         self._ahead = 0
         self._started = False
         # The answer has begun to go out.
@@ -105,6 +107,9 @@ class Call:
         environ["wsgi.input_terminated"] = True
         # Twisted's takes every write for an error.
         environ["wsgi.errors"] = sys.stderr
+        if self._subject is not None:
+            environ["SSL_CLIENT_S_DN"] = self._subject
+            environ["SSL_CLIENT_VERIFY"] = "SUCCESS"
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
             try:

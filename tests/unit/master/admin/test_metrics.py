@@ -48,6 +48,7 @@ def facts() -> Facts:
         open=10,
         most=100,
         idle=8,
+        certificates={"/a.pem": 1.5e9},
     )
 
 
@@ -111,6 +112,8 @@ class Values(unittest.TestCase):
         self.assertEqual(self.value("build_info", version="1.2.3", core="python"), 1)
         self.assertEqual(self.value("generation"), 4)
         self.assertEqual(self.value("idle_connections"), 8)
+        expiry = self.value("certificate_expiry_timestamp_seconds", file="/a.pem")
+        self.assertEqual(expiry, 1.5e9)
         self.assertEqual(self.value("worker_restarts_total", reason="crash"), 2)
         self.assertEqual(self.value("worker_restarts_total", reason="SIGTERM"), 1)
         labels = {"process": "worker", "slot": "1"}

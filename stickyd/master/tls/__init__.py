@@ -1,0 +1,1 @@
+"""The master's side of TLS: certificates, and the processes that use them."""
