@@ -1,11 +1,11 @@
 """The options of the daemon: help, README, docs/options.md and the man page are made of this."""
 
 from stickyd.cli import parsers
-from stickyd.cli.app_table import APP, LISTENING
-from stickyd.cli.limit_table import LIFECYCLE, LIMITS
 from stickyd.cli.option import Argument, Default, Group, Option
+from stickyd.cli.option_tables.app_table import APP, LISTENING
+from stickyd.cli.option_tables.limit_table import LIFECYCLE, LIMITS
+from stickyd.cli.option_tables.tls_table import TLS
 from stickyd.cli.parsers import OneOf, Seconds, Whole
-from stickyd.cli.tls_table import TLS
 from stickyd.routing.bounded_loads import LEAST_PERCENT, MOST_PERCENT
 from stickyd.routing.policy import HASHES
 

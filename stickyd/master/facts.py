@@ -1,10 +1,12 @@
 """What the master knows of the daemon at one moment, without asking a worker."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
 
+from stickyd.master.supervisor.slots import Slot
 from stickyd.stats import MasterCounters, WorkerCounters
 
 
@@ -42,6 +44,41 @@ class SlotFacts:
     pids: list[int]
     state: str = "ready"
     workers: list[WorkerFacts] = attrs.field(factory=list)
+
+
+def slot_facts(
+    slots: Iterable[Slot], loads: Mapping[int, int], idle: Mapping[int, int] | None
+) -> list[SlotFacts]:
+    """The slots as they are now.
+
+    :param loads: by slot; of those that have none there is no load.
+    :param idle: connections without a request, by owner; None if they are not guarded.
+    """
+    found = []
+    for slot in slots:
+        workers = [
+            WorkerFacts(
+                worker.pid,
+                slot.state_of(worker).value,
+                worker.generation,
+                idle.get(worker.owner, 0) if idle is not None else None,
+            )
+            for worker in slot.workers()
+            if worker.pid
+        ]
+        found.append(
+            SlotFacts(
+                slot.number,
+                slot.serving is not None,
+                loads.get(slot.number),
+                slot.outbox.waiting(),
+                slot.spawned,
+                [worker.pid for worker in workers],
+                slot.state.value,
+                workers,
+            )
+        )
+    return found
 
 
 class Facts(NamedTuple):

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -13,12 +12,12 @@ from stickyd.core.native import CORE
 from stickyd.errors import StartFailed
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.master.child_exit import ChildExit
-from stickyd.master.facts import Facts, SlotFacts, WorkerFacts
+from stickyd.master.facts import Facts, slot_facts
 from stickyd.master.frontend.frontend import Frontend
 from stickyd.master.spawner import spawner_of
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slot_states import SlotState
-from stickyd.master.supervisor.slots import Slot, Slots
+from stickyd.master.supervisor.slots import Slots
 from stickyd.master.supervisor.stats_report import totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.master.tls.credentials import Credentials
@@ -165,19 +164,7 @@ class Master:
             master=context.counters,
             totals=totals_of(self.slots, supervisor.ended_counters),
             sources=context.sources,
-            slots=[
-                SlotFacts(
-                    slot.number,
-                    slot.serving is not None,
-                    loads.get(slot.number),
-                    slot.outbox.waiting(),
-                    slot.spawned,
-                    [worker.pid for worker in slot.workers() if worker.pid],
-                    slot.state.value,
-                    _workers(slot, idle),
-                )
-                for slot in self.slots
-            ],
+            slots=slot_facts(self.slots, loads, idle),
             heads=self.frontend.waiting(),
             open=context.connection_limit.open(),
             most=context.connection_limit.most,
@@ -286,19 +273,6 @@ class Master:
             context.guardian.close()
         self.frontend.close()
         context.tables.close()
-
-
-def _workers(slot: Slot, idle: Mapping[int, int] | None) -> list[WorkerFacts]:
-    return [
-        WorkerFacts(
-            worker.pid,
-            slot.state_of(worker).value,
-            worker.generation,
-            idle.get(worker.owner, 0) if idle is not None else None,
-        )
-        for worker in slot.workers()
-        if worker.pid
-    ]
 
 
 def _new_table(settings: Settings) -> SharedIds:

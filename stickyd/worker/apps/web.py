@@ -10,7 +10,7 @@ from twisted.web.server import Request, Site
 
 from stickyd.http1.error_response import BROKEN, Refusal
 from stickyd.http1.head_parser import CHUNKED, Head, origin_form
-from stickyd.http1.response import NO_CONTENT, BadResponse, Fields, fields_of, response_head
+from stickyd.http1.response import NO_CONTENT, BadResponse, fields_of, response_head
 from stickyd.ipc.handover import Handed
 from stickyd.routing.client_address import true_client
 from stickyd.worker.apps.handshake import complete_handshake
@@ -297,8 +297,3 @@ class WebExchange(WithIds):
             return b""
         added = self._added(b"101", fields_of(head))
         return head.replace(b"\r\n", b"\r\n" + added, 1)
-
-    def _added(self, code: bytes, fields: Fields) -> bytes:
-        """The lines that are added to the head of the answer."""
-        line = self._channel.context.config.header_line
-        return line if self._ids is None else line + self._ids.lines(code, fields)

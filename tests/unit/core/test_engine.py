@@ -13,7 +13,7 @@ from twisted.internet import interfaces
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from stickyd.cli.limit_table import LIMITS
+from stickyd.cli.option_tables.limit_table import LIMITS
 from stickyd.cli.parsers import Whole
 from stickyd.ipc.fd_queue import MESSAGE_MOST, make_inbox, try_put
 from stickyd.ipc.frame import Frame, Kind

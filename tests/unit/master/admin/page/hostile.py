@@ -36,6 +36,7 @@ def hostile_facts(pid: int = 1) -> Facts:
         open=1,
         most=2,
         idle=None,
+        certificates={MARKUP: 1.0},
         scope=MARKUP,
     )
 
