@@ -141,6 +141,19 @@ VERIFY = (
         Argument("FILE"),
         default=Default(computed="the platform's"),
     ),
+    Option(
+        "ssl-certfile",
+        Group.COMMAND,
+        "PEM file of a client certificate, for servers that ask for one",
+        Argument("FILE"),
+    ),
+    Option(
+        "ssl-keyfile",
+        Group.COMMAND,
+        "PEM file of its key",
+        Argument("FILE"),
+        default=Default(computed="in the file of the certificate"),
+    ),
 )
 
 REPLAY = (

@@ -1,6 +1,7 @@
 """``stickyd verify`` over TLS."""
 
 import socket
+import ssl
 import tempfile
 from collections.abc import Callable
 
@@ -33,6 +34,38 @@ class TlsTests(SynchronousTestCase):
         status, out, err = self.verify("localhost", "--cafile", self.authority.cafile, *FEW)
         self.assertEqual((status, err), (0, ""), out)
         self.assertIn("S4 CRLF  1 0       1 0   right", out)
+
+    def test_a_client_certificate(self) -> None:
+        context = self.authority.context("localhost")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.authority.cafile)
+        trust = ("--cafile", self.authority.cafile, *FEW)
+        certificate, key = self.authority.files("client", "client")
+        with FakeServer(sticky, context) as server:
+            url = f"https://localhost:{server.port}/"
+            own = ("--ssl-certfile", certificate, "--ssl-keyfile", key)
+            status, out, err = ran(url, *trust, *own)
+            self.assertEqual((status, err), (0, ""), out)
+            # With TLS 1.3 the server tells after the client's handshake.
+            status, out, err = ran(url, *trust)
+            self.assertEqual((status, out), (3, ""))
+            self.assertRegex(err, r"\Astickyd verify: https:[^\n]*\n\Z")
+
+    def test_a_client_certificate_that_cannot_be_used(self) -> None:
+        certificate, key = self.authority.files("client", "client")
+        _, other = self.authority.files("other", "other")
+        for options, why in (
+            (("--ssl-certfile", certificate), "no certificate and key that can be used"),
+            (("--ssl-certfile", certificate, "--ssl-keyfile", other), "KEY_VALUES_MISMATCH"),
+            (("--ssl-certfile", "missing.pem"), "No such file"),
+            (("--ssl-keyfile", key), "--ssl-keyfile is for --ssl-certfile"),
+        ):
+            status, out, err = ran("https://localhost:1/", *options)
+            self.assertEqual((status, out), (2, ""))
+            self.assertIn(why, err)
+            self.assertEqual(err.count("\n"), 1)
+        status, _, err = ran("http://localhost:1/", "--ssl-certfile", certificate)
+        self.assertEqual((status, "https:// URLs" in err), (2, True), err)
 
     def test_wrong_name(self) -> None:
         for name, host in (("other.example", "localhost"), ("localhost", "127.0.0.1")):

@@ -1,6 +1,7 @@
 """The command line of ``stickyd verify``."""
 
 import re
+import ssl
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,7 +14,7 @@ from stickyd.cli.table_options import TableOptions, as_options, parameters
 from stickyd.cli.verify.connection import Server
 from stickyd.cli.verify.response import WorkerName
 from stickyd.cli.verify.scenarios import Question
-from stickyd.cli.verify.tls import client_context
+from stickyd.cli.verify.tls import client_context, present
 
 _VISIBLE = re.compile(r"[!-~]+")
 # Fields that every request has, or that would change its framing.
@@ -89,14 +90,31 @@ class VerifyOptions(TableOptions):
         if not host or not _VISIBLE.fullmatch(host):
             raise usage.UsageError(f"{url.geturl()!a} has no host")
         if url.scheme == "http":
-            if self["cafile"] is not None:
-                raise usage.UsageError("--cafile is for https:// URLs")
+            for name in ("cafile", "ssl-certfile", "ssl-keyfile"):
+                if self[name] is not None:
+                    raise usage.UsageError(f"--{name} is for https:// URLs")
             return Server(host, port, self["timeout"])
         try:
             context = client_context(self["cafile"])
         except (OSError, ValueError) as error:
             raise usage.UsageError(f"--cafile: {self['cafile']!a}: {_why(error)}") from None
+        self._present(context)
         return Server(host, port, self["timeout"], context)
+
+    def _present(self, context: ssl.SSLContext) -> None:
+        certfile, keyfile = self["ssl-certfile"], self["ssl-keyfile"]
+        if certfile is None:
+            if keyfile is not None:
+                raise usage.UsageError("--ssl-keyfile is for --ssl-certfile")
+            return
+        try:
+            present(context, certfile, keyfile)
+        except (OSError, ValueError) as error:
+            files = ", ".join(ascii(name) for name in (certfile, keyfile) if name is not None)
+            # OpenSSL has no reason for a file that lacks what is looked for.
+            plain = isinstance(error, ssl.SSLError) and not error.reason
+            why = "no certificate and key that can be used" if plain else _why(error)
+            raise usage.UsageError(f"--ssl-certfile: {files}: {why}") from None
 
     def _question(self, url: SplitResult) -> Question:
         path = self["path"]

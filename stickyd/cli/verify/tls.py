@@ -26,6 +26,16 @@ def client_context(cafile: str | None = None) -> ssl.SSLContext:
     return context
 
 
+def present(context: ssl.SSLContext, certfile: str, keyfile: str | None) -> None:
+    """Use a certificate (PEM) for servers that ask for one.
+
+    :param keyfile: of its key; None if that is in the same file. An encrypted key is not used.
+    :raise OSError: as `client_context`.
+    """
+    # Without this OpenSSL asks on the terminal.
+    context.load_cert_chain(certfile, keyfile, password="")
+
+
 def secured(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     """TLS over a connected socket, with the certificate checked for ``host``.
 
