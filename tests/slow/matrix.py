@@ -1,10 +1,11 @@
 """The suite on each Python that is here: ``make check-matrix``.
 
-Usage: python -m tests.slow.matrix [--quick] [PYTHON ...]
+Usage: python -m tests.slow.matrix [--quick] [--others] [PYTHON ...]
 
 Each has a copy of the tree and a virtual environment of its own, in build/matrix/. Without a
-PYTHON: all of 3.11 and newer that are in PATH or under pyenv. ``--quick`` runs the tests of the
-compiled core and of the whole daemon's basics; else `make test` runs. Twisted and uvicorn are
+PYTHON: all of 3.11 and newer that are in PATH or under pyenv; with ``--others`` without the one that
+runs this. ``--quick`` runs the tests of the compiled core and of the whole daemon's basics; else
+`make test` runs. Twisted and uvicorn are
 installed as setup.cfg admits them: the oldest and the newest, where these are different. Needs the
 standard library only.
 """
@@ -26,6 +27,8 @@ NOT_COPIED = (
     *(".git", ".venv", "build", "dist", "node_modules", ".peers", ".results", "*_cache"),
     *("__pycache__", "_trial_temp*", "*.egg-info", "*.so", "_engine.c", "_lane.c", "_native.c"),
 )
+LINES = 60
+"""Of the log of one that failed."""
 BOUNDED = ("Twisted", "uvicorn")
 
 
@@ -94,15 +97,23 @@ def check(python: Path, quick: bool, pinned: dict[str, str]) -> bool:
     print(f"{label}: {'passed' if passed else 'FAILED'} ({PLACE / label}.log)", flush=True)
     if passed:
         shutil.rmtree(copy)
+    else:
+        lines = (PLACE / f"{label}.log").read_text(errors="replace").splitlines()
+        print(*lines[-LINES:], sep="\n", flush=True)
     return passed
 
 
 def main(arguments: list[str]) -> int:
     """Check each; 0 if all have passed."""
     quick = "--quick" in arguments
-    named = [Path(each) for each in arguments if each != "--quick"]
+    others = "--others" in arguments
+    named = [Path(each) for each in arguments if each not in ("--quick", "--others")]
     PLACE.mkdir(parents=True, exist_ok=True)
-    chosen = named or list(pythons())
+    own = f"python3.{sys.version_info[1]}" if others else ""
+    chosen = named or [python for python in pythons() if python.name != own]
+    if others and not chosen:
+        print("there is no other Python")
+        return 0
     results = [check(python, quick, {}) for python in chosen]
     if not quick and not named and (bounds := oldest()):
         results.append(check(chosen[0], quick, bounds))
