@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -173,6 +174,7 @@ class Served(unittest.TestCase):
         with self.daemon.connect() as sock:
             self.assertEqual(read_all(sock), b"")
 
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_curl(self) -> None:
         url = f"https://localhost:{self.daemon.port}/hello"
         curl = ["curl", "-sS", "--cacert", self.daemon.authority.cafile]
