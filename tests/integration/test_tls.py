@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 
 from OpenSSL import SSL
 
+from stickyd.tls.groups import group_variables
 from tests.integration.test_upgrade import upgrade
 from tests.integration.test_verification import AFTER, BEFORE, CRLF1, CRLF2, MSG1, MSG2, rows, seen
 from tests.support.authority import Authority
@@ -68,6 +70,16 @@ class Served(unittest.TestCase):
         for how in ({"version": SSL.TLS1_1_VERSION}, {"alpn": (b"h2",)}):
             with self.assertRaises(SSL.Error):
                 self.daemon.secure(**how)
+
+    def test_groups(self) -> None:
+        """Mozilla's, where no file of the system's says another thing."""
+        for group, offered in (("prime256v1", True), ("X25519", True), ("secp521r1", False)):
+            context = ssl.create_default_context(cafile=self.daemon.authority.cafile)
+            context.set_ecdh_curve(group)
+            with self.daemon.connect() as sock, contextlib.ExitStack() as stack:
+                if not offered and group_variables({}):
+                    stack.enter_context(self.assertRaises(ssl.SSLError))
+                context.wrap_socket(sock, server_hostname="localhost").close()
 
     def test_scheme_address_and_cookie(self) -> None:
         with self.daemon.secure() as client:
