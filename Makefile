@@ -166,6 +166,7 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.handover
 	$(BIN)/python -m tests.slow.tls_reloads
 	$(BIN)/python -m tests.slow.tls_malformed
+	$(BIN)/python -m tests.slow.tls_killed
 	$(BIN)/python -m tests.slow.tls_idle
 	$(BIN)/python -m tests.slow.tls_scanners
 
