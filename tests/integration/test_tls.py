@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -275,7 +276,11 @@ class ClientCertificates(unittest.TestCase):
 class Life(unittest.TestCase):
     def test_certificates_and_processes(self) -> None:
         """Certificates are read anew, and a killed process is replaced."""
-        with TlsDaemon("--bind", "plain:127.0.0.1:0") as daemon, daemon.secure() as kept:
+        daemon = TlsDaemon("--bind", "plain:127.0.0.1:0")
+        twisted = f"ssl:0:interface=127.0.0.1:privateKey={daemon.key}:certKey={daemon.certificate}"
+        daemon.command += ["--listen", twisted]
+        with daemon, daemon.secure() as kept:
+            self.check_description(daemon)
             self.assertEqual(seen(daemon, MSG1, MSG2), BEFORE)
             self.assertEqual(seen(daemon, CRLF1, CRLF2), BEFORE)
             asked(kept)
@@ -293,6 +298,15 @@ class Life(unittest.TestCase):
                 self.assertEqual(asked(client), 1)
                 self.assertNotEqual(client.serial, kept.serial)
             daemon.said("tls 1 ended by signal 9")
+
+    def check_description(self, daemon: TlsDaemon) -> None:
+        """The listener of ``ssl:`` is the first one."""
+        (where,) = (line for line in daemon.log if " is ready: " in line)
+        found = re.search(r"https://127\.0\.0\.1:(\d+)", where)
+        assert found is not None, where
+        self.assertNotEqual(int(found[1]), daemon.port)
+        with TlsClient(connected(int(found[1])), daemon.authority.cafile) as client:
+            self.assertEqual(asked(client), 1)
 
     def check_renewal(self, daemon: TlsDaemon, kept: TlsClient) -> None:
         whole = daemon.key.read_bytes()
