@@ -166,6 +166,9 @@ check-slow: $(SLOW_STAMP) trial
 	$(BIN)/python -m tests.slow.handover
 	$(BIN)/python -m tests.slow.tls_reloads
 	$(BIN)/python -m tests.slow.tls_malformed
+	$(BIN)/python -m tests.slow.tls_killed
+	$(BIN)/python -m tests.slow.tls_idle
+	$(BIN)/python -m tests.slow.tls_scanners
 
 # Environments with the frameworks are made in build/, of some 3 GB in all.
 check-apps: $(SLOW_STAMP) core

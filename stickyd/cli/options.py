@@ -17,6 +17,7 @@ from stickyd.cli.start.config_file import layer_of_file
 from stickyd.cli.start.layers import beside, of_environment
 from stickyd.cli.start.other_servers import with_meaning
 from stickyd.cli.table_options import TableOptions, flags, parameters, parsed
+from stickyd.net.listen_description import tls_in
 from stickyd.settings import Json, Settings
 
 RELOAD = frozenset({"reload", "reload-dir", "reload-include", "reload-exclude"})
@@ -157,13 +158,14 @@ class Options(TableOptions):
 
     def _addresses(self) -> Iterator[tuple[str, bool]]:
         """The endpoint descriptions to listen on, and whether TLS is spoken there."""
+        over_tls = bool(self["ssl-certfile"])
         for description in self["listen"]:
-            yield description, False
+            yield self._listen_address(description)
         for address in self["bind"]:
             scheme, _ = bind_scheme(address)
             label = self.labels.get("bind", "--bind")
             description = str(parsed(label, BY_NAME["bind"], address))
-            yield description, scheme == "tls" or (not scheme and bool(self["ssl-certfile"]))
+            yield description, scheme == "tls" or (not scheme and over_tls)
         alone = [name for name in ("host", "port") if self[name] is not None]
         if not alone:
             return
@@ -173,7 +175,24 @@ class Options(TableOptions):
         parsed(self.labels.get("port", "--port"), BY_NAME["port"], port)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         description = str(parsed(self.labels.get("host", "--host"), BY_NAME["bind"], address))
-        yield description, bool(self["ssl-certfile"])
+        yield description, over_tls
+
+    def _listen_address(self, description: str) -> tuple[str, bool]:
+        """As of `_addresses`; the certificate of ``ssl:`` is one more of ``--ssl-certfile``."""
+        try:
+            tls = tls_in(description)
+        except ValueError as error:
+            raise usage.UsageError(f"--listen: {description!a}: {error}") from None
+        if tls is None:
+            return description, False
+        plain, certificate, key = tls
+        certificates, keys = self["ssl-certfile"], self["ssl-keyfile"]
+        # Without the option the others have theirs in their own files.
+        keys.extend(() if keys else certificates)
+        if (certificate, key) not in zip(certificates, keys, strict=False):
+            certificates.append(certificate)
+            keys.append(key)
+        return plain, True
 
     def _settings(self) -> Settings:
         values: dict[str, Json] = app_options.chosen_app(self)

@@ -172,7 +172,7 @@ def check_certificates(settings: Settings) -> None:
             "--ssl-client-cert optional or required goes with --ssl-ca-certs, and this with it"
         )
     if not tls.listeners:
-        raise usage.UsageError("--ssl-certfile: no --bind speaks TLS; --listen does not")
+        raise usage.UsageError("--ssl-certfile: no --bind speaks TLS; --listen does only with ssl:")
     if tls.keyfiles and len(tls.keyfiles) != len(tls.certfiles):
         raise usage.UsageError(
             f"--ssl-keyfile: {len(tls.keyfiles)} for {len(tls.certfiles)} of --ssl-certfile"

@@ -1,6 +1,7 @@
-"""The default mode of a Unix socket's file in Twisted's endpoint descriptions. Pure."""
+"""Twisted's endpoint descriptions: the mode of a Unix socket's file, and ``ssl:``. Pure."""
 
 import re
+from collections.abc import Iterator
 
 UNIX_MODE = "660"
 """Permissions of the file of ``unix:PATH``, in octal: connect(2) needs write permission
@@ -30,11 +31,48 @@ def with_mode(description: str) -> str:
 
 def _mode_in(arguments: str) -> str | None:
     """The argument ``mode``: named, or the second positional one."""
-    positional: list[str] = []
-    for argument in _ARGUMENT.findall(arguments)[:-1] if arguments else []:
+    return dict(_arguments(arguments, ("address", "mode"))).get("mode")
+
+
+def _arguments(text: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Names and values, with escapes.
+
+    :param names: of the positional ones, in order; others of these are left out.
+    """
+    left = iter(names)
+    for argument in _ARGUMENT.findall(text)[:-1] if text else []:
         named = _NAME.fullmatch(argument)
-        if named is None:
-            positional.append(argument)
-        elif named[1] == "mode":
-            return named[2]
-    return positional[1] if len(positional) > 1 else None
+        name = named[1] if named is not None else next(left, "")
+        if name:
+            yield name, named[2] if named is not None else argument
+
+
+_OF_SSL = ("port", "privateKey", "certKey")
+_OF_TCP = ("interface", "backlog")
+
+
+def tls_in(description: str) -> tuple[str, str, str] | None:
+    """``tcp:``, the certificate's file and the key's, of ``ssl:``; None for other descriptions.
+
+    :raise ValueError: if TLS processes cannot do it, with one line that says why.
+    """
+    kind, _, rest = description.partition(":")
+    if kind != "ssl":
+        return None
+    given = dict(_arguments(rest, _OF_SSL))
+    for name in given:
+        if name == "extraCertChain":
+            raise ValueError(
+                f"{name} is not supported: append its certificates to those of certKey"
+            )
+        if name not in (*_OF_SSL, *_OF_TCP):
+            raise ValueError(f"{name} is not supported")
+    plain = [f"{name}={given[name]}" for name in _OF_TCP if name in given]
+    tcp = "tcp6" if ":" in given.get("interface", "") else "tcp"
+    # Twisted's default.
+    key = _plain(given.get("privateKey", "server.pem"))
+    return ":".join([tcp, given.get("port", ""), *plain]), _plain(given.get("certKey", key)), key
+
+
+def _plain(escaped: str) -> str:
+    return re.sub(r"\\(.)", r"\1", escaped)

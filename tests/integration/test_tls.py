@@ -4,9 +4,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -16,6 +18,7 @@ from typing import Any
 
 from OpenSSL import SSL
 
+from stickyd.tls.groups import group_variables
 from tests.integration.test_upgrade import upgrade
 from tests.integration.test_verification import AFTER, BEFORE, CRLF1, CRLF2, MSG1, MSG2, rows, seen
 from tests.support.authority import Authority
@@ -69,6 +72,16 @@ class Served(unittest.TestCase):
         for how in ({"version": SSL.TLS1_1_VERSION}, {"alpn": (b"h2",)}):
             with self.assertRaises(SSL.Error):
                 self.daemon.secure(**how)
+
+    def test_groups(self) -> None:
+        """Mozilla's, where no file of the system's says another thing."""
+        for group, offered in (("prime256v1", True), ("X25519", True), ("secp521r1", False)):
+            context = ssl.create_default_context(cafile=self.daemon.authority.cafile)
+            context.set_ecdh_curve(group)
+            with self.daemon.connect() as sock, contextlib.ExitStack() as stack:
+                if not offered and group_variables({}):
+                    stack.enter_context(self.assertRaises(ssl.SSLError))
+                context.wrap_socket(sock, server_hostname="localhost").close()
 
     def test_scheme_address_and_cookie(self) -> None:
         with self.daemon.secure() as client:
@@ -265,7 +278,11 @@ class ClientCertificates(unittest.TestCase):
 class Life(unittest.TestCase):
     def test_certificates_and_processes(self) -> None:
         """Certificates are read anew, and a killed process is replaced."""
-        with TlsDaemon("--bind", "plain:127.0.0.1:0") as daemon, daemon.secure() as kept:
+        daemon = TlsDaemon("--bind", "plain:127.0.0.1:0")
+        twisted = f"ssl:0:interface=127.0.0.1:privateKey={daemon.key}:certKey={daemon.certificate}"
+        daemon.command += ["--listen", twisted]
+        with daemon, daemon.secure() as kept:
+            self.check_description(daemon)
             self.assertEqual(seen(daemon, MSG1, MSG2), BEFORE)
             self.assertEqual(seen(daemon, CRLF1, CRLF2), BEFORE)
             asked(kept)
@@ -283,6 +300,15 @@ class Life(unittest.TestCase):
                 self.assertEqual(asked(client), 1)
                 self.assertNotEqual(client.serial, kept.serial)
             daemon.said("tls 1 ended by signal 9")
+
+    def check_description(self, daemon: TlsDaemon) -> None:
+        """The listener of ``ssl:`` is the first one."""
+        (where,) = (line for line in daemon.log if " is ready: " in line)
+        found = re.search(r"https://127\.0\.0\.1:(\d+)", where)
+        assert found is not None, where
+        self.assertNotEqual(int(found[1]), daemon.port)
+        with TlsClient(connected(int(found[1])), daemon.authority.cafile) as client:
+            self.assertEqual(asked(client), 1)
 
     def check_renewal(self, daemon: TlsDaemon, kept: TlsClient) -> None:
         whole = daemon.key.read_bytes()

@@ -5,8 +5,8 @@ Usage: python -m tests.slow.matrix [--quick] [--others] [PYTHON ...]
 Each has a copy of the tree and a virtual environment of its own, in build/matrix/. Without a
 PYTHON: all of 3.11 and newer that are in PATH or under pyenv; with ``--others`` without the one
 that runs this. ``--quick`` runs the tests of the compiled core and of the whole daemon's basics;
-else `make test` runs. Twisted and uvicorn are installed as setup.cfg admits them: the oldest and the
-newest, where these are different. Needs the standard library only.
+else `make test` runs. Twisted and uvicorn are installed as setup.cfg admits them: the oldest and
+the newest, where these are different. Needs the standard library only.
 """
 
 import configparser

@@ -148,7 +148,6 @@ COVERED_BY: dict[str, Cover] = {
     "net.acceptor": Cover("unit/net/test_acceptor.py"),
     "net.epoll": Cover("integration/test_own_descriptors.py"),
     "net.lingering_close": Cover("integration/test_late_bytes.py"),
-    "net.listen_description": Cover("integration/test_unix_sockets.py"),
     "net.own_descriptors": Cover("integration/test_own_descriptors.py"),
     "ipc.over_tls": Cover("integration/test_tls.py", "/secure"),
     "tls.__main__": Cover("integration/test_tls.py", "TlsDaemon("),

@@ -85,6 +85,7 @@ class TlsClient:
     """A client whose ends of the two directions are its own; `ssl` has no half-close.
 
     :param own: paths of a certificate and its key, with which the client proves who it is.
+    :param context: for many clients; None for one of its own.
     :ivar closed_in_order: the server has sent close_notify.
     """
 
@@ -97,9 +98,10 @@ class TlsClient:
         name: bytes = b"localhost",
         alpn: tuple[bytes, ...] = (),
         own: tuple[str, str] | None = None,
+        context: SSL.Context | None = None,
     ) -> None:
         self.socket = sock
-        context = client_context(cafile, version)
+        context = context or client_context(cafile, version)
         if own is not None:
             context.use_certificate_file(own[0])
             context.use_privatekey_file(own[1])

@@ -40,7 +40,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "master.template": (*BELOW, *LEAVES, "", "master.supervisor"),
     "master.admin": (*BELOW, *LEAVES, "", "master", "master.frontend"),
     "master.supervisor": (*BELOW, *LEAVES, ""),
-    "master.tls": (*BELOW, *LEAVES, "", "master.supervisor", "tls.certificates", "tls.commands"),
+    "master.tls": (
+        *BELOW,
+        *LEAVES,
+        "",
+        "master.supervisor",
+        "tls.certificates",
+        "tls.commands",
+        "tls.groups",
+    ),
     "master.frontend": (*BELOW, *LEAVES, "", "master.supervisor"),
     "worker.interfaces": (*BELOW, *LEAVES, "worker.connection", "worker.connection_set"),
     "worker.connection": (
@@ -104,6 +112,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # What the master, too, needs of it, without OpenSSL.
     "tls.certificates": ("settings",),
     "tls.commands": ("tls.certificates",),
+    # Needs its version, of the pyOpenSSL that Twisted has imported already.
+    "tls.groups": (),
     "helper": (*LEAVES, "logs", "net", "worker.importer", "worker.runtime"),
     "cli": ("", "settings", "errors", "net", "http1", "routing", "cli.start", "cli.option_tables"),
     "cli.option_tables": ("cli", "http1", "logs", "net", "routing", "settings"),

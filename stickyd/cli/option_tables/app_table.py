@@ -122,7 +122,8 @@ LISTENING = (
         "Twisted endpoint description to listen on",
         Argument("STRPORTS", repeatable=True),
         default=Default("tcp:3000"),
-        details="`tcp:`, `tcp6:`, `unix:PATH` (mode 660; `unix:PATH:mode=600`) and `systemd:`."
+        details="`tcp:`, `tcp6:`, `unix:PATH` (mode 660; `unix:PATH:mode=600`), `systemd:` and"
+        " `ssl:PORT:privateKey=FILE:certKey=FILE`, which is TLS with this pair."
         " See [Unix sockets](http.md#unix-sockets).",
     ),
     Option(

@@ -22,6 +22,7 @@ from stickyd.process import HELD_BACK
 from stickyd.settings import Settings
 from stickyd.tls import commands
 from stickyd.tls.certificates import CertificateError
+from stickyd.tls.groups import group_variables
 
 
 class TlsChild:
@@ -68,6 +69,7 @@ class TlsChild:
             command = [sys.executable, "-m", "stickyd.tls", str(theirs.fileno())]
             command.append(TAG_OPTION + self._tag)
             variables = {n: v for n, v in environment().items() if n not in MASTER_VARIABLES}
+            variables |= group_variables(variables)
             try:
                 pid, output = spawn(command, variables, theirs.fileno(), HELD_BACK)
             except OSError:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import tempfile
 import unittest
+from pathlib import Path
 
 from stickyd.cli.options import Options
 from tests.support.authority import Authority
@@ -22,6 +23,31 @@ class TlsOptions(unittest.TestCase):
         self.certificate, self.key = Authority(directory.name).files("one", "localhost")
         self.pair = ("--ssl-certfile", self.certificate, "--ssl-keyfile", self.key)
 
+        self.ssl = (
+            "--listen",
+            f"ssl:1:interface=127.0.0.1:privateKey={self.key}:certKey={self.certificate}",
+        )
+        self.tcp = "tcp:1:interface=127.0.0.1"
+
+    def test_pairs_of_descriptions(self) -> None:
+        """They come behind those of options, each once."""
+        both = Path(self.key).with_name("both.pem")
+        both.write_bytes(Path(self.certificate).read_bytes() + Path(self.key).read_bytes())
+        for options, certificates, keys in (
+            (self.ssl, [self.certificate], [self.key]),
+            ((*self.pair, *self.ssl), [self.certificate], [self.key]),
+            (
+                ("--ssl-certfile", str(both), *self.ssl, *self.ssl),
+                [str(both), self.certificate],
+                [str(both), self.key],
+            ),
+            (("--listen", f"ssl:1:{both}"), [str(both)], [str(both)]),
+        ):
+            with self.subTest(options=options):
+                tls = parsed(*options).settings.tls
+                self.assertEqual(list(tls.certfiles), certificates)
+                self.assertEqual(list(tls.keyfiles), keys)
+
     def test_which_listeners(self) -> None:
         for options, listen, over_tls in (
             ((), ["tcp:3000"], ()),
@@ -34,6 +60,8 @@ class TlsOptions(unittest.TestCase):
             ),
             ((*self.pair, "--bind", ":1", "--listen", "tcp:2"), ["tcp:2", "tcp:1"], (1,)),
             (("--bind", "plain::2"), ["tcp:2"], ()),
+            # Twisted's; a listener beside it needs to say that it speaks TLS.
+            ((*self.ssl, "--bind", ":2", "--bind", "tls::3"), [self.tcp, "tcp:2", "tcp:3"], (0, 2)),
         ):
             with self.subTest(options=options):
                 made = parsed(*options)
@@ -66,11 +94,11 @@ class TlsOptions(unittest.TestCase):
             ),
             (
                 (*self.pair, "--listen", "tcp:0"),
-                "--ssl-certfile: no --bind speaks TLS; --listen does not",
+                "--ssl-certfile: no --bind speaks TLS; --listen does only with ssl:",
             ),
             (
                 (*self.pair, "--bind", "plain::0"),
-                "--ssl-certfile: no --bind speaks TLS; --listen does not",
+                "--ssl-certfile: no --bind speaks TLS; --listen does only with ssl:",
             ),
             (
                 (*self.pair, "--ssl-certfile", self.certificate),
@@ -98,8 +126,21 @@ class TlsOptions(unittest.TestCase):
                 "TLS: /none: No such file or directory",
             ),
             (
-                ("--listen", "ssl:443"),
-                "--listen: ssl: is not supported; use --bind with --ssl-certfile",
+                ("--listen", "ssl:443:sslmethod=TLSv1_METHOD"),
+                "--listen: 'ssl:443:sslmethod=TLSv1_METHOD': sslmethod is not supported",
+            ),
+            (
+                ("--listen", "ssl:443:extraCertChain=x"),
+                "--listen: 'ssl:443:extraCertChain=x': extraCertChain is not supported: append"
+                " its certificates to those of certKey",
+            ),
+            (
+                ("--listen", "ssl:443:privateKey=/none"),
+                "TLS: /none: No such file or directory",
+            ),
+            (
+                ("--admin", "tcp:1", "--listen", "tls:443"),
+                "--listen: tls: is not supported; use --bind with --ssl-certfile",
             ),
         ):
             with self.subTest(options=options):
