@@ -154,7 +154,7 @@ def check(recipe: Recipe) -> tuple[str, list[str]]:
             url,
         ),
     ):
-        with users(os.path.join(profile, "profile"), url, USERS) as crowd:
+        with users(os.path.join(profile, "profile"), url + recipe.query, USERS) as crowd:
             seen = look(daemon, crowd)
     seen.tracebacks, seen.term = daemon.tracebacks, daemon.stop_seconds
     return seen.row(recipe, page), seen.faults(recipe)

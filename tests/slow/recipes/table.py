@@ -15,6 +15,7 @@ class Recipe:
     :ivar hup: what the next interaction after HUP finds, and after the grace.
     :ivar killed: after kill -9 of the worker. ``new``: the page goes on by itself, with new
         state; ``load``: the user has to load it again.
+    :ivar query: of the URL that the users load.
     :ivar known: errors that the app logs meanwhile; any other one is a fault.
     """
 
@@ -25,6 +26,7 @@ class Recipe:
     hup: str
     killed: str
     known: tuple[Known, ...] = ()
+    query: str = ""
 
 
 NO_SESSION = Known(
@@ -42,6 +44,16 @@ RECIPES = (
     Recipe("Flask", "flask", "light", "kept", "kept, kept", "new"),
     Recipe("Django and Channels", "django", "light", "new", "kept, new", "new"),
     Recipe("python-socketio", "python_socketio", "light", "new", "kept, new", "new"),
+    Recipe("Flask-SocketIO", "flask_socketio", "light", "new", "kept, new", "new"),
+    Recipe(
+        "Flask-SocketIO, long polling",
+        "flask_socketio",
+        "light",
+        "new",
+        "kept, new",
+        "new",
+        query="?transport=polling",
+    ),
     Recipe("MCP servers", "mcp", "mcp", "new", "kept, kept", "new"),
     Recipe("NiceGUI", "nicegui", "ui", "new", "kept, new", "new"),
     Recipe("Streamlit", "streamlit", "streamlit", "new", "kept, new", "new"),
