@@ -66,9 +66,11 @@ class Control:
 
 
 GUNICORN = ("gunicorn main:app --workers", "--bind=127.0.0.1:", "Booting worker")
+GTHREAD = ("gunicorn main:app --threads 32 --workers", *GUNICORN[1:])
 UVICORN = ("uvicorn main:app --workers", "--port=", "Application startup complete")
 CONTROLS = (
     Control("Flask", "flask", "light", *GUNICORN),
+    Control("Flask-SocketIO", "flask_socketio", "light", *GTHREAD),
     Control("python-socketio", "python_socketio", "light", *UVICORN),
 )
 
