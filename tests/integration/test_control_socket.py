@@ -1,5 +1,6 @@
 """``--control``: whoever connects gets one whole document, however and whenever it asks."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -40,8 +41,10 @@ class HalfClosed(unittest.TestCase):
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.settimeout(30)
                 sock.connect(daemon.control)
-                sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                sock.shutdown(socket.SHUT_WR)
+                # Its answer may be complete, and the connection closed, before that.
+                with contextlib.suppress(BrokenPipeError):
+                    sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    sock.shutdown(socket.SHUT_WR)
                 self.assertIn("slots", json.loads(read_all(sock)))
             if shutil.which("nc"):
                 command = ["nc", "-NU", daemon.control]

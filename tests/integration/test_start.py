@@ -48,7 +48,8 @@ class WrongOptions(unittest.TestCase):
             (["--hash", "md5"], "md5"),
             (["--forwarded-allow-ips", "10.0.0.0/33"], "10.0.0.0/33"),
             (["--forwarded-allow-ips", "proxy.example"], "proxy.example"),
-            (["--listen", "ssl:3000"], "ssl"),
+            # The file that Twisted takes if none is named.
+            (["--listen", "ssl:3000"], "server.pem: No such file or directory"),
             (["--keep-alive", "-1"], "--keep-alive"),
             (["--head-timeout", "soon"], "--head-timeout"),
             (["--limit-request-head", "4096"], "--limit-request-head"),

@@ -77,7 +77,11 @@ class Served(unittest.TestCase):
         """Mozilla's, where no file of the system's says another thing."""
         for group, offered in (("prime256v1", True), ("X25519", True), ("secp521r1", False)):
             context = ssl.create_default_context(cafile=self.daemon.authority.cafile)
-            context.set_ecdh_curve(group)
+            try:
+                context.set_ecdh_curve(group)
+            except ssl.SSLError:
+                # An OpenSSL that knows it by no curve.
+                continue
             with self.daemon.connect() as sock, contextlib.ExitStack() as stack:
                 if not offered and group_variables({}):
                     stack.enter_context(self.assertRaises(ssl.SSLError))
