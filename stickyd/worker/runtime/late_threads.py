@@ -7,7 +7,6 @@ Python ends when all threads have that are not daemonic, those of `concurrent.fu
 import sys
 import sysconfig
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -50,10 +49,12 @@ def tell_late_threads(after: float, tell: Callable[[str], None]) -> None:
     Call it when the process has nothing more to do.
     """
 
-    def wait_and_tell() -> None:
-        time.sleep(after)
+    def look() -> None:
         late = late_threads()
         if late:
             tell(", ".join(late))
 
-    threading.Thread(target=wait_and_tell, name="late threads", daemon=True).start()
+    timer = threading.Timer(after, look)
+    timer.name = "late threads"
+    timer.daemon = True
+    timer.start()
