@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import attrs
 from twisted.internet.defer import Deferred
 
+from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slot
 from stickyd.stats import MasterCounters, WorkerCounters
 
@@ -31,19 +32,21 @@ class SlotFacts:
 
     :ivar load: None if loads have no bound.
     :ivar waiting: connections for which the master waits for space in the inbox.
-    :ivar pids: of its workers.
     :ivar state: as in the report of ``--control``.
     :ivar workers: the workers, the serving one first.
     """
 
     number: int
-    ready: bool
     load: int | None
     waiting: int
     spawned: int
-    pids: list[int]
-    state: str = "ready"
+    state: str = SlotState.READY.value
     workers: list[WorkerFacts] = attrs.field(factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """A worker serves."""
+        return self.state == SlotState.READY.value
 
 
 def slot_facts(
@@ -69,11 +72,9 @@ def slot_facts(
         found.append(
             SlotFacts(
                 slot.number,
-                slot.serving is not None,
                 loads.get(slot.number),
                 slot.outbox.waiting(),
                 slot.spawned,
-                [worker.pid for worker in workers],
                 slot.state.value,
                 workers,
             )

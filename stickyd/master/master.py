@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections import Counter
 from typing import Any
 
 import attrs
@@ -18,14 +19,13 @@ from stickyd.master.spawner import spawner_of
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slot_states import SlotState
 from stickyd.master.supervisor.slots import Slots
-from stickyd.master.supervisor.stats_report import totals_of
+from stickyd.master.supervisor.stats_report import refresh, totals_of
 from stickyd.master.supervisor.supervisor import Supervisor
 from stickyd.master.tls.credentials import Credentials
 from stickyd.master.tls.processes import TlsProcesses
 from stickyd.process import used_by
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
-from stickyd.shm.idle_connections import idle_by_owner
 from stickyd.shm.learned_table import LearnedTable
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.shared_ids import SharedIds
@@ -151,10 +151,7 @@ class Master:
     def facts(self) -> Facts:
         """What is known without asking a worker."""
         context, supervisor = self._context, self.supervisor
-        board, guardian = context.scoreboard, context.guardian
-        numbers = [slot.number for slot in self.slots]
-        loads = board.loads(numbers) if board is not None else {}
-        idle = idle_by_owner(guardian.table) if guardian is not None else None
+        idle = context.idle()
         return Facts(
             version=__version__,
             core=CORE.name,
@@ -164,19 +161,21 @@ class Master:
             master=context.counters,
             totals=totals_of(self.slots, supervisor.ended_counters),
             sources=context.sources,
-            slots=slot_facts(self.slots, loads, idle),
+            slots=slot_facts(self.slots, context.loads(), idle),
             heads=self.frontend.waiting(),
             open=context.connection_limit.open(),
             most=context.connection_limit.most,
-            idle=sum(idle.values()) if idle is not None else None,
+            idle=_total(idle),
             certificates=self.tls.expiries() if self.tls is not None else {},
             scope=context.settings.routing.scope,
         )
 
     async def report(self) -> dict[str, Any]:
         """The report of ``--control``, JSON-ready."""
-        context, guardian = self._context, self._context.guardian
-        report = await self.supervisor.report()
+        context = self._context
+        await refresh(self.slots)
+        # From here on nothing waits: a worker that has ended meanwhile is in the totals.
+        idle = context.idle()
         used = used_by(os.getpid())
         return {
             "version": __version__,
@@ -192,12 +191,12 @@ class Master:
             },
             "connections": {
                 "open": context.connection_limit.open(),
-                "idle": guardian.table.idle() if guardian is not None else None,
+                "idle": _total(idle),
                 "most": context.connection_limit.most,
-                "guarded": len(guardian or ()),
+                "guarded": len(context.guardian or ()),
             },
             "learned": _counts(context.tables.learned),
-            **report,
+            **self.supervisor.report(idle),
         }
 
     # ---- the master's program is replaced
@@ -273,6 +272,10 @@ class Master:
             context.guardian.close()
         self.frontend.close()
         context.tables.close()
+
+
+def _total(idle: Counter[int] | None) -> int | None:
+    return idle.total() if idle is not None else None
 
 
 def _new_table(settings: Settings) -> SharedIds:

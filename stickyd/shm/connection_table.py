@@ -36,7 +36,6 @@ MOST = 1 << 20
 """Most entries of a table; further connections are not guarded."""
 
 _BYTES = 8 + 8 + 1
-_STATE_OF_BYTE = bytes(byte & 3 for byte in range(256))
 
 
 def word(state: int, owner: int, taken: int) -> int:
@@ -218,13 +217,6 @@ class ConnectionTable:
         self._ids[number] = connection
         self.mark_in_transit(number, taken)
         return number
-
-    def idle(self) -> int:
-        """Connections that wait for a request, in a worker."""
-        # The first byte of each word has its state (x86-64 and aarch64 are little-endian).
-        states = bytes(self._words[: self._high])[::8]
-        idle = states.translate(_STATE_OF_BYTE).count(IDLE)
-        return idle - sum(state_of(self._words[number]) == IDLE for number in self.ended())
 
     def cells(self) -> tuple[memoryview, memoryview, memoryview, int]:
         """Words, ids and marks of closed ones, and this process's number: for the engine."""

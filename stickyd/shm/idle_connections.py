@@ -7,10 +7,7 @@ from stickyd.shm.connection_table import ConnectionTable, owner_of, state_of
 
 
 def idle_by_owner(table: ConnectionTable) -> Counter[int]:
-    """Connections that wait for a request, by the number of the worker that has them.
-
-    The sum is `ConnectionTable.idle`.
-    """
+    """Connections that wait for a request, by the number of the worker that has them."""
     marks = table.marks()
     words = table.cells()[0][: len(marks)]
     data = bytearray(words)

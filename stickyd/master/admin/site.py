@@ -159,7 +159,7 @@ class Metrics(Later):
         """The text."""
         facts = self._watched.facts()
         living = [(0, facts.master_pid)]
-        living += [(slot.number, pid) for slot in facts.slots for pid in slot.pids]
+        living += [(slot.number, each.pid) for slot in facts.slots for each in slot.workers]
         metrics = list(metrics_of(facts, self._processes.look(living)))
         accept = ", ".join(request.requestHeaders.getRawHeaders("accept") or [])
         apps = apps_directory()

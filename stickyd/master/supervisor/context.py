@@ -1,5 +1,6 @@
 """What the parts of the master share."""
 
+from collections import Counter
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ from stickyd.routing.affinity import parse_chain
 from stickyd.routing.source_numbers import names_of
 from stickyd.settings import Settings
 from stickyd.shm.connection_table import ConnectionTable
+from stickyd.shm.idle_connections import idle_by_owner
 from stickyd.shm.scoreboard import Scoreboard
 from stickyd.shm.shared_tables import SharedTables
 from stickyd.stats import MasterCounters
@@ -44,6 +46,15 @@ class MasterContext:
     def sources(self) -> list[str]:
         """The name of each number of a key source (`stickyd.routing.source_numbers`)."""
         return names_of(source.text for source in parse_chain(self.settings.routing.affinity))
+
+    def loads(self) -> dict[int, int]:
+        """The loads by slot; empty if no decision depends on them."""
+        numbers = [slot.number for slot in self.slots]
+        return self.scoreboard.loads(numbers) if self.scoreboard is not None else {}
+
+    def idle(self) -> Counter[int] | None:
+        """Connections without a request, by owner; None if the master does not guard them."""
+        return idle_by_owner(self.guardian.table) if self.guardian is not None else None
 
     @classmethod
     def build(

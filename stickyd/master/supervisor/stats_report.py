@@ -10,7 +10,6 @@ from stickyd.master.supervisor.slots import Slot, Slots
 from stickyd.master.supervisor.worker_process import WorkerProcess
 from stickyd.process import used_by
 from stickyd.shm.counter_totals import CounterTotals, sum_of
-from stickyd.shm.idle_connections import idle_by_owner
 from stickyd.stats import WorkerCounters
 
 PATIENCE = 1.0
@@ -26,19 +25,25 @@ def totals_of(slots: Slots, ended: CounterTotals) -> dict[int, WorkerCounters]:
     )
 
 
-async def report_on(context: MasterContext, ended: CounterTotals, generation: int) -> Report:
+def refresh(slots: Slots) -> "defer.Deferred[Any]":
+    """Fires when the workers have updated their counters, or after `PATIENCE`."""
+    return defer.DeferredList([worker.refresh(PATIENCE) for worker in slots.workers()])
+
+
+def report_on(
+    context: MasterContext,
+    ended: CounterTotals,
+    generation: int,
+    idle: Mapping[int, int] | None,
+) -> Report:
     """Slot states and counters, JSON-ready.
 
     :param ended: counters of the workers that have ended.
     :param generation: of the app's code.
+    :param idle: as of `MasterContext.idle`.
     """
     slots, sources = context.slots, context.sources
-    await defer.DeferredList([worker.refresh(PATIENCE) for worker in slots.workers()])
-    # From here on nothing waits: a worker that has ended meanwhile is in the totals.
-    board, guardian = context.scoreboard, context.guardian
-    numbers = [slot.number for slot in slots]
-    loads = board.loads(numbers) if board is not None else {}
-    idle = idle_by_owner(guardian.table) if guardian is not None else None
+    loads = context.loads()
     totals = totals_of(slots, ended)
     none = WorkerCounters()
     return {

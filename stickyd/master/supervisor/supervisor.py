@@ -7,7 +7,7 @@ is that for every slot, recycling for one, a crash without an old worker, a new 
 likewise. Requested changes run one at a time; a crash is handled at once.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from twisted.internet import defer
@@ -217,9 +217,12 @@ class Supervisor:
         for worker in self._slots.workers():
             worker.link.reopen_log()
 
-    async def report(self) -> Report:
-        """Slot states, and counters of all workers including those that have ended."""
-        return await report_on(self._context, self.ended_counters, self.generation)
+    def report(self, idle: Mapping[int, int] | None) -> Report:
+        """Slot states, and counters of all workers including those that have ended.
+
+        :param idle: as of `MasterContext.idle`.
+        """
+        return report_on(self._context, self.ended_counters, self.generation, idle)
 
     # ---- stop
 

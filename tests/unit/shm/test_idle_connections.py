@@ -35,7 +35,7 @@ class Idle(unittest.TestCase):
                 ended[number] = over
             expected = Counter(o for s, o, _, over in entries if s == IDLE and not over)
             self.assertEqual(+idle_by_owner(table), expected)
-            self.assertEqual(table.idle(), expected.total())
+            self.assertEqual(idle_by_owner(table).total(), expected.total())
         finally:
             words.release()
             ended.release()

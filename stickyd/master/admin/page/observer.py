@@ -51,7 +51,7 @@ class Observer:
 
     def _sample(self) -> Sample:
         facts = self._watched.facts()
-        pids = [facts.master_pid, *(pid for slot in facts.slots for pid in slot.pids)]
+        pids = [facts.master_pid, *(worker.pid for slot in facts.slots for worker in slot.workers)]
         uses: dict[int, Used] = {}
         for pid in pids:
             use = used_by(pid)

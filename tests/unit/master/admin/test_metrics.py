@@ -43,7 +43,7 @@ def facts() -> Facts:
         master=master,
         totals={1: counters, 7: WorkerCounters()},
         sources=names_of(["xff", 'hdr("odd\\")']),
-        slots=[SlotFacts(1, True, 3, 0, 2, [10]), SlotFacts(2, False, None, 1, 1, [])],
+        slots=[SlotFacts(1, 3, 0, 2), SlotFacts(2, None, 1, 1, "dead")],
         heads=1,
         open=10,
         most=100,

@@ -19,8 +19,8 @@ LOADING = [WorkerFacts(10, "ready", 4, 3), WorkerFacts(12, "starting", 5, 0)]
 
 def reloading() -> Facts:
     slots = [
-        SlotFacts(1, True, 3, 0, 2, [10, 12], "ready", LOADING),
-        SlotFacts(2, False, 0, 1, 1, [], "dead", []),
+        SlotFacts(1, 3, 0, 2, "ready", LOADING),
+        SlotFacts(2, 0, 1, 1, "dead", []),
     ]
     return facts()._replace(slots=slots)
 
@@ -75,7 +75,7 @@ class Slots(unittest.TestCase):
     def test_idle_connections_only_where_they_are_known(self) -> None:
         made = view(reloading())
         self.assertEqual(texts(made, "slots", "idle"), ["3", "0", "3"])
-        slot = SlotFacts(1, True, None, 0, 1, [10], "ready", [WorkerFacts(10, "ready", 4)])
+        slot = SlotFacts(1, None, 0, 1, "ready", [WorkerFacts(10, "ready", 4)])
         unguarded = view(facts()._replace(slots=[slot], idle=None))
         self.assertEqual(texts(unguarded, "slots", "idle"), ["–", "–"])
         values = {figure.key: figure.value for figure in unguarded.figures}
@@ -126,7 +126,7 @@ class Moves(unittest.TestCase):
         for number in numbers:
             for to in numbers:
                 totals[number].moved[to] = number * to if number != to else 0
-        slots = [SlotFacts(number, True, None, 0, 1, []) for number in numbers]
+        slots = [SlotFacts(number, None, 0, 1) for number in numbers]
         made = view(facts()._replace(slots=slots, totals=totals))
         rows = table(made, "moves").groups[0].rows
         self.assertLessEqual(len(rows), PAIRS_MOST)

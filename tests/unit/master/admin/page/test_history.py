@@ -14,8 +14,7 @@ Workers = list[WorkerFacts]
 
 def with_workers(*workers: Workers, **fields: int) -> Facts:
     slots = [
-        SlotFacts(number, True, None, 0, 1, [w.pid for w in of_slot], "ready", of_slot)
-        for number, of_slot in enumerate(workers, 1)
+        SlotFacts(number, None, 0, 1, "ready", of_slot) for number, of_slot in enumerate(workers, 1)
     ]
     return facts()._replace(slots=slots, **fields)
 

@@ -60,7 +60,7 @@ class Views(unittest.TestCase):
         self.assertEqual(self.rate(), "–")
 
     def test_a_process_that_has_gone_is_left_out(self) -> None:
-        slot = SlotFacts(1, True, None, 0, 1, [NOBODY], "ready", [WorkerFacts(NOBODY, "ready", 1)])
+        slot = SlotFacts(1, None, 0, 1, "ready", [WorkerFacts(NOBODY, "ready", 1)])
         gone = facts()._replace(slots=[slot], master_pid=os.getpid())
         self.daemon.facts = lambda: gone  # type: ignore[method-assign]
         view = json.loads(self.observer.view().as_json())
