@@ -186,6 +186,13 @@ class _Adopted:
         """Nothing to stop."""
 
 
+def adopt_end(reactor: Any, descriptor: int, protocol: Any) -> None:
+    """Run ``protocol`` over an end that this process has been given, which is consumed."""
+    end = socket.socket(fileno=descriptor)
+    end.set_inheritable(False)
+    adopt_stream(reactor, end, protocol)
+
+
 def adopt_stream(reactor: Any, sock: socket.socket, protocol: Any) -> None:
     """Run ``protocol`` over a connected Unix socket; the socket is consumed."""
     sock.setblocking(False)

@@ -17,7 +17,13 @@ from stickyd.errors import StartFailed
 from stickyd.ipc.control_channel import adopt_stream
 from stickyd.logs.child_lines import ChildLines
 from stickyd.logs.record import TAG_OPTION, mark_of
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag, spawn
+from stickyd.master.supervisor.child_process import (
+    ChildProcess,
+    how_it_ended,
+    new_tag,
+    spawn,
+    unless_over,
+)
 from stickyd.master.supervisor.spawn import apps_environment
 from stickyd.process import HELD_BACK
 from stickyd.settings import Settings
@@ -170,7 +176,6 @@ class _Helper(Protocol):
         """Let it make its calls and end."""
         if self.transport is not None:
             self.transport.loseConnection()
-        late = self._reactor.callLater(LAST_CALLS, self._child.signal, signal.SIGKILL)
-        await self._child.ended
-        if late.active():
-            late.cancel()
+        child = self._child
+        unless_over(self._reactor, child.ended, LAST_CALLS, child.signal, signal.SIGKILL)
+        await child.ended

@@ -18,7 +18,7 @@ from twisted.python import usage
 
 from stickyd.errors import CannotUpgrade
 from stickyd.ipc.exec_state import FORMAT, Packed, close_on_exec
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn
+from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, spawn, unless_over
 
 RESUME = "STICKYD_RESUME"
 """Environment variable: the descriptor of the file with the state."""
@@ -41,10 +41,8 @@ async def check(reactor: Any, arguments: Sequence[str], environment: dict[str, s
     except OSError as error:
         raise CannotUpgrade(f"the new program cannot be started: {error}") from error
     child = ChildProcess(reactor, pid, output, said.append)
-    late = reactor.callLater(CHECK_SECONDS, child.signal, signal.SIGKILL)
+    unless_over(reactor, child.ended, CHECK_SECONDS, child.signal, signal.SIGKILL)
     status = await child.ended
-    if late.active():
-        late.cancel()
     if status:
         last = said[-1].decode("utf-8", "replace") if said else how_it_ended(status)
         raise CannotUpgrade(f"the new program does not start: {last}")

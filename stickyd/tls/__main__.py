@@ -4,7 +4,6 @@
 neither on its command line nor in its environment.
 """
 
-import socket
 import sys
 from typing import Any
 
@@ -12,7 +11,7 @@ from twisted.internet import reactor as _reactor
 from twisted.logger import ILogObserver, globalLogBeginner
 from zope.interface import implementer
 
-from stickyd.ipc.control_channel import adopt_stream
+from stickyd.ipc.control_channel import adopt_end
 from stickyd.logs.record import tag_among
 from stickyd.process import drop_saved_ids, ignore_signals, unblock_signals
 from stickyd.tls.process import TlsControlLink, TlsProcess
@@ -37,10 +36,8 @@ def main() -> None:
     drop_saved_ids()
     observer = _Observer(tell_levels(tag_among(sys.argv)))
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
     process = TlsProcess(reactor, reactor.stop)
-    adopt_stream(reactor, channel, TlsControlLink(reactor, process))
+    adopt_end(reactor, int(sys.argv[1]), TlsControlLink(reactor, process))
 
     def begin() -> None:
         ignore_signals()

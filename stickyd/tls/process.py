@@ -12,7 +12,7 @@ from twisted.internet import defer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from stickyd.ipc.control_channel import ControlLink, Relink, adopt_stream
+from stickyd.ipc.control_channel import ControlLink, Relink, adopt_end
 from stickyd.ipc.fd_queue import adopt_inbox_end
 from stickyd.ipc.fd_sender import InboxSender
 from stickyd.net.epoll import Poller
@@ -183,9 +183,7 @@ class TlsControlLink(ControlLink):
     @Relink.responder
     def relink(self, channel: int) -> dict[str, Any]:
         """The master replaces its program, which uses another control channel."""
-        os.set_inheritable(channel, False)
-        end = socket.socket(fileno=channel)
-        adopt_stream(self._reactor, end, TlsControlLink(self._reactor, self._process))
+        adopt_end(self._reactor, channel, TlsControlLink(self._reactor, self._process))
         return {}
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

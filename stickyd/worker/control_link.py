@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from typing import Any
 
 from twisted.internet import defer
@@ -11,7 +10,7 @@ from twisted.python.failure import Failure
 
 from stickyd.errors import CannotLoad
 from stickyd.ipc import control_channel as control
-from stickyd.ipc.control_channel import adopt_stream
+from stickyd.ipc.control_channel import adopt_end
 from stickyd.ipc.fd_queue import adopt_inbox_end
 from stickyd.shm.worker_stats import WorkerStats
 from stickyd.worker.lifecycle import Ends, Shared, WorkerLifecycle
@@ -50,7 +49,8 @@ class WorkerControlLink(control.ControlLink):
         learned: int | None,
     ) -> "defer.Deferred[dict[str, Any]]":
         """Load the app."""
-        if json.loads(about).get("layouts") != control.layouts():
+        start = json.loads(about)
+        if start.get("layouts") != control.layouts():
             raise CannotLoad("stickyd on disk is of another version: send the master USR2 first")
         for descriptor in (tally, board, ledger, learned):
             if descriptor is not None:
@@ -64,7 +64,7 @@ class WorkerControlLink(control.ControlLink):
             ledger,
             learned,
         )
-        loading = self._lifecycle.load(about, shared)
+        loading = self._lifecycle.load(start, shared)
         return defer.ensureDeferred(loading).addCallback(lambda _: {})
 
     @control.Serve.responder
@@ -129,9 +129,7 @@ class WorkerControlLink(control.ControlLink):
     @control.Relink.responder
     def relink(self, channel: int) -> dict[str, Any]:
         """The master replaces its program, which uses another control channel."""
-        os.set_inheritable(channel, False)
-        end = socket.socket(fileno=channel)
-        adopt_stream(self._reactor, end, WorkerControlLink(self._reactor, self._lifecycle))
+        adopt_end(self._reactor, channel, WorkerControlLink(self._reactor, self._lifecycle))
         return {}
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

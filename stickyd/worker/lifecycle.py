@@ -1,6 +1,5 @@
 """The lifecycle of a worker process: load the app, serve, end."""
 
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -95,13 +94,12 @@ class WorkerLifecycle:
 
     # ---- start
 
-    async def load(self, about: bytes, shared: Shared) -> None:
+    async def load(self, start: dict[str, Any], shared: Shared) -> None:
         """Load and start the app, which may take long.
 
-        :param about: JSON, see `stickyd.ipc.control_channel.Start`.
+        :param start: what `stickyd.ipc.control_channel.Start` tells about it.
         :raise CannotLoad: with one line that says why, and the traceback if settings ask for it.
         """
-        start: dict[str, Any] = json.loads(about)
         settings = Settings.from_text(start["settings"])
         try:
             await self._load(settings, start, shared)

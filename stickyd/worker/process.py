@@ -2,7 +2,6 @@
 
 import faulthandler
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from twisted.logger import ILogObserver, Logger, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from stickyd.ipc.control_channel import adopt_stream
+from stickyd.ipc.control_channel import adopt_end
 from stickyd.logs.record import mark_of
 from stickyd.net.own_descriptors import OwnDescriptors, end_process, open_descriptors
 from stickyd.net.process_group import end_own_group
@@ -117,9 +116,7 @@ def run(
     for descriptor in descriptors:
         own.keep(f"descriptor {descriptor}, of the reactor,", descriptor)
     lifecycle = WorkerLifecycle(reactor, _once(lambda: _stop(reactor)), own)
-    end = socket.socket(fileno=channel)
-    end.set_inheritable(False)
-    adopt_stream(reactor, end, WorkerControlLink(reactor, lifecycle))
+    adopt_end(reactor, channel, WorkerControlLink(reactor, lifecycle))
     reactor.callWhenRunning(_install_signals, lifecycle, handlers or {})
     try:
         reactor.run()

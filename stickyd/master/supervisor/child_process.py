@@ -196,6 +196,24 @@ class _Output:
         self._reactor.removeReader(self)
 
 
+def unless_over(
+    reactor: Any,
+    ended: "defer.Deferred[Any]",
+    seconds: float,
+    call: Callable[..., object],
+    *arguments: object,
+) -> None:
+    """Call in ``seconds`` seconds, unless ``ended`` has fired by then."""
+    late = reactor.callLater(seconds, call, *arguments)
+
+    def over(result: Any) -> Any:
+        if late.active():
+            late.cancel()
+        return result
+
+    ended.addBoth(over)
+
+
 def new_tag(form: str) -> str:
     """A tag for the mark of a child's records (`stickyd.logs.record`); "" if the log is text.
 

@@ -26,7 +26,41 @@ class LinkEvents(Protocol):
         """The worker, which drains, serves no key any more."""
 
 
-class MasterControlLink(control.ControlLink):
+class CommandLink(control.ControlLink):
+    """Sends commands to one process."""
+
+    def ask(self, command: type, **arguments: Any) -> "defer.Deferred[Any]":
+        """Fires with the answer; fails if the channel is lost."""
+        if self.transport is None:
+            return defer.fail(error.ConnectionLost())
+        asked: defer.Deferred[Any] = self.callRemote(command, **arguments)
+        return asked
+
+    def send(self, command: type, **arguments: Any) -> "defer.Deferred[None]":
+        """Fires when the process has acted on the command, or its channel is lost."""
+        return self.ask(command, **arguments).addBoth(lambda _: None)
+
+    def relink(self, reactor: Any, patience: float) -> "defer.Deferred[socket.socket | None]":
+        """Give the process another control channel; fires with the master's end of it.
+
+        None if it does not answer in ``patience`` seconds: it then ends together with
+        the current channel.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        asked = self.ask(control.Relink, channel=theirs.fileno())
+        asked.addTimeout(patience, reactor)
+
+        def answered(result: object) -> socket.socket | None:
+            theirs.close()
+            if not isinstance(result, Failure):
+                return ours
+            ours.close()
+            return None
+
+        return asked.addBoth(answered)
+
+
+class MasterControlLink(CommandLink):
     """Sends commands to one worker, and receives its reports."""
 
     def __init__(self, events: LinkEvents) -> None:
@@ -52,17 +86,6 @@ class MasterControlLink(control.ControlLink):
         return {}
 
     # ---- commands to the worker
-
-    def ask(self, command: type, **arguments: Any) -> "defer.Deferred[Any]":
-        """Fires with the answer; fails if the channel is lost."""
-        if self.transport is None:
-            return defer.fail(error.ConnectionLost())
-        asked: defer.Deferred[Any] = self.callRemote(command, **arguments)
-        return asked
-
-    def send(self, command: type, **arguments: Any) -> "defer.Deferred[None]":
-        """Fires when the worker has acted on the command, or its channel is lost."""
-        return self.ask(command, **arguments).addBoth(lambda _: None)
 
     def serve(self, private: socket.socket | None = None) -> None:
         """Let it take connections: from ``private`` while a predecessor drains."""
@@ -105,25 +128,6 @@ class MasterControlLink(control.ControlLink):
     def reopen_log(self) -> None:
         """Let it reopen its access log."""
         self.send(control.Reopen)
-
-    def relink(self, reactor: Any, patience: float) -> "defer.Deferred[socket.socket | None]":
-        """Give the worker another control channel; fires with the master's end of it.
-
-        None if it does not answer in ``patience`` seconds: it then ends together with
-        the current channel.
-        """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        asked = self.ask(control.Relink, channel=theirs.fileno())
-        asked.addTimeout(patience, reactor)
-
-        def answered(result: object) -> socket.socket | None:
-            theirs.close()
-            if not isinstance(result, Failure):
-                return ours
-            ours.close()
-            return None
-
-        return asked.addBoth(answered)
 
 
 def as_ends(senders: Senders) -> list[dict[str, int]]:

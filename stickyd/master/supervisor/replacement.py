@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from stickyd.errors import CannotLoad
 from stickyd.ipc.exec_state import Packed
 from stickyd.ipc.fd_queue import adopt_inbox_end, make_inbox
+from stickyd.master.supervisor.child_process import unless_over
 from stickyd.master.supervisor.context import MasterContext
 from stickyd.master.supervisor.slots import Drained, Draining, Slot
 from stickyd.master.supervisor.spawn import Spawner
@@ -183,8 +184,7 @@ class Replacement:
         return in_use + lifecycle.end.close_spread + END_DRAIN_MOST
 
     def _retire_after(self, seconds: float, slot: Slot, worker: WorkerProcess, reason: str) -> None:
-        over = self._reactor.callLater(seconds, self.retire, slot, worker, reason)
-        worker.ended.addCallback(lambda _: over.active() and over.cancel())
+        unless_over(self._reactor, worker.ended, seconds, self.retire, slot, worker, reason)
 
     def drained(self, slot: Slot, worker: WorkerProcess) -> None:
         """A worker that drains serves no key any more."""

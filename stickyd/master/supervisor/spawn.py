@@ -127,11 +127,13 @@ def apps_environment(app: AppSettings) -> dict[str, str]:
 
     :raise OSError: if the file cannot be read, or is not UTF-8.
     """
-    ours = environment()
     given = _in_file(app.origin.env_file) if app.origin.env_file else {}
-    return {
-        name: value for name, value in {**given, **ours}.items() if name not in MASTER_VARIABLES
-    }
+    return without_the_master_s({**given, **environment()})
+
+
+def without_the_master_s(variables: dict[str, str]) -> dict[str, str]:
+    """All but `MASTER_VARIABLES`."""
+    return {name: value for name, value in variables.items() if name not in MASTER_VARIABLES}
 
 
 def _in_file(path: str) -> dict[str, str]:

@@ -11,11 +11,11 @@ from twisted.internet import defer, error
 from twisted.python.failure import Failure
 
 from stickyd.ipc import control_channel as control
-from stickyd.ipc.control_channel import adopt_stream
+from stickyd.ipc.control_channel import adopt_end, adopt_stream
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.logs.child_lines import ChildLines
 from stickyd.logs.record import mark_of
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag
+from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag, unless_over
 from stickyd.master.supervisor.control_link import MasterControlLink, Senders, as_ends
 from stickyd.master.supervisor.spawn import Born, Spawner
 from stickyd.master.supervisor.worker_heartbeat import WorkerHeartbeat
@@ -261,8 +261,7 @@ class WorkerProcess:
         self._watch(packed["pid"], close_on_exec(packed["output"]))
         channel = packed["channel"]
         if channel is not None:
-            end = socket.socket(fileno=close_on_exec(channel))
-            adopt_stream(self._reactor, end, self.link)
+            adopt_end(self._reactor, close_on_exec(channel), self.link)
         self.loaded.callback(None)
 
     # ---- end
@@ -290,8 +289,7 @@ class WorkerProcess:
         if after <= 0:
             self.signal(signal.SIGKILL)
             return
-        killing = self._reactor.callLater(after, self.signal, signal.SIGKILL)
-        self.ended.addCallback(lambda _: killing.active() and killing.cancel())
+        unless_over(self._reactor, self.ended, after, self.signal, signal.SIGKILL)
 
 
 def _closing(result: Any, end: socket.socket) -> Any:

@@ -16,7 +16,13 @@ from stickyd.errors import CannotLoad
 from stickyd.ipc.fork_channel import Message, make_fork_channel, receive_message, send_message
 from stickyd.logs.child_lines import ChildLines
 from stickyd.logs.record import mark_of
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag, spawn
+from stickyd.master.supervisor.child_process import (
+    ChildProcess,
+    how_it_ended,
+    new_tag,
+    spawn,
+    unless_over,
+)
 from stickyd.master.supervisor.spawn import Born, variables_of, worker_options
 from stickyd.net.process_group import LeftGroups
 from stickyd.process import HELD_BACK
@@ -227,14 +233,7 @@ class TemplateProcess:
             return
         if show_stacks:
             self._child.signal(signal.SIGABRT)
-        killing = self._reactor.callLater(after, self._child.signal, signal.SIGKILL)
-
-        def over(status: int) -> int:
-            if killing.active():
-                killing.cancel()
-            return status
-
-        self.ended.addCallback(over)
+        unless_over(self._reactor, self.ended, after, self._child.signal, signal.SIGKILL)
 
     def _close(self) -> None:
         if self._channel is not None:

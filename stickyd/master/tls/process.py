@@ -11,12 +11,19 @@ from typing import Any
 from twisted.internet import defer, error
 from twisted.python.failure import Failure
 
-from stickyd.ipc.control_channel import ControlLink, Relink, adopt_stream
+from stickyd.ipc.control_channel import adopt_end, adopt_stream
 from stickyd.ipc.exec_state import Packed, close_on_exec, keep_on_exec
 from stickyd.logs.child_lines import ChildLines
 from stickyd.logs.record import TAG_OPTION, mark_of
-from stickyd.master.supervisor.child_process import ChildProcess, how_it_ended, new_tag, spawn
-from stickyd.master.supervisor.spawn import MASTER_VARIABLES, environment
+from stickyd.master.supervisor.child_process import (
+    ChildProcess,
+    how_it_ended,
+    new_tag,
+    spawn,
+    unless_over,
+)
+from stickyd.master.supervisor.control_link import CommandLink
+from stickyd.master.supervisor.spawn import environment, without_the_master_s
 from stickyd.master.tls.credentials import Credentials
 from stickyd.process import HELD_BACK
 from stickyd.settings import Settings
@@ -35,7 +42,7 @@ class TlsChild:
 
     def __init__(self, reactor: Any, number: int) -> None:
         self._reactor = reactor
-        self._link = ControlLink()
+        self._link = CommandLink()
         self._child: ChildProcess | None = None
         self._tag = ""
         self._next_channel: socket.socket | None = None
@@ -68,7 +75,7 @@ class TlsChild:
         with theirs:
             command = [sys.executable, "-m", "stickyd.tls", str(theirs.fileno())]
             command.append(TAG_OPTION + self._tag)
-            variables = {n: v for n, v in environment().items() if n not in MASTER_VARIABLES}
+            variables = without_the_master_s(environment())
             variables |= group_variables(variables)
             try:
                 pid, output = spawn(command, variables, theirs.fileno(), HELD_BACK)
@@ -86,7 +93,7 @@ class TlsChild:
             "asks_clients": settings.tls.client_cert != "off",
         }
         secrets = credentials.file()
-        asked = self._ask(
+        asked = self._link.ask(
             commands.Open,
             about=json.dumps(about).encode("ascii"),
             secrets=secrets,
@@ -119,17 +126,11 @@ class TlsChild:
         if not self.opened.called:
             self.opened.callback(None) if failure is None else self.opened.errback(failure)
 
-    def _ask(self, command: type, **arguments: Any) -> "defer.Deferred[Any]":
-        if self._link.transport is None:
-            return defer.fail(error.ConnectionLost())
-        asked: defer.Deferred[Any] = self._link.callRemote(command, **arguments)
-        return asked
-
     # ---- commands
 
     def accept(self) -> None:
         """Let it accept connections."""
-        self._ask(commands.Accept).addErrback(lambda _: None)
+        self._link.send(commands.Accept)
 
     def renew(self, credentials: Credentials) -> "defer.Deferred[None]":
         """Let it use other certificates; fires when it does, or has ended.
@@ -143,19 +144,17 @@ class TlsChild:
             refused = isinstance(result, Failure) and result.check(CertificateError)
             return result if isinstance(result, Failure) and refused else None
 
-        return self._ask(commands.Renew, secrets=secrets).addBoth(told)
+        return self._link.ask(commands.Renew, secrets=secrets).addBoth(told)
 
     def stop_accepting(self, patience: float) -> "defer.Deferred[None]":
         """Fires when no handshake is under way, after ``patience`` seconds at most."""
-        return self._ask(commands.StopAccepting, patience=patience).addBoth(lambda _: None)
+        return self._link.send(commands.StopAccepting, patience=patience)
 
     async def finish(self, grace: float, kill_after: float) -> None:
         """Let it end within ``grace`` seconds; kill it ``kill_after`` seconds later."""
-        self._ask(commands.Finish, grace=grace).addErrback(lambda _: None)
-        late = self._reactor.callLater(grace + kill_after, self.kill)
+        self._link.send(commands.Finish, grace=grace)
+        unless_over(self._reactor, self.ended, grace + kill_after, self.kill)
         await self.ended
-        if late.active():
-            late.cancel()
 
     def kill(self) -> None:
         """Kill it, unless it has ended."""
@@ -164,23 +163,9 @@ class TlsChild:
 
     # ---- the master's program is replaced
 
-    def relink(self, patience: float) -> "defer.Deferred[None]":
-        """Give it another control channel; fires when it has it, or does not answer in time.
-
-        One that does not answer ends together with the current channel.
-        """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        asked = self._ask(Relink, channel=theirs.fileno())
-        asked.addTimeout(patience, self._reactor)
-
-        def answered(result: object) -> None:
-            theirs.close()
-            if isinstance(result, Failure):
-                ours.close()
-            else:
-                self._next_channel = ours
-
-        return asked.addBoth(answered)
+    async def relink(self, patience: float) -> None:
+        """Give it another control channel; see `CommandLink.relink`."""
+        self._next_channel = await self._link.relink(self._reactor, patience)
 
     def pack(self) -> Packed:
         """The process, and the master's end of its next channel; then unwatched."""
@@ -202,7 +187,6 @@ class TlsChild:
         child._tag = packed["tag"]
         child._watch(packed["pid"], close_on_exec(packed["output"]))
         if packed["channel"] is not None:
-            end = socket.socket(fileno=close_on_exec(packed["channel"]))
-            adopt_stream(reactor, end, child._link)
+            adopt_end(reactor, close_on_exec(packed["channel"]), child._link)
         child.opened.callback(None)
         return child

@@ -171,7 +171,9 @@ class TlsProcesses:
 
     async def detach(self) -> None:
         """Give each process another control channel, for the next program."""
-        await defer.DeferredList([child.relink(RELINK_PATIENCE) for child in self._children])
+        await defer.DeferredList(
+            [defer.ensureDeferred(child.relink(RELINK_PATIENCE)) for child in self._children]
+        )
 
     def pack(self) -> Packed:
         """The processes, for the next program, after `detach`."""
