@@ -62,7 +62,12 @@ class Pages(Resource):
 
 
 @unittest.skipIf(NATIVE is None, "the compiled core is not built")
-class Lanes(OneConnection):
+class OfPages(OneConnection):
+    """A connection to a worker that serves `Pages`.
+
+    :cvar core: within it the worker is made; in `python_core` without the compiled one.
+    """
+
     core: Any = staticmethod(contextlib.nullcontext)
 
     def resource(self) -> Resource:
@@ -73,6 +78,8 @@ class Lanes(OneConnection):
         with self.core():
             super().setUp()
 
+
+class Lanes(OfPages):
     def check_lane(self, expected: bool) -> None:
         """Whether the engine has the connection, or a Python channel."""
         (connection,) = self.worker.context.connections

@@ -1,10 +1,7 @@
 """Times that a worker measures: of the compiled engine, and the same of Python channels."""
 
-import contextlib
 import socket
 import time
-import unittest
-from typing import Any
 
 from twisted.web.resource import Resource
 
@@ -14,25 +11,15 @@ from stickyd.ipc.queue_clock import now
 from stickyd.settings import LogSettings, Settings
 from stickyd.stats import WorkerCounters
 from stickyd.worker.connection.transport import RESET_ON_CLOSE
-from tests.support.cores import NATIVE, python_core
+from tests.support.cores import python_core
 from tests.support.one_connection import OneConnection
-from tests.unit.core.test_engine import HEAD, Pages
+from tests.unit.core.test_engine import HEAD, OfPages, Pages
 
 PAUSE = 0.03
 
 
-@unittest.skipIf(NATIVE is None, "the compiled core is not built")
-class Lanes(OneConnection):
+class Lanes(OfPages):
     settings = Settings(workers=1, log=LogSettings(admin="tcp:1"))
-    core: Any = staticmethod(contextlib.nullcontext)
-
-    def resource(self) -> Resource:
-        self.pages = Pages()
-        return self.pages
-
-    def setUp(self) -> None:
-        with self.core():
-            super().setUp()
 
     def ask(self, target: bytes, end: bytes) -> None:
         self.client.sendall(HEAD % target)
